@@ -1,0 +1,241 @@
+"""Find, check and load a backbone: `pocket`, or a Stable Diffusion 1.x / 2.x folder or hub id in the diffusers layout.
+
+`check_backbone`, `load_tokenizer` and `category_span` import no torch, so that bad input is refused before anything
+heavy starts. Knows nothing of attention or of sampling.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import CLIPTokenizer
+
+POCKET = Path(__file__).parent / "pocket" / "weights"
+CONFIGS = {
+    "unet": "unet/config.json",
+    "vae": "vae/config.json",
+    "text_encoder": "text_encoder/config.json",
+    "scheduler": "scheduler/scheduler_config.json",
+}
+# Each part comes as one of these groups of files.
+TOKENIZER = (("tokenizer/tokenizer.json",), ("tokenizer/vocab.json", "tokenizer/merges.txt"))
+WEIGHTS = tuple(
+    ((f"{part}/{stem}.safetensors",), (f"{part}/{old}.bin",))
+    for part, stem, old in (
+        ("unet", "diffusion_pytorch_model", "diffusion_pytorch_model"),
+        ("vae", "diffusion_pytorch_model", "diffusion_pytorch_model"),
+        ("text_encoder", "model", "pytorch_model"),
+    )
+)
+LIGHT_FILES = ["model_index.json", *CONFIGS.values(), "tokenizer/*"]
+HEAVY_FILES = [group[0][0] for group in WEIGHTS]
+EXPECTED = "expected Stable Diffusion 1.x or 2.x in the diffusers layout"
+
+
+@dataclass(frozen=True)
+class BackboneFacts:
+    """What a backbone's json files tell. Sizes are (height, width): images in pixels, latents in cells."""
+
+    name: str
+    folder: Path
+    image_size: tuple[int, int]
+    latent_channels: int
+    latent_size: tuple[int, int]
+    vae_factor: int
+    multiple: int  # a side of the image must be a multiple of this, for the UNet to halve it evenly
+    prediction_type: str  # epsilon or v_prediction
+
+    def sizes(self, height: int | None, width: int | None) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Image (H, W) and latent (h, w) size for the asked height and width; the backbone's own where None."""
+        H, W = height or self.image_size[0], width or self.image_size[1]
+        for field, side in (("height", H), ("width", W)):
+            if side % self.multiple:
+                raise ValueError(f"sampling.{field}: expected a multiple of {self.multiple} for {self.name}, got {side}; change it")
+        return (H, W), (H // self.vae_factor, W // self.vae_factor)
+
+
+@dataclass(frozen=True, eq=False)
+class Backbone:
+    """A backbone's networks, in evaluation mode on one device, and its facts."""
+
+    facts: BackboneFacts
+    vae: Any
+    unet: Any
+    text_encoder: Any
+    tokenizer: "CLIPTokenizer"
+    scheduler: Any
+    device: "torch.device"
+    dtype: "torch.dtype"
+
+    def encode_prompts(self, prompts: list[str]) -> "torch.Tensor":
+        """Prompts -> (B, L, C) text embeddings, padded and truncated to the tokenizer's length L."""
+        import torch
+
+        ids = self.tokenizer(prompts, padding="max_length", truncation=True, return_tensors="pt").input_ids
+        with torch.no_grad():
+            return self.text_encoder(ids.to(self.device))[0]
+
+
+def check_backbone(name: str) -> BackboneFacts:
+    """Facts of the named backbone, or a ValueError of one line saying what is wrong. Fetches no weights, imports no torch."""
+    folder = _locate(name, LIGHT_FILES)
+    _refuse_other_pipelines(name, folder)
+    config = {part: _read(name, folder / file) for part, file in CONFIGS.items()}
+    _refuse_missing(name, folder, (TOKENIZER, *WEIGHTS) if _is_local(name) else (TOKENIZER,))
+    _refuse_other_networks(name, **config)
+    factor = 2 ** (len(config["vae"]["block_out_channels"]) - 1)
+    size = config["unet"]["sample_size"]
+    h, w = size if isinstance(size, list) else (size, size)
+    return BackboneFacts(
+        name=name,
+        folder=folder,
+        image_size=(h * factor, w * factor),
+        latent_channels=config["vae"]["latent_channels"],
+        latent_size=(h, w),
+        vae_factor=factor,
+        multiple=factor * 2 ** (len(config["unet"]["block_out_channels"]) - 1),
+        prediction_type=config["scheduler"].get("prediction_type", "epsilon"),
+    )
+
+
+def load_backbone(name: str, device: str = "auto", dtype: str = "auto") -> Backbone:
+    """Load a backbone once per process. auto: a GPU in float16 where there is one, else the CPU in float32."""
+    import torch
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"run.device: expected a device of this machine, got {device!r} and no GPU is found; use 'auto' or 'cpu'")
+    if dtype == "auto":
+        dtype = "float16" if device.startswith("cuda") else "float32"
+    return _load(name, device, dtype)
+
+
+@lru_cache(maxsize=2)
+def _load(name: str, device: str, dtype: str) -> Backbone:
+    import torch
+    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+    from transformers import CLIPTextModel
+
+    facts = check_backbone(name)
+    folder = facts.folder if _is_local(name) else _locate(name, LIGHT_FILES + HEAVY_FILES)
+
+    def network(kind: Any, part: str) -> Any:
+        loaded = kind.from_pretrained(folder, subfolder=part, torch_dtype=getattr(torch, dtype), local_files_only=True)
+        return loaded.to(device).eval().requires_grad_(False)
+
+    return Backbone(
+        facts=facts,
+        vae=network(AutoencoderKL, "vae"),
+        unet=network(UNet2DConditionModel, "unet"),
+        text_encoder=network(CLIPTextModel, "text_encoder"),
+        tokenizer=load_tokenizer(folder),
+        scheduler=DDIMScheduler.from_pretrained(folder, subfolder="scheduler", local_files_only=True),
+        device=torch.device(device),
+        dtype=getattr(torch, dtype),
+    )
+
+
+@lru_cache(maxsize=2)
+def load_tokenizer(folder: Path) -> "CLIPTokenizer":
+    """The tokenizer of a checked backbone's folder. Imports no torch."""
+    from transformers import CLIPTokenizer
+
+    return CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+
+
+def category_span(tokenizer: "CLIPTokenizer", prompt: str, category: str) -> list[int]:
+    """Positions of the category's first occurrence in the prompt's padded token sequence (the start token is 0).
+
+    The category's byte-pair tokens are sought as a run among the prompt's, ignoring case (DAAM's rule, first occurrence
+    only). A category absent from the prompt, or behind the tokenizer's truncation, is a ValueError.
+    """
+    words = tokenizer(category.lower(), add_special_tokens=False).input_ids
+    tokens = tokenizer(prompt.lower(), add_special_tokens=False, verbose=False).input_ids
+    starts = (i for i in range(len(tokens) - len(words) + 1) if tokens[i : i + len(words)] == words)
+    start = next(starts, None) if words else None
+    if start is None:
+        raise ValueError(f"prompt: expected one that names its category {category!r}, got {prompt!r}; put the word into it")
+    room = tokenizer.model_max_length - 2  # the start and end tokens
+    if start + len(words) > room:
+        raise ValueError(f"prompt: category {category!r} stands behind the {room} tokens the backbone reads of {prompt!r}; shorten it")
+    return [1 + start + i for i in range(len(words))]
+
+
+def _is_local(name: str) -> bool:
+    return name == "pocket" or Path(name).exists()
+
+
+def _locate(name: str, patterns: list[str]) -> Path:
+    """The folder of a backbone; a hub id's files are taken from the user's cache, else fetched."""
+    if name == "pocket":
+        return POCKET
+    if Path(name).is_dir():
+        return Path(name)
+    if Path(name).exists() or name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise ValueError(f"backbone: {EXPECTED}, got {name!r}, which is no folder; name 'pocket', a folder or a hub id")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HTTPError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=patterns, local_files_only=True))
+    except OSError:
+        pass
+    try:
+        return Path(snapshot_download(name, allow_patterns=patterns))
+    except (OSError, ValueError, HTTPError) as error:
+        raise ValueError(
+            f"backbone: {name!r} is no folder here and could not be fetched as a hub id ({type(error).__name__}); "
+            "check the name and the network, or give a folder"
+        ) from error
+
+
+def _read(name: str, file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise ValueError(f"backbone {name}: {EXPECTED}, but {file.parent.name}/{file.name} is missing; complete the folder")
+    try:
+        return json.loads(file.read_text())
+    except ValueError as error:
+        raise ValueError(f"backbone {name}: {file.parent.name}/{file.name} is not valid json; fetch it again") from error
+
+
+def _refuse_missing(name: str, folder: Path, parts: tuple) -> None:
+    for choices in parts:
+        if not any(all((folder / file).is_file() for file in files) for files in choices):
+            raise ValueError(f"backbone {name}: {EXPECTED}, but {choices[0][0]} is missing; complete the folder")
+
+
+def _refuse_other_pipelines(name: str, folder: Path) -> None:
+    """By the pipeline's name, so that SDXL, SD 3, Flux ... are called what they are rather than incomplete."""
+    index = folder / "model_index.json"
+    pipeline = _read(name, index).get("_class_name", "") if index.is_file() else ""
+    if pipeline not in ("", "StableDiffusionPipeline"):
+        raise ValueError(f"backbone {name}: {EXPECTED}, got a {pipeline}; choose a StableDiffusionPipeline")
+    for part in ("transformer", "text_encoder_2"):
+        if (folder / part).is_dir():
+            raise ValueError(f"backbone {name}: {EXPECTED}, got another architecture (it has a {part}); choose a StableDiffusionPipeline")
+
+
+def _refuse_other_networks(name: str, unet: dict, vae: dict, text_encoder: dict, scheduler: dict) -> None:
+    found = {
+        "unet/config.json: _class_name": (unet.get("_class_name"), ("UNet2DConditionModel",)),
+        "unet/config.json: in_channels": (unet.get("in_channels"), (vae.get("latent_channels"),)),
+        "unet/config.json: addition_embed_type": (unet.get("addition_embed_type"), (None,)),
+        "unet/config.json: num_class_embeds": (unet.get("num_class_embeds"), (None,)),
+        "unet/config.json: class_embed_type": (unet.get("class_embed_type"), (None,)),
+        "unet/config.json: cross_attention_dim": (unet.get("cross_attention_dim"), (text_encoder.get("hidden_size"),)),
+        "vae/config.json: _class_name": (vae.get("_class_name"), ("AutoencoderKL",)),
+        "text_encoder/config.json: model_type": (text_encoder.get("model_type"), ("clip_text_model", "clip")),
+        "scheduler/scheduler_config.json: prediction_type": (
+            scheduler.get("prediction_type", "epsilon"),
+            ("epsilon", "v_prediction"),
+        ),
+    }
+    for field, (got, allowed) in found.items():
+        if got not in allowed:
+            wanted = " or ".join(map(str, allowed))
+            raise ValueError(f"backbone {name}: {EXPECTED}; {field}: expected {wanted}, got {got}; choose another backbone")

@@ -1,0 +1,97 @@
+"""CLIP confidence of a sample's class: pocket's own small model, or any open_clip model.
+
+Knows nothing of screening thresholds or of the store. Source of the filter: He et al., the CLIP Filter used by
+DiffusionSeg [21]: softmax over class names at CLIP's logit scale.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from transformers import CLIPTokenizer
+
+from models.backbone import POCKET_FOLDER, resolve_device
+from models.pocket import scenes
+from models.pocket.recipe import clip_input, short_caption, to_tensor
+
+# Beside the dataset's own classes, so that a dataset of one class has something to be compared with.
+CONTRASTS = ("empty background", "blurred texture", "piece of text")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A loaded model: `encode_images` (B, H, W, 3) uint8 -> (B, D) and `encode_texts`, both of unit length."""
+
+    name: str
+    model: Any
+    tokenizer: Any
+    preprocess: Any
+    device: torch.device
+
+    @torch.no_grad()
+    def encode_images(self, images: np.ndarray) -> torch.Tensor:
+        if self.preprocess is None:
+            batch = clip_input(to_tensor(images, self.device))
+        else:
+            batch = torch.stack([self.preprocess(Image.fromarray(image)) for image in images]).to(self.device)
+        return self.model.encode_image(batch, normalize=True).float()
+
+    @torch.no_grad()
+    def encode_texts(self, texts: list[str]) -> torch.Tensor:
+        return self.model.encode_text(self.tokenizer(texts).to(self.device), normalize=True).float()
+
+
+@cache
+def load_clip(name: str, device: str = "auto") -> Clip:
+    """'pocket', or 'ARCHITECTURE:weights' with open_clip's pretrained tag or a file. ValueError where it cannot load."""
+    target = resolve_device(device)
+    if name == "pocket":
+        folder = POCKET_FOLDER / "clip"
+        model = open_clip.model.CLIP(**json.loads((folder / "open_clip_config.json").read_text())["model_cfg"])
+        model.load_state_dict({k: v.float() for k, v in load_file(folder / "open_clip_model.safetensors").items()})
+        return Clip(name, model.to(target).eval(), _pocket_tokenizer(), None, target)
+    architecture, _, weights = name.partition(":")
+    if architecture not in open_clip.list_models():
+        raise ValueError(f"screen.clip: open_clip has no model {architecture!r}; name one of open_clip.list_models(), or 'pocket'")
+    if not weights:
+        raise ValueError(f"screen.clip: {name!r} names no weights; write '{architecture}:TAG' or '{architecture}:/path/file.pt'")
+    try:
+        model, _, preprocess = open_clip.create_model_and_transforms(architecture, pretrained=weights)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ValueError(f"screen.clip: the weights {weights!r} of {architecture} could not be loaded: {error}") from error
+    return Clip(name, model.to(target).eval(), open_clip.get_tokenizer(architecture), preprocess, target)
+
+
+def _pocket_tokenizer() -> Any:
+    tokenizer = CLIPTokenizer.from_pretrained(POCKET_FOLDER / "tokenizer")
+
+    def tokenise(texts: list[str]) -> torch.Tensor:
+        return tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
+
+    return tokenise
+
+
+def candidates(name: str, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """The names a confidence is a softmax over, fixed for a dataset: all of pocket's classes, or the dataset's and CONTRASTS."""
+    return scenes.CLASSES if name == "pocket" else (*classes, *CONTRASTS)
+
+
+@torch.no_grad()
+def confidences(clip: Clip, images: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+    """(B, H, W, 3) uint8 -> (B, len(names)) float32, rows summing to 1: softmax over names at CLIP's logit scale."""
+    texts = clip.encode_texts([short_caption(name) if clip.name == "pocket" else f"a photo of a {name}." for name in names])
+    logits = clip.model.logit_scale.exp() * clip.encode_images(images) @ texts.T
+    return logits.softmax(dim=-1).cpu().numpy()
+
+
+def weights_path(name: str) -> Path | None:
+    """The local weights file a CLIP name points to, if it does."""
+    weights = name.partition(":")[2]
+    return Path(weights) if weights.endswith((".pt", ".safetensors", ".bin")) else None

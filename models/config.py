@@ -1,0 +1,153 @@
+"""Frozen configurations, one per stage: the Prefect form, the YAML file's schema and the CLI's options in one.
+
+Imports no torch and knows nothing of how a stage does its work. The paper's numbers are the defaults
+(DiffusionSeg, arXiv 2303.09813); a backbone's preset may name others (`BACKBONE_PRESETS`).
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+class Config(BaseModel):
+    """Base of every stage's configuration: immutable, and a misspelt key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+def _class_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    cleaned = tuple(" ".join(name.split()) for name in names)
+    if not cleaned or not all(cleaned):
+        raise ValueError("classes: expected one or more names, got an empty one; remove it from the list")
+    lowered = [name.lower() for name in cleaned]
+    twice = sorted({name for name in lowered if lowered.count(name) > 1})
+    if twice:
+        raise ValueError(f"classes: {', '.join(twice)} named more than once; name each class once")
+    return cleaned
+
+
+def _templates(templates: tuple[str, ...]) -> tuple[str, ...]:
+    for template in templates:
+        if "{category}" not in template:
+            raise ValueError(f"templates: the prompt {template!r} does not name its category; write {{category}} in it")
+    return templates
+
+
+Templates = Annotated[tuple[str, ...], AfterValidator(_templates)]
+ClassNames = Annotated[tuple[str, ...], AfterValidator(_class_names)]
+
+
+class SamplingConfig(Config):
+    """Sampling images from the backbone, and what is recorded of its attention meanwhile."""
+
+    steps: int = Field(40, ge=1, le=1000, description="DDIM steps (paper: 40); eta is 0")
+    guidance: float = Field(7.5, ge=1, le=50, description="classifier-free guidance scale; 1 is none")
+    height: int | None = Field(None, ge=8, description="image height in pixels; the backbone's own when absent")
+    width: int | None = Field(None, ge=8, description="image width in pixels; the backbone's own when absent")
+    capture: Literal["evidence", "full"] = Field(
+        "evidence", description="keep only what the cut needs of A_s, or form the whole A_s (reference)"
+    )
+    top_k: int = Field(
+        5, ge=1, description="k of eq. 2: cross-attention layers averaged into A_c, by standard deviation"
+    )
+    keep_pooled: bool = Field(
+        False, description="store the pooled A_s too, so that tau, num_seeds and top_k can change in a recut"
+    )
+
+
+class CutConfig(Config):
+    """AttentionCut: objectness, inner coherence, the graph, and the mask's post-processing."""
+
+    tau: float = Field(
+        0.16, ge=0, le=1, description="threshold on the class map (in [0, 1]) whose boundary gives the seeds B"
+    )
+    num_seeds: int = Field(64, ge=1, description="|B|: boundary pixels drawn as seeds of r(p)")
+    alpha: float = Field(2.5, ge=0, description="weight of r(p) beside A_c in the objectness (eq. 4)")
+    lambda_: float = Field(
+        0.1, ge=0, alias="lambda", description="weight of inner coherence (eq. 6), stated at image resolution"
+    )
+    clamp: float = Field(
+        1e-4, gt=0, lt=0.5, description="objectness is kept within [clamp, 1 - clamp] before its logarithm"
+    )
+    neighbourhood: Literal[4, 8] = Field(8, description="neighbours of a pixel in the graph")
+    geodesic_scale: float = Field(10.0, ge=0, description="scale of D in exp(-D), for RGB in [0, 1]")
+    affinity_scale: Literal["range"] | float = Field(
+        "range", description="factor on A_s in Psi; 'range' brings its largest neighbour value to 1"
+    )
+    grid: Literal["attention", "banded", "full"] = Field("banded", description="where the cut is solved")
+    band: int = Field(
+        2, ge=1, description="half-width of the band around the coarse boundary, in attention cells (grid banded)"
+    )
+    min_component: float = Field(
+        0.2, ge=0, le=1, description="components smaller than this share of the largest are removed"
+    )
+    max_hole: float = Field(0.005, ge=0, le=1, description="holes smaller than this share of the image are filled")
+    bilateral: bool = Field(False, description="smooth the mask with the fast bilateral solver")
+
+
+class ScreenConfig(Config):
+    """Which pairs are kept. The first failing test names the reason."""
+
+    min_area: float = Field(0.02, ge=0, le=1, description="smallest share of the image a mask may cover")
+    max_area: float = Field(0.85, ge=0, le=1, description="largest share of the image a mask may cover")
+    max_uncertainty: float = Field(0.9, ge=0, le=1, description="largest uncertainty score a mask may have")
+    clip: str = Field(
+        "pocket", description="'pocket', 'none', or an open_clip model: 'RN50:openai', 'ViT-B-32:/path/weights.pt'"
+    )
+    min_clip: float | None = Field(
+        None, ge=0, le=1, description="smallest CLIP confidence of the class; 1 / number of classes when absent"
+    )
+
+
+class RunConfig(Config):
+    """How a run uses the machine. Changes no sample, and is not compared when a dataset is extended."""
+
+    device: str = Field("auto", description="'auto', 'cpu', 'cuda' or 'cuda:1'")
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
+        "auto", description="number format of the networks; auto is float16 on a GPU, float32 on a CPU"
+    )
+    batch_size: int = Field(8, ge=1, description="images sampled together; halved when memory runs out")
+    workers: int = Field(0, ge=0, description="Dask worker processes for the cuts; 0 cuts in threads of this process")
+    address: str | None = Field(None, description="address of a running Dask scheduler, in place of own workers")
+
+
+class BuildConfig(Config):
+    """Everything a dataset is built from."""
+
+    classes: ClassNames = Field(description="names of the object classes")
+    count: int = Field(ge=1, description="planned number of samples, whatever their status becomes")
+    seed: int = Field(
+        0, ge=0, lt=2**32, description="dataset seed: with a sample's index it fixes class, prompt and noise"
+    )
+    shard_size: int = Field(
+        64, ge=1, le=4096, description="consecutive samples worked on, retried and committed together"
+    )
+    backbone: str = Field(
+        "pocket", description="'pocket', a diffusers folder, or a hub id of Stable Diffusion 1.x / 2.x"
+    )
+    templates: Templates = Field((), description="own prompts in place of the grammar, each with {category} in it")
+    sampling: SamplingConfig = Field(default_factory=SamplingConfig, description="sampling and capture")
+    cut: CutConfig = Field(default_factory=CutConfig, description="AttentionCut")
+    screen: ScreenConfig = Field(default_factory=ScreenConfig, description="screening")
+    run: RunConfig = Field(default_factory=RunConfig, description="use of the machine")
+
+    def identity(self) -> dict[str, Any]:
+        """What must be equal for a dataset to be resumed or extended: all but the count and the machine's use."""
+        return self.model_dump(mode="json", by_alias=True, exclude={"count", "run"})
+
+
+class PretrainConfig(Config):
+    """Making pocket's weights from nothing."""
+
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of the scenes, the initial weights and the batches")
+    scenes: int = Field(40000, ge=64, description="number of rendered training scenes")
+    effort: float = Field(
+        1.0, gt=0, le=100, description="factor on the number of steps of every network; below 1 for a trial"
+    )
+    device: str = Field("auto", description="'auto', 'cpu', 'cuda' or 'cuda:1'")
+
+
+# Where the paper's numbers are not best on a backbone, its preset says so (docs/decisions/pocket-preset.md).
+BACKBONE_PRESETS: dict[str, dict[str, Any]] = {
+    "pocket": {"sampling": {"guidance": 3.0}, "cut": {"alpha": 0.0, "lambda": 8.0}},
+}

@@ -1,0 +1,69 @@
+"""Writing pocket's weights folder from a pretraining run: the diffusers layout, the small CLIP, the judges.
+
+Half precision safetensors, at most 40 MB in all; the folder is written beside its final place and renamed.
+Knows nothing of training.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import nn
+
+from models.pocket import networks, vocabulary
+
+MAX_BYTES = 40_000_000
+
+
+def export(folder: Path, vae: Any, denoiser: nn.ModuleDict, clip: nn.Module, judges: dict[str, nn.Module]) -> Path:
+    """Write everything pocket ships. ValueError if it comes to more than 40 MB."""
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for name, part in (("vae", vae), ("unet", denoiser["unet"]), ("text_encoder", denoiser["text_encoder"])):
+        part.cpu().half().save_pretrained(partial / name, safe_serialization=True)
+    networks.scheduler().save_pretrained(partial / "scheduler")
+    _write_tokenizer(partial / "tokenizer")
+    (partial / "model_index.json").write_text(json.dumps(MODEL_INDEX, indent=2) + "\n")
+    _write_weights(clip, partial / "clip" / "open_clip_model.safetensors")
+    (partial / "clip" / "open_clip_config.json").write_text(
+        json.dumps({"model_cfg": networks.CLIP_CONFIG}, indent=2) + "\n"
+    )
+    for name, judge in judges.items():
+        _write_weights(judge, partial / "judges" / f"{name}.safetensors")
+    size = sum(f.stat().st_size for f in partial.rglob("*") if f.is_file())
+    if size > MAX_BYTES:
+        raise ValueError(f"pocket's weights come to {size / 1e6:.1f} MB; at most {MAX_BYTES / 1e6:.0f} MB ship")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(partial, folder)
+    return folder
+
+
+def _write_weights(network: nn.Module, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({k: v.half().contiguous() for k, v in network.cpu().state_dict().items()}, path)
+
+
+def _write_tokenizer(folder: Path) -> None:
+    """CLIP's two classic files beside tokenizer.json, for readers that know only those."""
+    tokenizer = vocabulary.tokenizer()
+    tokenizer.save_pretrained(folder)
+    (folder / "vocab.json").write_text(json.dumps(vocabulary.tokens(), ensure_ascii=False) + "\n", encoding="utf-8")
+    lines = ["#version: 0.2", *(" ".join(pair) for pair in vocabulary.merges())]
+    (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+MODEL_INDEX = {
+    "_class_name": "StableDiffusionPipeline",
+    "feature_extractor": [None, None],
+    "requires_safety_checker": False,
+    "safety_checker": [None, None],
+    "scheduler": ["diffusers", "DDIMScheduler"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "tokenizer": ["transformers", "CLIPTokenizer"],
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+}

@@ -1,0 +1,221 @@
+"""How pocket's weights are made: the rendered scenes, the latents, and a loss for each network.
+
+The rendered scenes lie in memory-mapped arrays (`Scenes`). Each loss draws its batch from the generator it is
+given. Knows nothing of the training loop, of Prefect or of the command line.
+Letters: B batch; images are uint8 on disk and [-1, 1] in float on the way into a network.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import CLIPTokenizer
+
+from models.fitting import Loss
+from models.pocket import scenes
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Rendered scenes of one seed: images (N, 128, 128, 3) uint8, masks (N, 128, 128) bool, and their words."""
+
+    images: np.ndarray
+    masks: np.ndarray
+    categories: list[str]
+    captions: list[str]
+
+    def __len__(self) -> int:
+        return len(self.categories)
+
+
+def render_scenes(folder: Path, seed: int, count: int, on_step: Callable[[int, int], None] | None = None) -> Scenes:
+    """Render `count` scenes of `seed` into `folder` on all cores, or open them when they are there."""
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    target = folder / f"scenes-{seed}-{count}"
+    if not target.exists():
+        partial = folder / f"scenes-{seed}-{count}.partial"
+        partial.mkdir(parents=True, exist_ok=True)
+        size = scenes.SIZE
+        images = np.lib.format.open_memmap(
+            partial / "images.npy", mode="w+", dtype=np.uint8, shape=(count, size, size, 3)
+        )
+        masks = np.lib.format.open_memmap(partial / "masks.npy", mode="w+", dtype=bool, shape=(count, size, size))
+        words = []
+        with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+            for i, scene in enumerate(pool.map(scenes.render, [seed] * count, range(count), chunksize=64)):
+                images[i], masks[i] = scene.image, scene.mask
+                words.append([scene.category, scene.caption])
+                if on_step and i % 64 == 0:
+                    on_step(i, count)
+        (partial / "words.json").write_text(json.dumps(words))
+        images.flush(), masks.flush()
+        os.replace(partial, target)
+    words = json.loads((target / "words.json").read_text())
+    images, masks = (np.load(target / f"{name}.npy", mmap_mode="r") for name in ("images", "masks"))
+    return Scenes(images, masks, [w[0] for w in words], [w[1] for w in words])
+
+
+def to_tensor(images: np.ndarray, device: torch.device) -> torch.Tensor:
+    """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in [-1, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+# One loss per network. Each draws its batch from the step's own generator.
+
+
+def vae_loss(vae: nn.Module, data: Scenes, batch_size: int) -> Loss:
+    """Squared error of the reconstruction (PSNR's own measure) + 1e-4 KL per latent value."""
+    device = next(vae.parameters()).device
+
+    def loss_of(step: int, rng: np.random.Generator) -> torch.Tensor:
+        image = _flipped(to_tensor(data.images[np.sort(rng.choice(len(data), batch_size, replace=False))], device), rng)
+        posterior = vae.encode(image.contiguous(memory_format=torch.channels_last)).latent_dist
+        reconstruction = vae.decode(posterior.sample()).sample
+        kl = 0.5 * (posterior.mean.float() ** 2 + posterior.var.float() - 1 - posterior.logvar.float()).mean()
+        return F.mse_loss(reconstruction.float(), image) + 1e-4 * kl
+
+    return loss_of
+
+
+def _flipped(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Each picture mirrored with probability one half: no caption names a side."""
+    mirror = torch.from_numpy(rng.random(len(image)) < 0.5).to(image.device)
+    return torch.where(mirror[:, None, None, None], image.flip(-1), image)
+
+
+@torch.no_grad()
+def encode_latents(
+    vae: nn.Module, data: Scenes, folder: Path, on_step: Callable[[int, int], None] | None = None
+) -> np.ndarray:
+    """Posterior mean of every scene and of its mirror image, computed once: (N, 2, 4, 16, 16) float16, unscaled."""
+    path = folder / "latents.npy"
+    if path.exists():
+        return np.load(path, mmap_mode="r")
+    device = next(vae.parameters()).device
+    latents = np.empty((len(data), 2, 4, 16, 16), np.float16)
+    for start in range(0, len(data), 64):
+        image = to_tensor(data.images[start : start + 64], device)
+        with torch.autocast(device.type, torch.bfloat16):
+            for side, picture in enumerate((image, image.flip(-1))):
+                mean = vae.encode(picture.contiguous(memory_format=torch.channels_last)).latent_dist.mean
+                latents[start : start + 64, side] = mean.float().cpu().numpy()
+        if on_step:
+            on_step(min(start + 64, len(data)), len(data))
+    with open(path.with_suffix(".partial"), "wb") as file:
+        np.save(file, latents)
+    os.replace(path.with_suffix(".partial"), path)
+    return latents
+
+
+def short_caption(category: str) -> str:
+    """The class alone, as a CLIP template or `--class` would put it."""
+    return f"a {'photo' if len(category) % 2 else 'picture'} of {'an' if category[0] in 'aeiou' else 'a'} {category}"
+
+
+def tokenise(tokenizer: CLIPTokenizer, data: Scenes) -> torch.Tensor:
+    """Token ids of each scene's full, short and empty caption: (N, 3, 32) int64."""
+    texts = [data.captions, [short_caption(c) for c in data.categories], [""] * len(data)]
+    return torch.stack([_ids(tokenizer, t) for t in texts], dim=1)
+
+
+def _ids(tokenizer: CLIPTokenizer, texts: list[str]) -> torch.Tensor:
+    return tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
+
+
+def diffusion_loss(
+    model: nn.ModuleDict,
+    latents: np.ndarray,
+    ids: torch.Tensor,
+    alphas_cumprod: torch.Tensor,
+    scaling: float,
+    batch_size: int,
+) -> Loss:
+    """Velocity loss with min-SNR weighting (gamma 5); the caption is full (70 %), short (20 %) or empty (10 %)."""
+    device = next(model.parameters()).device
+    abar = alphas_cumprod.to(device)
+
+    def loss_of(step: int, rng: np.random.Generator) -> torch.Tensor:
+        rows = rng.choice(len(latents), batch_size)
+        x0 = (
+            torch.from_numpy(latents[rows, rng.integers(2, size=batch_size)]).to(device).float() * scaling
+        )  # (B, 4, h, w)
+        words = ids[rows, rng.choice(3, batch_size, p=[0.7, 0.2, 0.1])].to(device)
+        t = torch.from_numpy(rng.integers(1000, size=batch_size)).to(device)
+        a = abar[t][:, None, None, None]
+        noise = torch.from_numpy(rng.standard_normal(x0.shape, dtype=np.float32)).to(device)
+        velocity = a.sqrt() * noise - (1 - a).sqrt() * x0
+        context = model["text_encoder"](words).last_hidden_state
+        predicted = model["unet"](a.sqrt() * x0 + (1 - a).sqrt() * noise, t, context).sample
+        snr = abar[t] / (1 - abar[t])
+        error = (predicted.float() - velocity).pow(2).mean(dim=(1, 2, 3))
+        return (error * snr.clamp(max=5) / (snr + 1)).mean() / 0.5
+
+    return loss_of
+
+
+def clip_loss(clip: nn.Module, data: Scenes, ids: torch.Tensor, batch_size: int) -> Loss:
+    """Symmetric contrastive loss; pictures that share a caption are positives of each other."""
+    device = next(clip.parameters()).device
+
+    def loss_of(step: int, rng: np.random.Generator) -> torch.Tensor:
+        rows = np.sort(rng.choice(len(data), batch_size, replace=False))
+        image = softened(_flipped(to_tensor(data.images[rows], device), rng), rng)
+        words = ids[rows, rng.choice(2, batch_size, p=[0.4, 0.6])].to(device)
+        same = (words[:, None] == words[None]).all(-1).float()
+        image_vector = clip.encode_image(clip_input(image), normalize=True)
+        text_vector = clip.encode_text(words, normalize=True)
+        logits = (clip.logit_scale.exp().clamp(max=100) * image_vector @ text_vector.T).float()
+        target = same / same.sum(1, keepdim=True)
+        return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+    return loss_of
+
+
+def clip_input(image: torch.Tensor) -> torch.Tensor:
+    """(B, 3, H, W) in [-1, 1] -> (B, 3, 64, 64): area-averaged, the range kept."""
+    return F.interpolate(image, size=(64, 64), mode="area")
+
+
+def softened(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Half of the pictures blurred by a 3x3 mean: decoded samples are softer than renders."""
+    blurred = F.avg_pool2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    pick = torch.from_numpy(rng.random(len(image)) < 0.5).to(image.device)
+    return torch.where(pick[:, None, None, None], blurred, image)
+
+
+def classifier_loss(classifier: nn.Module, data: Scenes, batch_size: int) -> Loss:
+    """Cross-entropy of the captioned class."""
+    device = next(classifier.parameters()).device
+    labels = torch.tensor([scenes.CLASSES.index(c) for c in data.categories])
+
+    def loss_of(step: int, rng: np.random.Generator) -> torch.Tensor:
+        rows = np.sort(rng.choice(len(data), batch_size, replace=False))
+        image = softened(_flipped(to_tensor(data.images[rows], device), rng), rng)
+        return F.cross_entropy(classifier(image).float(), labels[rows].to(device))
+
+    return loss_of
+
+
+def oracle_loss(oracle: nn.Module, data: Scenes, batch_size: int) -> Loss:
+    """Binary cross-entropy + (1 - Dice) of the captioned object's mask."""
+    device = next(oracle.parameters()).device
+    labels = torch.tensor([scenes.CLASSES.index(c) for c in data.categories])
+
+    def loss_of(step: int, rng: np.random.Generator) -> torch.Tensor:
+        rows = np.sort(rng.choice(len(data), batch_size, replace=False))
+        image = softened(to_tensor(data.images[rows], device), rng)
+        truth = torch.from_numpy(data.masks[rows]).to(device).float()  # (B, H, W)
+        logits = oracle(image, labels[rows].to(device)).float()
+        probability = logits.sigmoid()
+        overlap = 2 * (probability * truth).sum((1, 2)) / (probability.sum((1, 2)) + truth.sum((1, 2)))
+        return F.binary_cross_entropy_with_logits(logits, truth) + (1 - overlap).mean()
+
+    return loss_of

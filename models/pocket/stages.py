@@ -1,0 +1,84 @@
+"""The stages of pocket's pretraining, in order: each builds a network, trains it in a run folder and hands it on.
+
+Stages find each other's results in the folder, so each can be run, killed and resumed alone. Knows nothing of
+Prefect. The losses are in recipe.py, the loop in models/fitting.py.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from models.config import PretrainConfig
+from models.fitting import Training, fit
+from models.pocket import networks, recipe, vocabulary
+
+# Sized for a CPU of two cores; on a GPU the whole takes minutes.
+TRAININGS = {
+    "vae": Training(steps=4800, batch_size=8, learning_rate=2e-3, weight_decay=0.0, save_every=200),
+    "diffusion": Training(steps=4000, batch_size=32, learning_rate=8e-4, ema=0.998, save_every=200),
+    "clip": Training(steps=1500, batch_size=96, learning_rate=1e-3, save_every=200),
+    "classifier": Training(steps=1000, batch_size=48, learning_rate=2e-3, save_every=200),
+    "oracle": Training(steps=1600, batch_size=16, learning_rate=2e-3, save_every=200),
+}
+OnStep = Callable[[int, int, float], None]
+
+
+def training_of(name: str, config: PretrainConfig) -> Training:
+    """The stage's training, its length scaled by `config.effort`."""
+    training = TRAININGS[name]
+    return replace(training, steps=max(1, round(training.steps * config.effort)))
+
+
+def scenes_of(folder: Path, config: PretrainConfig, on_step: Callable[[int, int], None] | None = None) -> recipe.Scenes:
+    """The training scenes, rendered on first use."""
+    return recipe.render_scenes(folder, config.seed, config.scenes, on_step)
+
+
+def train(name: str, folder: Path, config: PretrainConfig, on_step: OnStep | None = None) -> nn.Module:
+    """Train network `name` (or load it, where its training is complete); returns it with averaged weights."""
+    device = torch.device(
+        "cuda" if config.device == "auto" and torch.cuda.is_available() else config.device.replace("auto", "cpu")
+    )
+    training = training_of(name, config)
+    torch.manual_seed(config.seed)
+    model = _BUILDERS[name]().to(device)
+    if name in ("vae", "classifier", "oracle"):
+        model = model.to(memory_format=torch.channels_last)
+    loss_of = _loss_of(name, model, folder, config, training.batch_size)
+    return fit(name, model, loss_of, training, folder, seed=config.seed, on_step=on_step)
+
+
+def trained_vae(folder: Path, config: PretrainConfig) -> Any:
+    """The finished autoencoder of the run; its scaling factor makes latents of unit variance, as in Stable Diffusion."""
+    vae = train("vae", folder, config)
+    latents = recipe.encode_latents(vae, scenes_of(folder, config), folder)
+    vae.register_to_config(scaling_factor=round(float(1 / latents[:2000].astype("float32").std()), 5))
+    return vae
+
+
+def _loss_of(name: str, model: nn.Module, folder: Path, config: PretrainConfig, batch_size: int) -> Any:
+    data = scenes_of(folder, config)
+    if name == "diffusion":
+        vae = trained_vae(folder, config)
+        latents = recipe.encode_latents(vae, data, folder)
+        ids = recipe.tokenise(vocabulary.tokenizer(), data)
+        abar = networks.scheduler().alphas_cumprod
+        return recipe.diffusion_loss(model, latents, ids, abar, vae.config.scaling_factor, batch_size)
+    if name == "clip":
+        return recipe.clip_loss(model, data, recipe.tokenise(vocabulary.tokenizer(), data), batch_size)
+    losses = {"vae": recipe.vae_loss, "classifier": recipe.classifier_loss, "oracle": recipe.oracle_loss}
+    return losses[name](model, data, batch_size)
+
+
+def _denoiser() -> nn.ModuleDict:
+    """UNet and text encoder, trained together."""
+    return nn.ModuleDict({"unet": networks.unet(), "text_encoder": networks.text_encoder()})
+
+
+_BUILDERS: dict[str, Callable[[], nn.Module]] = {
+    "vae": networks.vae, "diffusion": _denoiser, "clip": networks.clip, "classifier": networks.classifier, "oracle": networks.Oracle,
+}  # fmt: skip
