@@ -1,0 +1,54 @@
+# maskmill's front door. `make` alone lists the targets.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+export MASKMILL_HOME := $(CURDIR)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow lint docs serve clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Create .venv and install maskmill into it
+
+# Made anew only when what is installed changes.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("maskmill needs Python 3.11 or newer, $(PYTHON) is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11 $(or $(MAKECMDGOALS),setup)")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## Build 256 image/mask pairs with the backbone that ships inside, and write the report
+	$(BIN)/maskmill build --config configs/pocket.yaml --count 256 --out data/demo
+	@echo "Open $(CURDIR)/data/demo/report/index.html in a browser."
+
+test: $(STAMP) ## Run every test but the slow ones
+	$(BIN)/python -m pytest
+
+test-slow: $(STAMP) ## Run the slow tests
+	$(BIN)/python -m pytest -m slow
+
+lint: $(STAMP) ## Check style, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy models storage
+
+docs: $(STAMP) ## Build the documentation site into site/
+	$(BIN)/mkdocs build
+
+# The worker stays in the foreground; when it ends, the server is stopped as well.
+serve: export PREFECT_API_URL ?= http://127.0.0.1:4200/api
+serve: export PREFECT_LOGGING_EXTRA_LOGGERS ?= models,storage,analysis
+serve: $(STAMP) ## Prefect server, a worker and the deployments on this machine, until Ctrl-C
+	$(BIN)/prefect server start --background
+	@trap '$(BIN)/prefect server stop' EXIT; trap 'exit 0' INT TERM; \
+	$(BIN)/prefect work-pool create local --type process --overwrite && \
+	$(BIN)/prefect --no-prompt deploy --all && \
+	echo "Open http://127.0.0.1:4200/deployments in a browser and start a build with Run. Ctrl-C stops everything." && \
+	$(BIN)/prefect worker start --pool local
+
+clean: ## Remove the environment and caches; data/ and runs/ stay
+	rm -rf .venv site .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

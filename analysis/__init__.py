@@ -1,0 +1,1 @@
+"""Tables in; statistics, figures and HTML out. Knows no network and no flow."""

@@ -1,0 +1,1 @@
+"""Where datasets live. The only importer of zarr and icechunk."""
