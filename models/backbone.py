@@ -151,12 +151,13 @@ def load_tokenizer(folder: Path) -> "CLIPTokenizer":
 def category_span(tokenizer: "CLIPTokenizer", prompt: str, category: str) -> list[int]:
     """Positions of the category's first occurrence in the prompt's padded token sequence (the start token is 0).
 
-    The category's byte-pair tokens are sought as a run among the prompt's, ignoring case (DAAM's rule, first occurrence
-    only). A category absent from the prompt, or behind the tokenizer's truncation, is a ValueError.
+    The category's byte-pair tokens are sought as a run among the prompt's (DAAM's rule, first occurrence only), ignoring
+    case and never from within a word: "cat" is not in "bobcat". A category absent from the prompt, or behind the tokenizer's truncation, is a ValueError.
     """
     words = tokenizer(category.lower(), add_special_tokens=False).input_ids
     tokens = tokenizer(prompt.lower(), add_special_tokens=False, verbose=False).input_ids
-    starts = (i for i in range(len(tokens) - len(words) + 1) if tokens[i : i + len(words)] == words)
+    ends = [True, *(piece.endswith("</w>") for piece in tokenizer.convert_ids_to_tokens(tokens))]  # a word may begin after these
+    starts = (i for i in range(len(tokens) - len(words) + 1) if ends[i] and tokens[i : i + len(words)] == words)
     start = next(starts, None) if words else None
     if start is None:
         raise ValueError(f"prompt: expected one that names its category {category!r}, got {prompt!r}; put the word into it")
