@@ -1,0 +1,113 @@
+"""Pictures of samples and of distributions: arrays in, arrays or encoded bytes out.
+
+Knows nothing of a report's layout. Letters: H, W image pixels; h, w attention cells; S longest side of a drawn tile.
+Colours: kept teal, rejected orange, failed grey, everywhere.
+"""
+
+import io
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+from scipy.ndimage import binary_dilation
+
+if TYPE_CHECKING:
+    from storage.dataset import Dataset
+
+COLOURS = {"kept": "#0f766e", "rejected": "#ea580c", "failed": "#6b7280", "unfinished": "#d1d5db"}
+GAP = 4  # white pixels between tiles
+
+
+def overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The mask laid over its image: the ground dimmed, the outline drawn. (H, W, 3) uint8, (H, W) bool -> (H, W, 3)."""
+    grey = image.mean(axis=2, keepdims=True)
+    ground = 0.45 * (0.6 * grey + 0.4 * image)  # (H, W, 3)
+    shown = np.where(mask[..., None], image, ground)
+    width = max(1, round(min(mask.shape) / 128))
+    shown[binary_dilation(mask, iterations=width) & ~mask] = (255, 230, 0)
+    return np.rint(shown).astype(np.uint8)
+
+
+def heat(class_map: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A_c over its own range at `size` (H, W): (h, w) float -> (H, W, 3) uint8. What is not finite counts as 0."""
+    finite = np.nan_to_num(np.asarray(class_map, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    span = float(finite.max() - finite.min())
+    unit = (finite - finite.min()) / span if span > 0 else np.zeros_like(finite)
+    smooth = Image.fromarray(unit).resize((size[1], size[0]), Image.Resampling.BICUBIC)
+    colours = matplotlib.colormaps["magma"](np.clip(np.asarray(smooth), 0, 1))[..., :3]  # (H, W, 3) in [0, 1]
+    return np.rint(colours * 255).astype(np.uint8)
+
+
+def tiles(image: np.ndarray, mask: np.ndarray, class_map: np.ndarray | None, side: int) -> list[np.ndarray]:
+    """Image, mask, overlay and, if given, A_c, with longest side at most `side`: a list of (H', W', 3) uint8."""
+    scale = min(1.0, side / max(mask.shape))
+    size = (max(1, round(mask.shape[0] * scale)), max(1, round(mask.shape[1] * scale)))
+    small = np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.LANCZOS))
+    small_mask = np.asarray(
+        Image.fromarray(mask.astype(np.uint8) * 255).resize((size[1], size[0]), Image.Resampling.BOX)
+    )
+    drawn = [small, np.repeat(small_mask[..., None], 3, axis=2), overlay(small, small_mask > 127)]
+    return drawn if class_map is None else [*drawn, heat(class_map, size)]
+
+
+def strip(image: np.ndarray, mask: np.ndarray, class_map: np.ndarray, side: int) -> np.ndarray:
+    """Image, mask, overlay and A_c side by side without gaps: (H', 4 W', 3) uint8."""
+    return np.concatenate(tiles(image, mask, class_map, side), axis=1)
+
+
+def sheet(dataset: "Dataset", indices: Iterable[int], side: int) -> np.ndarray:
+    """Three rows, image / mask / overlay, and a column for each sample, on white: (rows, columns, 3) uint8."""
+    columns = []
+    for index in indices:
+        sample = dataset[int(index)]
+        drawn = tiles(sample.image, sample.mask, None, side)
+        columns.append(
+            np.concatenate([np.pad(tile, ((GAP, 0), (GAP, 0), (0, 0)), constant_values=255) for tile in drawn])
+        )
+    return np.pad(np.concatenate(columns, axis=1), ((0, GAP), (0, GAP), (0, 0)), constant_values=255)
+
+
+def contact_sheet(dataset: "Dataset", count: int = 8) -> bytes:
+    """A PNG of `count` kept samples spread over the dataset's classes: rows image / mask / overlay."""
+    chosen = showcase(dataset, count)
+    if not chosen:
+        raise ValueError(f"{dataset.path} has no kept sample to draw; see its report for the reasons")
+    return encode(sheet(dataset, chosen, side=256), "PNG")
+
+
+def showcase(dataset: "Dataset", count: int) -> list[int]:
+    """Indices of up to `count` kept samples: one of each class in turn, in the order of the dataset."""
+    frame = dataset.frame()
+    kept = frame[frame["status"] == "kept"]
+    turn = kept.groupby("category").cumcount()
+    return [int(index) for index in turn.sort_values(kind="stable").index[:count]]
+
+
+def encode(picture: np.ndarray, kind: str, quality: int = 88) -> bytes:
+    """(H, W, 3) uint8 -> bytes of a PNG, JPEG or WEBP file."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, kind, quality=quality)
+    return buffer.getvalue()
+
+
+def histogram(groups: Mapping[str, np.ndarray], label: str, bins: int = 30) -> bytes:
+    """Stacked histogram over [0, 1] of each status's finite values, as an SVG: the same bytes for the same data."""
+    finite = {name: np.asarray(v, dtype=float)[np.isfinite(np.asarray(v, dtype=float))] for name, v in groups.items()}
+    figure = Figure(figsize=(4.6, 2.5), layout="constrained")
+    axes = figure.subplots()
+    axes.hist(
+        list(finite.values()), np.linspace(0, 1, bins + 1), stacked=True, color=[COLOURS[name] for name in finite]
+    )
+    axes.set(xlabel=label, ylabel="samples", xlim=(0, 1))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.yaxis.get_major_locator().set_params(integer=True)
+    if not any(values.size for values in finite.values()):
+        axes.text(0.5, 0.5, "no values", transform=axes.transAxes, ha="center", color="#6b7280")
+    buffer = io.BytesIO()
+    style = {"svg.fonttype": "none", "svg.hashsalt": "maskmill", "font.family": "sans-serif", "font.size": 9}
+    with matplotlib.rc_context(style):
+        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    return buffer.getvalue()
