@@ -1,0 +1,59 @@
+"""May a build start or go on at a path? The checks that come before anything is written.
+
+Knows nothing of building.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from storage.repository import BUILD, LOCK_FILE, UNFINISHED, attributes_of, group_of, is_dataset, open_repository
+from storage.schema import check_version
+from storage.shards import array_of
+
+
+def check_target(path: str | Path, identity: dict[str, Any], count: int) -> None:
+    """ValueError if a build of `count` samples cannot start or go on at `path`; writes nothing."""
+    path = Path(path)
+    if not is_dataset(path):
+        _refuse_foreign(path)
+        return
+    group = group_of(open_repository(path).readonly_session(BUILD))
+    attributes = attributes_of(group)
+    check_version(path, attributes)
+    found = difference(attributes["config"], identity)
+    if found:
+        raise ValueError(f"{path} holds a dataset built with another config: {found}; use that, or another path")
+    built = array_of(group, "status").shape[0]
+    if count < built:
+        raise ValueError(f"count: {path} already plans {built} samples, got {count}; give {built} or more")
+
+
+def _refuse_foreign(path: Path) -> None:
+    """ValueError if there is something at `path` that is not the start of a dataset."""
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{path}: expected a folder for the dataset, found a file; choose another path")
+    ours = {LOCK_FILE, UNFINISHED}
+    others = sorted(entry.name for entry in path.iterdir() if entry.name not in ours) if path.exists() else []
+    if others:
+        raise ValueError(f"{path}: holds {others[0]} and is no maskmill dataset; choose an empty or new folder")
+
+
+def difference(config: dict[str, Any], identity: dict[str, Any]) -> str:
+    """The first field, dotted, in which a stored config departs from an identity, with both values; else empty."""
+    stored, wanted = _flat({key: config.get(key) for key in identity}), _flat(identity)
+    for field in sorted(stored.keys() | wanted.keys()):
+        if stored.get(field) != wanted.get(field):
+            return f"{field} is {stored.get(field, 'absent')} there, {wanted.get(field, 'absent')} here"
+    return ""
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """The leaves of nested mappings by dotted name, as JSON."""
+    leaves: dict[str, str] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            leaves |= _flat(value, f"{prefix}{key}.")
+        else:
+            leaves[f"{prefix}{key}"] = json.dumps(value)
+    return leaves
