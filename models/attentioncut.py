@@ -161,7 +161,9 @@ def scaled_affinities(affinities: np.ndarray, config: CutConfig) -> np.ndarray:
     return near / largest if largest > 0 else near
 
 
-def _solve(image: np.ndarray, objectness: np.ndarray, affinities: np.ndarray, config: CutConfig) -> tuple[np.ndarray, float]:
+def _solve(
+    image: np.ndarray, objectness: np.ndarray, affinities: np.ndarray, config: CutConfig
+) -> tuple[np.ndarray, float]:
     """Labels (H, W) bool of the minimum cut on the configured grid, and its energy there."""
     grid, pixels = objectness.shape, image.shape[:2]
     if config.grid == "full":
@@ -176,16 +178,20 @@ def _solve(image: np.ndarray, objectness: np.ndarray, affinities: np.ndarray, co
     labels = cutgraph.repeat(coarse, pixels)
     if config.grid == "attention":
         return labels, energy
-    free = cutgraph.repeat(cutgraph.band_around(coarse, config.band), pixels)
-    edges = cutgraph.band_edges(image, affinities, free, config.lambda_, config.geodesic_scale)
-    return cutgraph.cut_band(cutgraph.enlarge(objectness, pixels), labels, free, edges)
+    band = cutgraph.repeat(cutgraph.band_around(coarse, config.band), pixels)
+    fine = cutgraph.enlarge(objectness, pixels)
+    reach = config.lambda_ * config.neighbourhood * (1 + float(affinities.max()))  # exp(-D) is at most 1
+    labels, free = cutgraph.settle(fine, labels, band, reach)
+    edges = cutgraph.band_edges(image, affinities, labels, free, config.lambda_, config.geodesic_scale)
+    return cutgraph.cut_band(fine, labels, free, edges)
 
 
 def _dense(affinity: np.ndarray, shape: tuple[int, int], offset: tuple[int, int]) -> np.ndarray:
     """Affinities (h, w) of one offset interpolated to (H, W), 0 where the neighbour is outside."""
     dense = np.zeros(shape, dtype=np.float32)
     target, _ = cutgraph.pair_views(dense, offset)
-    target[:] = cutgraph.edge_affinity(affinity, shape, offset)
+    index, _ = cutgraph.pair_views(np.arange(dense.size).reshape(shape), offset)
+    target[:] = cutgraph.edge_affinity(affinity, shape, offset, index.ravel()).reshape(index.shape)
     return dense
 
 
@@ -204,24 +210,27 @@ def clean(mask: np.ndarray, min_component: float, max_hole: float) -> np.ndarray
 
     Components touch by sides or corners, holes by sides only; what reaches the image's edge is no hole.
     """
-    parts, count = ndimage.label(mask, np.ones((3, 3)))
-    if count > 1:
-        areas = np.bincount(parts.ravel(), minlength=count + 1)
-        kept = areas >= min_component * areas[1:].max()
-        kept[0] = False
-        mask = kept[parts]
-    gaps, count = ndimage.label(~mask)
-    if not count:
-        return mask
-    filled = np.bincount(gaps.ravel(), minlength=count + 1) < max_hole * mask.size
-    filled[0] = True  # label 0 of the gaps is the object itself
-    filled[np.concatenate([gaps[0], gaps[-1], gaps[:, 0], gaps[:, -1]])] = False
-    filled[0] = True
-    return filled[gaps]
+    if min_component:
+        parts, areas = components(mask, np.ones((3, 3)))
+        kept = areas >= min_component * areas.max(initial=0)
+        mask = np.concatenate([[False], kept])[parts]
+    if max_hole:
+        gaps, areas = components(~mask)
+        filled = np.concatenate([[True], areas < max_hole * mask.size])  # label 0 is the object itself
+        edge = np.concatenate([gaps[0], gaps[-1], gaps[:, 0], gaps[:, -1]])
+        filled[edge[edge > 0]] = False
+        mask = filled[gaps]
+    return mask
+
+
+def components(mask: np.ndarray, structure: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Connected parts of (H, W) bool: their numbers from 1, (H, W) int, and their areas in pixels, (parts,)."""
+    parts, count = ndimage.label(mask, structure)
+    return parts, np.bincount(parts.ravel(), minlength=count + 1)[1:]
 
 
 def _smoothed(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The mask through the bilateral solver; the mask itself where the solver's has IoU < 0.5 with it (FOUND's rule)."""
+    """The mask through the bilateral solver; the mask itself where the two have IoU < 0.5 (FOUND's rule)."""
     smooth = bilateral.solve(image, mask.astype(np.float64)) > 0.5
     if 2 * (smooth & mask).sum() < (smooth | mask).sum():
         log.warning("bilateral solver refused: its mask has IoU below 0.5 with the cut's")
@@ -239,7 +248,7 @@ def _check_arrays(image: np.ndarray, class_map: np.ndarray, self_attention: np.n
         expected = f"({cells}, {cells}) for a class_map of {class_map.shape}"
         raise ValueError(f"self_attention: expected {expected}, got {self_attention.shape}; use one grid for both")
     if image.shape[0] < class_map.shape[0] or image.shape[1] < class_map.shape[1]:
-        raise ValueError(f"image: expected at least the class_map's {class_map.shape}, got {image.shape[:2]}; enlarge it")
+        raise ValueError(f"image: expected at least class_map's {class_map.shape}, got {image.shape}; enlarge it")
     for name, values in (("class_map", class_map), ("self_attention", self_attention)):
         if values.dtype.kind != "f":
             raise ValueError(f"{name}: expected floating numbers, got {values.dtype}; convert it to float32")

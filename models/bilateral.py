@@ -43,10 +43,10 @@ def solve(
 
 
 def bilateral_grid(image: np.ndarray, spatial: float, luma: float, chroma: float) -> tuple[np.ndarray, np.ndarray]:
-    """The bin every pixel falls in: vertex of each pixel (P,), and the vertices' bins (V, 5) in x, y, luma, two chroma."""
+    """Vertex of the bin each pixel falls in (P,), and the vertices' bins (V, 5) in x, y, luma and two chroma."""
     y, x = np.mgrid[: image.shape[0], : image.shape[1]].reshape(2, -1)
     colour = image.reshape(-1, 3) @ RGB_TO_YUV.T
-    position = np.stack([x / spatial, y / spatial, colour[:, 0] / luma, colour[:, 1] / chroma, colour[:, 2] / chroma], 1)
+    position = np.column_stack([x / spatial, y / spatial, colour / (luma, chroma, chroma)])
     bins = np.floor(position - position.min(axis=0)).astype(np.int64)
     _, first, vertex = np.unique(_codes(bins), return_index=True, return_inverse=True)
     return vertex, bins[first]

@@ -8,8 +8,11 @@ Kolmogorov's algorithm, which finds the same minimum as Ford-Fulkerson's. Each n
 lambda * Psi; diagonal edges count like the others, as eq. 6 has no factor for length.
 """
 
+from functools import lru_cache
+
 import maxflow
 import numpy as np
+from scipy import sparse
 from scipy.ndimage import binary_dilation
 
 OFFSETS = ((0, 1), (1, 0), (1, 1), (1, -1))  # right, down, down-right, down-left
@@ -58,38 +61,56 @@ def cut_grid(foreground: np.ndarray, background: np.ndarray, weights: np.ndarray
     return graph.get_grid_segments(nodes), float(energy)
 
 
-def cut_band(objectness: np.ndarray, labels: np.ndarray, free: np.ndarray, edges: list[Edges]) -> tuple[np.ndarray, float]:
+def cut_band(objectness: np.ndarray, labels: np.ndarray, free: np.ndarray, edges: Edges) -> tuple[np.ndarray, float]:
     """Minimum cut over the free pixels, all others keeping their label.
 
-    objectness (H, W) in (0, 1); labels, free (H, W) bool; edges: those that touch a free pixel. A fixed neighbour is
-    folded into the free pixel's terminal edges. Returns labels (H, W) bool and their energy over the whole grid.
-    No two fixed neighbours may differ, or the energy would miss their edge.
+    objectness (H, W) in (0, 1); labels, free (H, W) bool; edges: those of `band_edges`. A fixed neighbour is folded
+    into its free pixel's terminal edges. Returns labels (H, W) bool and their energy over the whole grid.
     """
     inside = np.flatnonzero(free)
+    fixed = labels.ravel()
+    likelihood = objectness.ravel().copy()
+    np.subtract(1, likelihood, out=likelihood, where=~fixed)
+    likelihood[inside] = 1
+    energy = -float(np.log(likelihood, out=likelihood).sum(dtype=np.float64))
+    if not len(inside):  # a coarse cut all of one label has no boundary
+        return labels, energy
+
     node = np.full(free.size, -1, dtype=np.int32)
     node[inside] = np.arange(len(inside), dtype=np.int32)
-    foreground, background = unary_costs(objectness.ravel()[inside])
-    fixed_labels = labels.ravel()
+    foreground, background = unary_costs(objectness.ravel().take(inside))
+    inner, paid = _fold_rim(edges, node, fixed, foreground, background)
 
-    graph = maxflow.GraphFloat(len(inside), sum(len(p) for p, _, _ in edges))
+    graph = maxflow.GraphFloat(len(inside), len(inner[0]))
     graph.add_nodes(len(inside))
-    for p, q, weight in edges:
-        for rim, beyond in ((p, q), (q, p)):
-            outward = np.flatnonzero((node[rim] >= 0) & (node[beyond] < 0))
-            at, toll, label = node[rim[outward]], weight[outward], fixed_labels[beyond[outward]]
-            foreground += np.bincount(at, toll * ~label, minlength=len(inside))
-            background += np.bincount(at, toll * label, minlength=len(inside))
-        both = np.flatnonzero((node[p] >= 0) & (node[q] >= 0))
-        graph.add_edges(node[p[both]], node[q[both]], weight[both], weight[both])
-    graph.add_grid_tedges(np.arange(len(inside)), foreground, background)
+    graph.add_edges(*inner, inner[2])
+    nodes = np.arange(len(inside))
+    graph.add_grid_tedges(nodes, foreground, background)
+    energy += paid + float(graph.maxflow())
+    solved = fixed.copy()
+    solved[inside] = graph.get_grid_segments(nodes)
+    return solved.reshape(labels.shape), energy
 
-    energy = graph.maxflow()
-    solved = fixed_labels.copy()
-    solved[inside] = graph.get_grid_segments(np.arange(len(inside)))
-    rest = np.flatnonzero(~free)
-    likelihood = objectness.ravel()[rest]
-    energy -= np.log(np.where(fixed_labels[rest], likelihood, 1 - likelihood), dtype=np.float64).sum()
-    return solved.reshape(labels.shape), float(energy)
+
+def _fold_rim(
+    edges: Edges, node: np.ndarray, fixed: np.ndarray, foreground: np.ndarray, background: np.ndarray
+) -> tuple[Edges, float]:
+    """Turn edges with a fixed end into costs, added to foreground and background in place.
+
+    node (P,): number of each free pixel, -1 where fixed. Returns the edges between free pixels, in node numbers, and
+    what the edges between two fixed pixels cost whatever happens.
+    """
+    p, q, weight = edges
+    node_p, node_q = node.take(p), node.take(q)
+    rim = np.flatnonzero((node_p < 0) | (node_q < 0))
+    here = np.maximum(node_p[rim], node_q[rim])  # -1 where both are fixed
+    neighbour = fixed[np.where(node_p[rim] >= 0, q[rim], p[rim])]
+    paid = float(weight[rim[here < 0]].sum(dtype=np.float64))
+    at, toll, neighbour = here[here >= 0], weight[rim[here >= 0]], neighbour[here >= 0]
+    foreground += np.bincount(at, toll * ~neighbour, minlength=len(foreground))
+    background += np.bincount(at, toll * neighbour, minlength=len(background))
+    inner = np.flatnonzero((node_p >= 0) & (node_q >= 0))
+    return (node_p[inner], node_q[inner], weight[inner].astype(np.float64)), paid
 
 
 def unary_costs(objectness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -104,37 +125,69 @@ def band_around(labels: np.ndarray, band: int) -> np.ndarray:
     return binary_dilation(labels, square, band) & binary_dilation(~labels, square, band)
 
 
+def settle(objectness: np.ndarray, labels: np.ndarray, band: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (H, W) with the band's easy pixels decided, and which pixels of the band stay free; all bool.
+
+    A pixel whose two unary costs differ by more than all its edges together (at most `reach`) takes the cheaper label
+    in every minimum, whatever its neighbours do: deciding it at once loses nothing.
+    """
+    inside = np.flatnonzero(band)
+    likelihood = objectness.ravel().take(inside)
+    sure = 1 / (1 + np.exp(-reach))
+    foreground, background = likelihood > sure, likelihood < 1 - sure
+    labels, free = labels.copy(), band.copy()
+    labels.ravel()[inside[foreground]] = True
+    labels.ravel()[inside[background]] = False
+    free.ravel()[inside[foreground | background]] = False
+    return labels, free
+
+
 def band_edges(
-    image: np.ndarray, affinities: np.ndarray, free: np.ndarray, weight: float, geodesic_scale: float
-) -> list[Edges]:
-    """Edges of the (H, W) grid that touch a free pixel, with weight * Psi.
+    image: np.ndarray,
+    affinities: np.ndarray,
+    labels: np.ndarray,
+    free: np.ndarray,
+    strength: float,
+    geodesic_scale: float,
+) -> Edges:
+    """Edges of the (H, W) grid that touch a free pixel or join unlike fixed ones, with weight strength * Psi.
 
-    image (H, W, 3) uint8; affinities (D, h, w), interpolated between cells; free (H, W) bool.
+    image (H, W, 3) uint8; affinities (D, h, w), interpolated between cells; labels, free (H, W) bool.
     """
-    height, width = free.shape
-    index = np.arange(free.size, dtype=np.int32).reshape(free.shape)
-    colours = image.reshape(-1, 3).astype(np.float32) / 255
-    edges = []
+    ends, between = [], []
     for affinity, offset in zip(affinities, OFFSETS, strict=False):
-        here, there = pair_views(free, offset)
-        touching = here | there
-        p, q = (view[touching] for view in pair_views(index, offset))
-        between = edge_affinity(affinity, (height, width), offset)[touching]
-        edges.append((p, q, weight * coherence(between, colours[p], colours[q], geodesic_scale)))
-    return edges
+        matters = np.zeros(free.shape, dtype=bool)
+        target, _ = pair_views(matters, offset)
+        unlike = np.not_equal(*pair_views(labels, offset))
+        target[:] = np.logical_or(*pair_views(free, offset)) | unlike
+        ends.append(np.flatnonzero(matters))
+        between.append(edge_affinity(affinity, free.shape, offset, ends[-1]))
+    steps = [dy * free.shape[1] + dx for dy, dx in OFFSETS]
+    p = np.concatenate(ends)
+    q = np.concatenate([end + step for end, step in zip(ends, steps, strict=False)])
+    colours = image.reshape(-1, 3)
+    colour_p, colour_q = colours.take(p, axis=0).astype(np.float32), colours.take(q, axis=0)
+    return p, q, strength * coherence(np.concatenate(between), colour_p, colour_q, geodesic_scale / 255)
 
 
-def edge_affinity(affinity: np.ndarray, shape: tuple[int, int], offset: tuple[int, int]) -> np.ndarray:
-    """Affinities (h, w) of one offset at the pairs of a finer grid, interpolated between the edges' mid-points.
+def edge_affinity(
+    affinity: np.ndarray, shape: tuple[int, int], offset: tuple[int, int], index: np.ndarray
+) -> np.ndarray:
+    """Affinities (h, w) of one offset at edges of a finer grid (H, W), interpolated between the edges' mid-points.
 
-    Returns (H - dy, W - |dx|), in step with `pair_views`; the coarse zeros that stand for "outside" take no part.
+    index: flat indices (E,) of the edges' p. The coarse zeros that stand for "outside" take no part.
     """
+    (dy, dx), (height, width) = offset, shape
     inside, _ = pair_views(affinity, offset)
     if not inside.size:  # a grid one cell wide has no such edge
-        return np.zeros((shape[0] - offset[0], shape[1] - abs(offset[1])), dtype=affinity.dtype)
-    rows = taps(affinity.shape[0], shape[0], abs(offset[0]))
-    columns = taps(affinity.shape[1], shape[1], abs(offset[1]))
-    return interpolate(inside, rows, columns)
+        return np.zeros(len(index), dtype=affinity.dtype)
+    tall = along_rows(inside, taps(affinity.shape[0], height, dy))  # (H - dy, w - |dx|)
+    below, above, share = taps(affinity.shape[1], width, abs(dx))
+    y = index // width
+    x = index - y * width - max(0, -dx)
+    start = y * tall.shape[1]
+    left, right = tall.ravel().take(start + below.take(x)), tall.ravel().take(start + above.take(x))
+    return left + (right - left) * share.take(x)
 
 
 def taps(coarse: int, fine: int, span: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -150,37 +203,44 @@ def taps(coarse: int, fine: int, span: int = 0) -> tuple[np.ndarray, np.ndarray,
     return below, above, (position - below).astype(np.float32)
 
 
-def interpolate(values: np.ndarray, rows: tuple[np.ndarray, ...], columns: tuple[np.ndarray, ...]) -> np.ndarray:
-    """Bilinear interpolation of a map at the given taps: rows first, while the map is still narrow."""
+def along_rows(values: np.ndarray, rows: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
+    """Linear interpolation of the first axis at the given taps: (h, ...) -> (n, ...)."""
     below, above, share = rows
-    tall = values[below] + (values[above] - values[below]) * share[:, None]
-    below, above, share = columns
-    return tall[:, below] + (tall[:, above] - tall[:, below]) * share
+    return values[below] + (values[above] - values[below]) * share[:, None]
 
 
 def enlarge(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """A map (h, w) interpolated to (H, W), aligned on cell centres, constant beyond the outer centres."""
-    return interpolate(values, taps(values.shape[0], shape[0]), taps(values.shape[1], shape[1]))
+    below, above, share = taps(values.shape[1], shape[1])
+    # One matrix product in place of several large temporaries
+    blend = np.zeros((values.shape[1], shape[1]), dtype=values.dtype)
+    column = np.arange(shape[1])
+    blend[above, column] = share
+    blend[below, column] += 1 - share
+    return along_rows(values, taps(values.shape[0], shape[0])) @ blend
 
 
 def repeat(cells: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """(h, w) -> (H, W): every pixel takes the value of the cell its centre lies in."""
     rows = (2 * np.arange(shape[0]) + 1) * cells.shape[0] // (2 * shape[0])
     columns = (2 * np.arange(shape[1]) + 1) * cells.shape[1] // (2 * shape[1])
-    return cells[rows[:, None], columns]
+    return cells[:, columns][rows]
 
 
 def shrink(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Area average of (H, W, 3) uint8 onto (h, w, 3) float32 in [0, 1]; pixels split between cells are shared."""
     height, width = image.shape[:2]
-    rows, columns = _overlap(shape[0], height), _overlap(shape[1], width)
-    short = (rows @ image.reshape(height, -1).astype(np.float32)).reshape(shape[0], width, 3)
-    return np.einsum("xw,hwc->hxc", columns, short, optimize=True) / np.float32(255)
+    short = overlap(shape[0], height) @ image.reshape(height, -1)  # (h, W * 3)
+    turned = short.reshape(shape[0], width, 3).transpose(1, 0, 2).reshape(width, -1)  # (W, h * 3)
+    small = (overlap(shape[1], width) @ turned).reshape(shape[1], shape[0], 3)
+    return small.transpose(1, 0, 2) / np.float32(255)
 
 
-def _overlap(cells: int, pixels: int) -> np.ndarray:
+@lru_cache(maxsize=16)
+def overlap(cells: int, pixels: int) -> sparse.csr_array:
     """(cells, pixels) float32: the share of each cell that each pixel covers; rows sum to 1."""
-    cell = np.arange(cells)[:, None] * (pixels / cells)
+    side = pixels / cells
     pixel = np.arange(pixels)
-    covered = np.minimum(cell + pixels / cells, pixel + 1) - np.maximum(cell, pixel)
-    return (np.clip(covered, 0, None) * (cells / pixels)).astype(np.float32)
+    start = side * np.arange(cells)[:, None]
+    covered = np.minimum(start + side, pixel + 1) - np.maximum(start, pixel)
+    return sparse.csr_array(np.clip(covered, 0, None).astype(np.float32) / np.float32(side))
