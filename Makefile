@@ -3,6 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+PORT ?= 4200
+HEALTHY = import urllib.request; urllib.request.urlopen('$(PREFECT_API_URL)/health', timeout=5)
+DETACHED = import os, sys; os.setsid(); os.execv(sys.argv[1], sys.argv[1:])
 export MASKMILL_HOME := $(CURDIR)
 
 .DEFAULT_GOAL := help
@@ -38,15 +41,18 @@ lint: $(STAMP) ## Check style, formatting and types
 docs: $(STAMP) ## Build the documentation site into site/
 	$(BIN)/mkdocs build
 
-# The worker stays in the foreground; when it ends, the server is stopped as well.
-serve: export PREFECT_API_URL ?= http://127.0.0.1:4200/api
-serve: export PREFECT_LOGGING_EXTRA_LOGGERS ?= models,storage,analysis
+# The server runs in a session of its own, so that Ctrl-C reaches the worker first, which needs the server to stop.
+# Not `server start --background`: that server dies at its first log line, which nobody reads (prefect 3.8.8).
+serve: export PREFECT_API_URL := http://127.0.0.1:$(PORT)/api
+serve: export PREFECT_LOGGING_EXTRA_LOGGERS := models,storage,analysis
 serve: $(STAMP) ## Prefect server, a worker and the deployments on this machine, until Ctrl-C
-	$(BIN)/prefect server start --background
-	@trap '$(BIN)/prefect server stop' EXIT; trap 'exit 0' INT TERM; \
-	$(BIN)/prefect work-pool create local --type process --overwrite && \
-	$(BIN)/prefect --no-prompt deploy --all && \
-	echo "Open http://127.0.0.1:4200/deployments in a browser and start a build with Run. Ctrl-C stops everything." && \
+	@mkdir -p runs; \
+	$(BIN)/python -c "$(DETACHED)" $(BIN)/prefect server start --port $(PORT) > runs/server.log 2>&1 & server=$$!; \
+	trap 'kill $$server 2>/dev/null; wait $$server' EXIT; trap 'exit 0' HUP INT TERM; \
+	for second in $$(seq 60); do $(BIN)/python -c "$(HEALTHY)" 2>/dev/null && break; sleep 1; done; \
+	$(BIN)/prefect work-pool create local --type process --overwrite > runs/deploy.log && \
+	$(BIN)/prefect --no-prompt deploy --all >> runs/deploy.log && \
+	echo "Open http://127.0.0.1:$(PORT)/deployments in a browser and start a build there. Ctrl-C stops everything." && \
 	$(BIN)/prefect worker start --pool local
 
 clean: ## Remove the environment and caches; data/ and runs/ stay

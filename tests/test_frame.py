@@ -32,6 +32,13 @@ def test_constraints_pin_every_dependency_exactly() -> None:
     assert not {canonical(name) for name in named} - pinned
 
 
+def test_pins_that_the_scheduler_needs() -> None:
+    """docs/decisions/constraints.md: with newer ones the server does not start, or a cron never runs."""
+    pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines())
+    assert pinned["SQLAlchemy"].startswith("2.0.")
+    assert tuple(map(int, pinned["fastapi"].split("."))) < (0, 151)
+
+
 def test_every_package_is_listed() -> None:
     tops = [package for package in PROJECT["tool"]["setuptools"]["packages"] if "." not in package]
     found = {
