@@ -80,7 +80,8 @@ def loaded_by(modules: list[str]) -> set[str]:
 
 
 def module_names(folder: str) -> list[str]:
-    return [".".join(path.with_suffix("").parts) for path in sources() if path.parts[0] == folder]
+    names = [".".join(path.with_suffix("").parts) for path in sources() if path.parts[0] == folder]
+    return [name.removesuffix(".__init__") for name in names]
 
 
 def test_importing_flows_does_not_import_torch() -> None:
