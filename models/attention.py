@@ -1,26 +1,30 @@
-"""Record a UNet's attention while it samples: A_c, A_s, and the evidence a cut needs of them (DiffusionSeg, eq. 2 and 3).
+"""Record a UNet's attention while it samples: A_c, A_s, and the evidence a cut needs (DiffusionSeg, eq. 2 and 3).
 
 Nothing is kept per step. Each layer's head-mean probabilities are formed in blocks of queries, added to sums and
 dropped; only the last B of a guided batch [unconditional, conditional] are looked at. Layers of coarser grids are
 brought to the latent grid by repeating queries and keys, keys divided by the cells they fill, so rows of A_s sum to 1.
-Knows nothing of sampling, prompts or images.
+Mode evidence keeps of A_s a cell's nearest neighbours and the columns of K seed cells, both exactly; mode full keeps
+all of it. Seeds are drawn among the seed cells in both (docs/decisions/evidence.md). Knows nothing of sampling,
+prompts or images.
 
-Letters: B samples, T text tokens, h x w latent grid, N = h * w cells, n cells of one layer's own grid, P pooled cells.
+Letters: B samples, T text tokens, h x w latent grid, N = h * w cells, n cells of one layer's own grid, K seed cells.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from models.attentioncut import OFFSETS, Evidence, evidence_of, normalise, seeds
+from models.attentioncut import Evidence, affinities_of, normalise, refined_map, seeds
 from models.config import CutConfig
+from models.cutgraph import OFFSETS
 
-MAX_POOLED = 16  # cells a side of the pooled key grid
+MAX_SIDE = 48  # seed cells along a side: every cell up to here, one in 2x2 up to 96, one in 4x4 up to 192
 MAX_SCORES = 2**26  # float32 scores formed at once: 256 MiB
 NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]  # a cell itself is number 4
 
@@ -33,7 +37,8 @@ class Record:
 
     weights: (B, T) float32, 1 / span length at the category's tokens, 0 elsewhere.
     cross: layer -> (B, n) sum over steps of the span's mean probability; whole: grid -> (B, n, n), mode full only;
-    pooled: grid -> (B, n, keys) and stencil: grid -> (B, n, 9), probabilities of keys and of the nine nearest cells.
+    columns: grid -> (B, n, keys) and stencil: grid -> (B, n, 9), probabilities of the cells where seed cells lie and
+    of the nine nearest cells, mode evidence only.
     """
 
     grid: Grid
@@ -42,7 +47,7 @@ class Record:
     cross: dict[str, torch.Tensor] = field(default_factory=dict)
     steps: dict[str, int] = field(default_factory=dict)
     whole: dict[Grid, torch.Tensor] = field(default_factory=dict)
-    pooled: dict[Grid, torch.Tensor] = field(default_factory=dict)
+    columns: dict[Grid, torch.Tensor] = field(default_factory=dict)
     stencil: dict[Grid, torch.Tensor] = field(default_factory=dict)
     num_self: int = 0
 
@@ -62,58 +67,61 @@ class Record:
             for rows, probs in _probabilities(query, key, scale):
                 total[:, rows] += probs
             return
-        cells = min(n, self.pooled_grid[0] * self.pooled_grid[1])
-        pooled = self.pooled.setdefault(grid, query.new_zeros((B, n, cells), dtype=torch.float32))
+        keys = torch.from_numpy(_keys_of_seed_cells(self.grid, grid)[0]).to(query.device)
+        columns = self.columns.setdefault(grid, query.new_zeros((B, n, len(keys)), dtype=torch.float32))
         stencil = self.stencil.setdefault(grid, query.new_zeros((B, n, 9), dtype=torch.float32))
         index, inside = _stencil_index(grid, query.device)
         for rows, probs in _probabilities(query, key, scale):
-            pooled[:, rows] += pool_keys(probs, grid, self.pooled_grid)
+            columns[:, rows] += probs[:, :, keys]
             near = probs.gather(2, index[rows].expand(B, -1, -1))
             stencil[:, rows] += torch.where(inside[rows], near, 0)
 
-    @property
-    def pooled_grid(self) -> Grid:
-        """The latent grid divided by the smallest power of two that leaves at most 16 cells a side."""
-        factor = 1
-        while max(self.grid) > MAX_POOLED * factor:
-            factor *= 2
-        return self.grid[0] // factor, self.grid[1] // factor
-
-    def layer_maps(self) -> np.ndarray:
-        """Time-mean map of the category in each cross-attention layer, bilinear to the latent grid: (B, layers, h, w) float32."""
+    def layer_maps(self, sample: int) -> np.ndarray:
+        """Time-mean map of the category in each cross-attention layer, enlarged bilinearly: (layers, h, w) float32."""
         maps = []
         for layer, total in self.cross.items():
-            mean = (total / self.steps[layer]).unflatten(1, _layer_grid(self.grid, total.shape[1]))
-            maps.append(F.interpolate(mean[:, None], self.grid, mode="bilinear")[:, 0])
-        return torch.stack(maps, dim=1).cpu().numpy()
+            mean = (total[sample] / self.steps[layer]).unflatten(0, _layer_grid(self.grid, total.shape[1]))
+            maps.append(F.interpolate(mean[None, None], self.grid, mode="bilinear")[0, 0])
+        return torch.stack(maps).cpu().numpy()
 
     def self_attention(self, sample: int) -> np.ndarray:
         """A_s of one sample, whole (mode full): (N, N) float32, rows sum to 1."""
-        total = sum(_spread(sums[sample], grid, self.grid, self.grid) for grid, sums in self.whole.items())
-        return (total / self.num_self).cpu().numpy()
+        total = torch.zeros(*self.grid, *self.grid, device=self.weights.device)
+        for grid, sums in self.whole.items():
+            factor = self.grid[0] // grid[0]
+            total += _repeat(sums[sample].unflatten(1, grid).unflatten(0, grid), factor, (0, 1, 2, 3)) / factor**2
+        return (total / self.num_self).flatten(2).flatten(0, 1).cpu().numpy()
 
-    def pooled_attention(self, sample: int) -> np.ndarray:
-        """A_s of one sample with its keys summed over the pooled grid's cells: (N, P) float32, rows sum to 1."""
-        total = sum(_spread(sums[sample], grid, self.grid, self.pooled_grid) for grid, sums in self.pooled.items())
-        return (total / self.num_self).cpu().numpy()
+    def seed_columns(self, sample: int) -> np.ndarray:
+        """A_s's columns of one sample at `seed_cells`: (N, K) float32, N = K on grids of at most 48 a side."""
+        cells = seed_cells(*self.grid)
+        if self.mode == "full":
+            return self.self_attention(sample)[:, cells]
+        total = torch.zeros(*self.grid, len(cells), device=self.weights.device)
+        for grid, sums in self.columns.items():
+            factor = self.grid[0] // grid[0]
+            own = sums[sample][:, _keys_of_seed_cells(self.grid, grid)[1]].unflatten(0, grid)
+            total += _repeat(own, factor, (0, 1)) / factor**2
+        return (total / self.num_self).flatten(0, 1).cpu().numpy()
 
     def affinities(self, sample: int) -> np.ndarray:
-        """Symmetrised A_s between a cell and its neighbour at each of OFFSETS, exactly: (4, h, w) float32, 0 outside."""
+        """Symmetrised A_s between a cell and its neighbour at each of OFFSETS: (4, h, w) float32, 0 outside."""
+        if self.mode == "full":
+            return affinities_of(self.self_attention(sample), *self.grid)
         total = sum(_neighbour_affinities(sums[sample], grid, self.grid) for grid, sums in self.stencil.items())
-        return (total / self.num_self).cpu().numpy()
+        return (total / self.num_self).numpy()
 
     def evidence(self, sample: int, top_k: int, config: CutConfig) -> Evidence:
-        """What the cut of one sample needs; r(p) from the pooled A_s in mode evidence (docs/decisions/evidence.md)."""
-        class_map = mean_of_top(self.layer_maps()[sample], top_k)
-        if self.mode == "full":
-            return evidence_of(class_map, self.self_attention(sample), config)
-        chosen = seeds(normalise(class_map), config.tau, config.num_seeds)
-        refined = refined_from_pooled(self.pooled_attention(sample), chosen, self.grid, self.pooled_grid)
+        """What the cut of one sample needs."""
+        class_map = mean_of_top(self.layer_maps(sample), top_k)
+        refined = refined_from_columns(self.seed_columns(sample), class_map, config)
         return Evidence(class_map=class_map, refined=refined, affinities=self.affinities(sample))
 
 
 @contextmanager
-def record_attention(unet: Any, grid: Grid, spans: list[list[int]], tokens: int, mode: Literal["evidence", "full"] = "evidence") -> Iterator[Record]:
+def record_attention(
+    unet: Any, grid: Grid, spans: list[list[int]], tokens: int, mode: Literal["evidence", "full"] = "evidence"
+) -> Iterator[Record]:
     """Record the attention of every layer of `unet` while the context is open; its own processors come back after.
 
     grid: latent (h, w); spans: token positions of each sample's category, as from `category_span`; tokens: T.
@@ -136,7 +144,14 @@ class _Recording:
     def __init__(self, name: str, inner: Any, record: Record):
         self.layer, self.inner, self.record = name.removesuffix(".processor"), inner, record
 
-    def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, temb=None):
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        temb: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         assert attention_mask is None, "recorded attention knows no masks"
         B = len(self.record.weights)
         source = hidden_states if encoder_hidden_states is None else encoder_hidden_states
@@ -150,25 +165,31 @@ class _Recording:
 
 
 def mean_of_top(layer_maps: np.ndarray, top_k: int) -> np.ndarray:
-    """A_c: the mean of the k layers of largest standard deviation. layer_maps: (layers, h, w) -> (h, w) float32 >= 0."""
+    """A_c: mean of the k layers of largest standard deviation. layer_maps: (layers, h, w) -> (h, w) float32 >= 0."""
     order = np.argsort(-layer_maps.std(axis=(1, 2)), kind="stable")
     return layer_maps[order[:top_k]].mean(axis=0, dtype=np.float32)
 
 
-def refined_from_pooled(pooled: np.ndarray, chosen: np.ndarray, grid: Grid, pooled_grid: Grid) -> np.ndarray:
-    """r(p) of eq. 3 with a seed's column of A_s replaced by its pooled cell's mean. pooled: (N, P); chosen: flat seed cells."""
-    factor = grid[0] // pooled_grid[0]
-    y, x = np.divmod(chosen, grid[1])
-    columns = pooled[:, (y // factor) * pooled_grid[1] + x // factor] / factor**2
-    return columns.mean(axis=1).reshape(grid).astype(np.float32)
+def seed_cells(height: int, width: int) -> np.ndarray:
+    """Cells that may be seeds: all of a small grid, else one in each block of 2x2, 4x4 ...; (K,) flat, ascending."""
+    side = 1
+    while max(height, width) > MAX_SIDE * side and height % (2 * side) == width % (2 * side) == 0:
+        side *= 2
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:height:side, :width:side] + rng.integers(0, side, (2, height // side, width // side))
+    return np.sort((rows * width + columns).ravel())
 
 
-def pool_keys(probs: torch.Tensor, grid: Grid, pooled_grid: Grid) -> torch.Tensor:
-    """Sum keys over the pooled grid's cells; a grid that is coarser already stays. probs: (B, queries, n) -> (B, queries, keys)."""
-    if grid[0] <= pooled_grid[0]:
-        return probs
-    (h, w), k = pooled_grid, grid[0] // pooled_grid[0]
-    return probs.unflatten(2, (h, k, w, k)).sum(dim=(3, 5)).flatten(2)
+def refined_from_columns(columns: np.ndarray, class_map: np.ndarray, config: CutConfig) -> np.ndarray:
+    """r(p) of eq. 3, B drawn among the boundary's seed cells; zeros where the boundary has none.
+
+    columns: (N, K) of `seed_columns`; class_map: (h, w) -> (h, w) float32.
+    """
+    boundary = seeds(normalise(class_map), config.tau, class_map.size)
+    chosen = np.flatnonzero(np.isin(seed_cells(*class_map.shape), boundary))
+    if len(chosen) > config.num_seeds:
+        chosen = np.sort(np.random.default_rng(0).choice(chosen, config.num_seeds, replace=False))
+    return refined_map(columns, chosen).reshape(class_map.shape)
 
 
 def _probabilities(query: torch.Tensor, key: torch.Tensor, scale: float) -> Iterator[tuple[slice, torch.Tensor]]:
@@ -194,8 +215,9 @@ def _layer_grid(grid: Grid, cells: int) -> Grid:
     return h, w
 
 
+@cache
 def _stencil_index(grid: Grid, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """For each cell its nine nearest ones: flat index (n, 9), clamped into the grid, and whether inside it (n, 9) bool."""
+    """For each cell its nine nearest ones: flat index (n, 9), clamped into the grid, and whether inside (n, 9) bool."""
     h, w = grid
     y, x = torch.meshgrid(torch.arange(h, device=device), torch.arange(w, device=device), indexing="ij")
     offsets = torch.tensor(NEIGHBOURS, device=device)
@@ -204,25 +226,32 @@ def _stencil_index(grid: Grid, device: torch.device) -> tuple[torch.Tensor, torc
     return y.clamp(0, h - 1) * w + x.clamp(0, w - 1), inside
 
 
-def _spread(sums: torch.Tensor, grid: Grid, queries: Grid, keys: Grid) -> torch.Tensor:
-    """Repeat a layer's (n, m) sums to (queries' cells, keys' cells), dividing keys by the cells they fill: row sums stay."""
-    own_keys = grid if grid[0] <= keys[0] else keys
-    value = sums.unflatten(1, own_keys).unflatten(0, grid)  # (query rows, query columns, key rows, key columns)
-    for dim, size in enumerate((*queries, *keys)):
-        value = value.repeat_interleave(size // value.shape[dim], dim=dim)
-    return value.flatten(2).flatten(0, 1) / ((keys[0] // own_keys[0]) * (keys[1] // own_keys[1]))
+@cache
+def _keys_of_seed_cells(target: Grid, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Cells of a layer's grid that hold the target grid's seed cells (keys,), and which of them holds each (K,)."""
+    factor = target[0] // grid[0]
+    y, x = np.divmod(seed_cells(*target), target[1])
+    return np.unique((y // factor) * grid[1] + x // factor, return_inverse=True)
+
+
+def _repeat(values: torch.Tensor, factor: int, dims: tuple[int, ...]) -> torch.Tensor:
+    for dim in dims:
+        values = values.repeat_interleave(factor, dim=dim)
+    return values
 
 
 def _neighbour_affinities(stencil: torch.Tensor, grid: Grid, target: Grid) -> torch.Tensor:
-    """Mean of A(p, q) and A(q, p) for the neighbours q of p on the target grid. stencil: (n, 9) of one layer grid -> (4, h, w)."""
-    (h, w), factor = target, target[0] // grid[0]
+    """Mean of A(p, q) and A(q, p) for the neighbours q of p on the target grid.
+
+    stencil: (n, 9), probabilities of one layer grid's nine nearest cells -> (4, h, w).
+    """
+    (h, w), factor, stencil = target, target[0] // grid[0], stencil.cpu()
     y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
-    result = stencil.new_zeros((4, h, w))
+    result = torch.zeros(4, h, w)
     for d, (dy, dx) in enumerate(OFFSETS):
-        py, px = y[: h - dy, max(0, -dx) : w - max(0, dx)], x[: h - dy, max(0, -dx) : w - max(0, dx)]
-        qy, qx = py + dy, px + dx
-        move = (qy // factor - py // factor + 1) * 3 + (qx // factor - px // factor + 1)  # number in NEIGHBOURS
-        p, q = (py // factor) * grid[1] + px // factor, (qy // factor) * grid[1] + qx // factor
-        forth, back = stencil[p.to(stencil.device), move.to(stencil.device)], stencil[q.to(stencil.device), (8 - move).to(stencil.device)]
-        result[d, py.to(stencil.device), px.to(stencil.device)] = (forth + back) / (2 * factor**2)
+        inside = (slice(0, h - dy), slice(max(0, -dx), w - max(0, dx)))
+        py, px, qy, qx = (v // factor for v in (y[inside], x[inside], y[inside] + dy, x[inside] + dx))
+        move = (qy - py + 1) * 3 + (qx - px + 1)  # its number in NEIGHBOURS; the way back is 8 - move
+        forth, back = stencil[py * grid[1] + px, move], stencil[qy * grid[1] + qx, 8 - move]
+        result[(d, *inside)] = (forth + back) / (2 * factor**2)
     return result

@@ -54,7 +54,7 @@ class BackboneFacts:
         H, W = height or self.image_size[0], width or self.image_size[1]
         for field, side in (("height", H), ("width", W)):
             if side % self.multiple:
-                raise ValueError(f"sampling.{field}: expected a multiple of {self.multiple} for {self.name}, got {side}; change it")
+                raise ValueError(f"sampling.{field}: expected a multiple of {self.multiple}, got {side}; change it")
         return (H, W), (H // self.vae_factor, W // self.vae_factor)
 
 
@@ -81,7 +81,7 @@ class Backbone:
 
 
 def check_backbone(name: str) -> BackboneFacts:
-    """Facts of the named backbone, or a ValueError of one line saying what is wrong. Fetches no weights, imports no torch."""
+    """Facts of the named backbone, or a ValueError of one line. Fetches no weights, imports no torch."""
     folder = _locate(name, LIGHT_FILES)
     _refuse_other_pipelines(name, folder)
     config = {part: _read(name, folder / file) for part, file in CONFIGS.items()}
@@ -109,7 +109,9 @@ def load_backbone(name: str, device: str = "auto", dtype: str = "auto") -> Backb
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"run.device: expected a device of this machine, got {device!r} and no GPU is found; use 'auto' or 'cpu'")
+        raise ValueError(
+            f"run.device: expected a device that is here, got {device!r} and found no GPU; use 'auto' or 'cpu'"
+        )
     if dtype == "auto":
         dtype = "float16" if device.startswith("cuda") else "float32"
     return _load(name, device, dtype)
@@ -151,19 +153,22 @@ def load_tokenizer(folder: Path) -> "CLIPTokenizer":
 def category_span(tokenizer: "CLIPTokenizer", prompt: str, category: str) -> list[int]:
     """Positions of the category's first occurrence in the prompt's padded token sequence (the start token is 0).
 
-    The category's byte-pair tokens are sought as a run among the prompt's (DAAM's rule, first occurrence only), ignoring
-    case and never from within a word: "cat" is not in "bobcat". A category absent from the prompt, or behind the tokenizer's truncation, is a ValueError.
+    The category's byte-pair tokens are sought as a run among the prompt's (DAAM's rule, first occurrence only),
+    ignoring case and never from within a word: "cat" is not in "bobcat". A category absent from the prompt, or behind
+    the tokenizer's truncation, is a ValueError.
     """
     words = tokenizer(category.lower(), add_special_tokens=False).input_ids
     tokens = tokenizer(prompt.lower(), add_special_tokens=False, verbose=False).input_ids
-    ends = [True, *(piece.endswith("</w>") for piece in tokenizer.convert_ids_to_tokens(tokens))]  # a word may begin after these
-    starts = (i for i in range(len(tokens) - len(words) + 1) if ends[i] and tokens[i : i + len(words)] == words)
+    begins = [True, *(piece.endswith("</w>") for piece in tokenizer.convert_ids_to_tokens(tokens))]  # a word, here
+    starts = (i for i in range(len(tokens) - len(words) + 1) if begins[i] and tokens[i : i + len(words)] == words)
     start = next(starts, None) if words else None
     if start is None:
-        raise ValueError(f"prompt: expected one that names its category {category!r}, got {prompt!r}; put the word into it")
+        raise ValueError(f"prompt: expected one that names its category {category!r}, got {prompt!r}; add the word")
     room = tokenizer.model_max_length - 2  # the start and end tokens
     if start + len(words) > room:
-        raise ValueError(f"prompt: category {category!r} stands behind the {room} tokens the backbone reads of {prompt!r}; shorten it")
+        raise ValueError(
+            f"prompt: category {category!r} stands behind the {room} tokens that are read of {prompt!r}; shorten it"
+        )
     return [1 + start + i for i in range(len(words))]
 
 
@@ -197,17 +202,18 @@ def _locate(name: str, patterns: list[str]) -> Path:
 
 def _read(name: str, file: Path) -> dict[str, Any]:
     if not file.is_file():
-        raise ValueError(f"backbone {name}: {EXPECTED}, but {file.parent.name}/{file.name} is missing; complete the folder")
+        raise ValueError(f"backbone {name}: {EXPECTED}, but {file.parent.name}/{file.name} is missing; add it")
     try:
         return json.loads(file.read_text())
     except ValueError as error:
-        raise ValueError(f"backbone {name}: {file.parent.name}/{file.name} is not valid json; fetch it again") from error
+        message = f"backbone {name}: {file.parent.name}/{file.name} is not valid json; fetch it again"
+        raise ValueError(message) from error
 
 
 def _refuse_missing(name: str, folder: Path, parts: tuple) -> None:
     for choices in parts:
         if not any(all((folder / file).is_file() for file in files) for files in choices):
-            raise ValueError(f"backbone {name}: {EXPECTED}, but {choices[0][0]} is missing; complete the folder")
+            raise ValueError(f"backbone {name}: {EXPECTED}, but {choices[0][0]} is missing; add it")
 
 
 def _refuse_other_pipelines(name: str, folder: Path) -> None:
@@ -218,7 +224,7 @@ def _refuse_other_pipelines(name: str, folder: Path) -> None:
         raise ValueError(f"backbone {name}: {EXPECTED}, got a {pipeline}; choose a StableDiffusionPipeline")
     for part in ("transformer", "text_encoder_2"):
         if (folder / part).is_dir():
-            raise ValueError(f"backbone {name}: {EXPECTED}, got another architecture (it has a {part}); choose a StableDiffusionPipeline")
+            raise ValueError(f"backbone {name}: {EXPECTED}, got another architecture, with a {part}; choose another")
 
 
 def _refuse_other_networks(name: str, unet: dict, vae: dict, text_encoder: dict, scheduler: dict) -> None:
@@ -239,4 +245,4 @@ def _refuse_other_networks(name: str, unet: dict, vae: dict, text_encoder: dict,
     for field, (got, allowed) in found.items():
         if got not in allowed:
             wanted = " or ".join(map(str, allowed))
-            raise ValueError(f"backbone {name}: {EXPECTED}; {field}: expected {wanted}, got {got}; choose another backbone")
+            raise ValueError(f"backbone {name}: {EXPECTED}; {field}: expected {wanted}, got {got}; choose another")

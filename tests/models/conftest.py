@@ -40,8 +40,8 @@ def tiny_networks(family: str) -> dict:
         block_out_channels=(8, 8, 8, 8), norm_num_groups=4, sample_size=128,
     )  # fmt: skip
     unet = UNet2DConditionModel(
-        sample_size=16, block_out_channels=(16, 16, 32, 32), layers_per_block=1, norm_num_groups=8, cross_attention_dim=32,
-        **TINY[family],
+        sample_size=16, block_out_channels=(16, 16, 32, 32), layers_per_block=1, norm_num_groups=8,
+        cross_attention_dim=32, **TINY[family],
     )  # fmt: skip
     with torch.no_grad():
         for name, weight in unet.named_parameters():
@@ -49,7 +49,7 @@ def tiny_networks(family: str) -> dict:
                 weight *= 4
     schedule = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
     if family == "sd1":
-        scheduler = PNDMScheduler(**schedule, skip_prk_steps=True)  # as the real folder has it: no prediction type named
+        scheduler = PNDMScheduler(**schedule, skip_prk_steps=True)  # names no prediction type
     else:
         scheduler = DDIMScheduler(**schedule, prediction_type="v_prediction", clip_sample=False)
     return {"vae": vae, "unet": unet, "text_encoder": text, "tokenizer": tokenizer, "scheduler": scheduler}

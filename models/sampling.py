@@ -1,0 +1,207 @@
+"""Sample images from a backbone by DDIM with guidance, and bring back the evidence recorded meanwhile.
+
+A sample's noise follows from (seed, index) alone, and nothing a network computes crosses samples, so a sample is the
+same whatever batch it is made in (up to the last bits of the kernels). Knows nothing of shards, stores or tasks.
+Letters: B samples, C latent channels, h x w latent grid, H x W image.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+
+from models.attention import Record, record_attention, seed_cells
+from models.attentioncut import Evidence
+from models.backbone import Backbone, category_span
+from models.config import CutConfig, SamplingConfig
+
+logger = logging.getLogger(__name__)
+NOISE_STREAM = 1  # the noise's place in a sample's seed sequence [seed, index, stream]
+
+OnStep = Callable[[int, int], None]  # (steps done, steps in all)
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """One sampled image and its evidence.
+
+    image: (H, W, 3) uint8; finite: False where the sampler gave NaN or infinity, image and evidence are then zeros;
+    pooled: (h * w, K) float16, A_s's columns at `models.attention.seed_cells`, and layer_maps: (layers, h, w) float16,
+    the category's map in each cross-attention layer; both only where `keep_pooled` is set.
+    """
+
+    image: np.ndarray
+    evidence: Evidence
+    finite: bool
+    pooled: np.ndarray | None = None
+    layer_maps: np.ndarray | None = None
+
+
+def noise(seed: int, index: int, shape: tuple[int, int, int]) -> torch.Tensor:
+    """Standard normal start of sample `index`: (C, h, w) float32 on the CPU, from PCG64 and (seed, index) alone."""
+    generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, index, NOISE_STREAM])))
+    return torch.from_numpy(generator.standard_normal(shape, dtype=np.float32))
+
+
+def timesteps(steps: int, num_train: int = 1000) -> list[int]:
+    """CompVis's uniform schedule, descending: 40 steps of 1000 are 976, 951, ..., 1."""
+    return [min(i * (num_train // steps) + 1, num_train - 1) for i in reversed(range(steps))]
+
+
+def sample(
+    backbone: Backbone,
+    prompts: list[str],
+    categories: list[str],
+    seed: int,
+    indices: list[int],
+    sampling: SamplingConfig,
+    cut: CutConfig,
+    on_step: OnStep | None = None,
+) -> list[Sampled]:
+    """Sample one batch: one image and its evidence for each (prompt, category, index)."""
+    _, grid = backbone.facts.sizes(sampling.height, sampling.width)
+    shape = (backbone.facts.latent_channels, *grid)
+    latents = torch.stack([noise(seed, index, shape) for index in indices])
+    return sample_from(backbone, latents, prompts, categories, sampling, cut, on_step)
+
+
+def sample_from(
+    backbone: Backbone,
+    latents: torch.Tensor,
+    prompts: list[str],
+    categories: list[str],
+    sampling: SamplingConfig,
+    cut: CutConfig,
+    on_step: OnStep | None = None,
+) -> list[Sampled]:
+    """Sample one batch from given latents at the first timestep, (B, C, h, w) float32, recording attention."""
+    spans = [category_span(backbone.tokenizer, p, c) for p, c in zip(prompts, categories, strict=True)]
+    text = backbone.encode_prompts(prompts)
+    empty = backbone.encode_prompts([""]).expand_as(text) if sampling.guidance != 1 else None
+    grid = (latents.shape[2], latents.shape[3])
+    with record_attention(backbone.unet, grid, spans, text.shape[1], sampling.capture) as record:
+        latents = denoise(backbone, latents, text, empty, sampling.steps, sampling.guidance, on_step)
+    return [_sampled(backbone, latents[i], record, i, sampling, cut) for i in range(len(prompts))]
+
+
+def sample_batched(
+    backbone: Backbone,
+    prompts: list[str],
+    categories: list[str],
+    seed: int,
+    indices: list[int],
+    sampling: SamplingConfig,
+    cut: CutConfig,
+    batch_size: int,
+    on_step: OnStep | None = None,
+) -> list[Sampled]:
+    """`sample` in batches of at most `batch_size`; a batch that does not fit in memory is halved, and a warning logged.
+
+    on_step counts the steps of all samples: (done, len(prompts) * steps).
+    """
+    done: list[Sampled] = []
+    total = len(prompts) * sampling.steps
+
+    def report(step: int, _: int) -> None:
+        if on_step:
+            on_step(len(done) * sampling.steps + step * len(part), total)
+
+    while len(done) < len(prompts):
+        rows = slice(len(done), len(done) + batch_size)
+        part = prompts[rows]
+        try:
+            done += sample(backbone, part, categories[rows], seed, indices[rows], sampling, cut, report)
+            continue
+        except torch.OutOfMemoryError:
+            if len(part) == 1:
+                raise
+            batch_size = len(part) // 2
+        logger.warning("out of memory with %d samples in a batch: going on with %d", len(part), batch_size)
+        torch.cuda.empty_cache()
+    return done
+
+
+@torch.no_grad()
+def denoise(
+    backbone: Backbone,
+    latents: torch.Tensor,
+    text: torch.Tensor,
+    empty: torch.Tensor | None,
+    steps: int,
+    guidance: float,
+    on_step: OnStep | None = None,
+) -> torch.Tensor:
+    """DDIM from the first timestep to clean latents, eta 0 (eq. 7's reverse; the last step ends at alphas_cumprod[0]).
+
+    latents: (B, C, h, w) float32; text, empty: (B, T, width), empty None for no guidance -> (B, C, h, w) float32.
+    """
+    latents = latents.to(backbone.device, torch.float32)
+    context = text if empty is None else torch.cat([empty, text])
+    levels = [*timesteps(steps, len(backbone.scheduler.alphas_cumprod)), 0]
+    for i, (t, target) in enumerate(pairwise(levels)):
+        output = predict(backbone, latents if empty is None else latents.repeat(2, 1, 1, 1), t, context)
+        if empty is not None:
+            unguided, guided = output.chunk(2)
+            output = unguided + guidance * (guided - unguided)
+        latents = move(backbone, latents, output, t, target)
+        if on_step:
+            on_step(i + 1, steps)
+    return latents
+
+
+def predict(backbone: Backbone, latents: torch.Tensor, t: int, context: torch.Tensor) -> torch.Tensor:
+    """The UNet's output at timestep t, in float32: (B, C, h, w)."""
+    return backbone.unet(latents.to(backbone.dtype), t, encoder_hidden_states=context).sample.float()
+
+
+def move(backbone: Backbone, latents: torch.Tensor, output: torch.Tensor, t: int, target: int) -> torch.Tensor:
+    """Latents from noise level t to `target`, either way: sqrt(abar') f + sqrt(1 - abar') eps (eq. 7).
+
+    An output of kind v becomes eps = sqrt(abar) v + sqrt(1 - abar) x; f follows from x and eps either way.
+    """
+    abar, abar_target = (float(backbone.scheduler.alphas_cumprod[level]) for level in (t, target))
+    if backbone.facts.prediction_type == "v_prediction":
+        eps = abar**0.5 * output + (1 - abar) ** 0.5 * latents
+    else:
+        eps = output
+    clean = (latents - (1 - abar) ** 0.5 * eps) / abar**0.5
+    return abar_target**0.5 * clean + (1 - abar_target) ** 0.5 * eps
+
+
+@torch.no_grad()
+def decode(backbone: Backbone, latents: torch.Tensor) -> np.ndarray:
+    """One sample's latents (C, h, w) -> image (H, W, 3) float32 in [0, 1]; NaN stays NaN."""
+    scaled = (latents / backbone.vae.config.scaling_factor).to(backbone.dtype)
+    image = backbone.vae.decode(scaled[None]).sample[0].float()
+    return (image / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+
+
+def _sampled(
+    backbone: Backbone, latents: torch.Tensor, record: Record, i: int, sampling: SamplingConfig, cut: CutConfig
+) -> Sampled:
+    image = decode(backbone, latents)
+    maps = record.layer_maps(i)
+    if not (np.isfinite(image).all() and np.isfinite(maps).all() and bool(latents.isfinite().all())):
+        return _failed(image, record, sampling)
+    return Sampled(
+        image=np.round(image * 255).astype(np.uint8),
+        evidence=record.evidence(i, sampling.top_k, cut),
+        finite=True,
+        pooled=record.seed_columns(i).astype(np.float16) if sampling.keep_pooled else None,
+        layer_maps=maps.astype(np.float16) if sampling.keep_pooled else None,
+    )
+
+
+def _failed(image: np.ndarray, record: Record, sampling: SamplingConfig) -> Sampled:
+    h, w = record.grid
+    evidence = Evidence(np.zeros((h, w), np.float32), np.zeros((h, w), np.float32), np.zeros((4, h, w), np.float32))
+    return Sampled(
+        image=np.zeros(image.shape, np.uint8),
+        evidence=evidence,
+        finite=False,
+        pooled=np.zeros((h * w, len(seed_cells(h, w))), np.float16) if sampling.keep_pooled else None,
+        layer_maps=np.zeros((len(record.cross), h, w), np.float16) if sampling.keep_pooled else None,
+    )
