@@ -30,13 +30,17 @@ def pair_views(grid: np.ndarray, offset: tuple[int, int]) -> tuple[np.ndarray, n
 
 
 def coherence(affinity: np.ndarray, colour_p: np.ndarray, colour_q: np.ndarray, geodesic_scale: float) -> np.ndarray:
-    """Inner coherence Psi = A_s + exp(-D) (eq. 5) of edges; affinity (...), colours (..., 3) float in [0, 1].
+    """Inner coherence Psi = A_s + exp(-D) (eq. 5) of edges: affinity (...), colours (..., 3) in units of the scale.
 
     D is the geodesic distance of colour, a sum of norms of colour steps along the shortest path. Between neighbours
     the direct edge is the shortest path, by the triangle inequality, so D = geodesic_scale * |I_p - I_q|.
     """
-    step = colour_p - colour_q
-    return affinity + np.exp(-geodesic_scale * np.sqrt(np.einsum("...c,...c->...", step, step)))
+    step = np.subtract(colour_p, colour_q, dtype=np.float32)
+    psi = np.sqrt(np.einsum("...c,...c->...", step, step))
+    psi *= -geodesic_scale
+    np.exp(psi, out=psi)
+    psi += affinity
+    return psi
 
 
 def grid_weights(image: np.ndarray, affinities: np.ndarray, geodesic_scale: float) -> np.ndarray:
@@ -102,15 +106,15 @@ def _fold_rim(
     """
     p, q, weight = edges
     node_p, node_q = node.take(p), node.take(q)
-    rim = np.flatnonzero((node_p < 0) | (node_q < 0))
+    has_fixed = np.minimum(node_p, node_q) < 0
+    rim, inner = np.flatnonzero(has_fixed), np.flatnonzero(~has_fixed)
     here = np.maximum(node_p[rim], node_q[rim])  # -1 where both are fixed
     neighbour = fixed[np.where(node_p[rim] >= 0, q[rim], p[rim])]
     paid = float(weight[rim[here < 0]].sum(dtype=np.float64))
     at, toll, neighbour = here[here >= 0], weight[rim[here >= 0]], neighbour[here >= 0]
     foreground += np.bincount(at, toll * ~neighbour, minlength=len(foreground))
     background += np.bincount(at, toll * neighbour, minlength=len(background))
-    inner = np.flatnonzero((node_p >= 0) & (node_q >= 0))
-    return (node_p[inner], node_q[inner], weight[inner].astype(np.float64)), paid
+    return (node_p.take(inner), node_q.take(inner), weight.take(inner).astype(np.float64)), paid
 
 
 def unary_costs(objectness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -166,8 +170,8 @@ def band_edges(
     p = np.concatenate(ends)
     q = np.concatenate([end + step for end, step in zip(ends, steps, strict=False)])
     colours = image.reshape(-1, 3)
-    colour_p, colour_q = colours.take(p, axis=0).astype(np.float32), colours.take(q, axis=0)
-    return p, q, strength * coherence(np.concatenate(between), colour_p, colour_q, geodesic_scale / 255)
+    psi = coherence(np.concatenate(between), colours.take(p, axis=0), colours.take(q, axis=0), geodesic_scale / 255)
+    return p, q, strength * psi
 
 
 def edge_affinity(
