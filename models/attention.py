@@ -72,7 +72,7 @@ class Record:
         stencil = self.stencil.setdefault(grid, query.new_zeros((B, n, 9), dtype=torch.float32))
         index, inside = _stencil_index(grid, query.device)
         for rows, probs in _probabilities(query, key, scale):
-            columns[:, rows] += probs[:, :, keys]
+            columns[:, rows] += probs if len(keys) == n else probs[:, :, keys]
             near = probs.gather(2, index[rows].expand(B, -1, -1))
             stencil[:, rows] += torch.where(inside[rows], near, 0)
 
