@@ -97,9 +97,8 @@ def main(folder: Path, count: int) -> None:
                     scores.setdefault(key, []).append((iou(found, masks["whole"]), iou(found, truth)))
     for (setting, way), pairs in scores.items():
         same, true = np.mean(pairs, axis=0)
-        print(
-            f"{setting:30s} {way:17s} IoU with whole {same:.3f}  with truth {true:.3f}  {MEGABYTES[way]:5.1f} MB a sample"
-        )
+        agreement = f"IoU with whole {same:.3f}, with truth {true:.3f}"
+        print(f"{setting:30s} {way:17s} {agreement}; {MEGABYTES[way]:.1f} MB a sample")
 
 
 if __name__ == "__main__":
