@@ -4,10 +4,13 @@ Knows nothing of pictures or of where a dataset lies. What it returns is JSON-ab
 version, printed, and compared. The frame is `Dataset.frame()`: one row a sample, index = sample index.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from storage.dataset import open_dataset
 
 FINISHED = ("kept", "rejected", "failed")
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -25,6 +28,20 @@ def summarise(frame: pd.DataFrame) -> dict[str, Any]:
         "clip_score": quantiles(kept["clip_score"]),
         "uncertainty": quantiles(kept["uncertainty"]),
         "clamped": int(frame["num_clamped"].sum()) if "num_clamped" in frame else 0,
+    }
+
+
+def describe(path: Path | str) -> dict[str, Any]:
+    """What `maskmill info --json` prints: version, counts, image size and config; version None while unpublished."""
+    build = open_dataset(path, "build")
+    dataset = open_dataset(path) if build.versions else build
+    counts = summarise(dataset.frame())
+    return {
+        "version": dataset.version if build.versions else None,
+        "versions": list(dataset.versions),
+        **{name: counts[name] for name in ("planned", "kept", "rejected", "failed", "unfinished")},
+        "image_size": list(dataset.image_size),
+        "config": dataset.config,
     }
 
 

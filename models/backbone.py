@@ -104,17 +104,23 @@ def check_backbone(name: str) -> BackboneFacts:
 
 def load_backbone(name: str, device: str = "auto", dtype: str = "auto") -> Backbone:
     """Load a backbone once per process. auto: a GPU in float16 where there is one, else the CPU in float32."""
-    import torch
-
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(
-            f"run.device: expected a device that is here, got {device!r} and found no GPU; use 'auto' or 'cpu'"
-        )
+    device = resolve_device(device)
     if dtype == "auto":
         dtype = "float16" if device.startswith("cuda") else "float32"
     return _load(name, device, dtype)
+
+
+def resolve_device(device: str) -> str:
+    """'auto' is the GPU where there is one; ValueError for a device this machine lacks."""
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(
+            f"run.device: expected a device of this machine, got {device!r} and no GPU is found; use 'auto' or 'cpu'"
+        )
+    return device
 
 
 @lru_cache(maxsize=2)

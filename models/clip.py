@@ -7,7 +7,6 @@ DiffusionSeg [21]: softmax over class names at CLIP's logit scale.
 import json
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import CLIPTokenizer
 
-from models.backbone import POCKET_FOLDER, resolve_device
+from models.backbone import POCKET, resolve_device
 from models.pocket import scenes
 from models.pocket.recipe import clip_input, short_caption, to_tensor
 
@@ -50,27 +49,33 @@ class Clip:
 
 @cache
 def load_clip(name: str, device: str = "auto") -> Clip:
-    """'pocket', or 'ARCHITECTURE:weights' with open_clip's pretrained tag or a file. ValueError where it cannot load."""
-    target = resolve_device(device)
+    """'pocket', or 'ARCHITECTURE:weights' with open_clip's tag or a file; ValueError where it cannot load."""
+    target = torch.device(resolve_device(device))
     if name == "pocket":
-        folder = POCKET_FOLDER / "clip"
+        folder = POCKET / "clip"
         model = open_clip.model.CLIP(**json.loads((folder / "open_clip_config.json").read_text())["model_cfg"])
         model.load_state_dict({k: v.float() for k, v in load_file(folder / "open_clip_model.safetensors").items()})
         return Clip(name, model.to(target).eval(), _pocket_tokenizer(), None, target)
     architecture, _, weights = name.partition(":")
     if architecture not in open_clip.list_models():
-        raise ValueError(f"screen.clip: open_clip has no model {architecture!r}; name one of open_clip.list_models(), or 'pocket'")
+        raise ValueError(
+            f"screen.clip: open_clip has no model {architecture!r}; name one of open_clip.list_models(), or 'pocket'"
+        )
     if not weights:
-        raise ValueError(f"screen.clip: {name!r} names no weights; write '{architecture}:TAG' or '{architecture}:/path/file.pt'")
+        raise ValueError(
+            f"screen.clip: {name!r} names no weights; write '{architecture}:TAG' or '{architecture}:/path/file.pt'"
+        )
     try:
         model, _, preprocess = open_clip.create_model_and_transforms(architecture, pretrained=weights)
     except (OSError, RuntimeError, ValueError) as error:
-        raise ValueError(f"screen.clip: the weights {weights!r} of {architecture} could not be loaded: {error}") from error
+        raise ValueError(
+            f"screen.clip: the weights {weights!r} of {architecture} could not be loaded: {error}"
+        ) from error
     return Clip(name, model.to(target).eval(), open_clip.get_tokenizer(architecture), preprocess, target)
 
 
 def _pocket_tokenizer() -> Any:
-    tokenizer = CLIPTokenizer.from_pretrained(POCKET_FOLDER / "tokenizer")
+    tokenizer = CLIPTokenizer.from_pretrained(POCKET / "tokenizer")
 
     def tokenise(texts: list[str]) -> torch.Tensor:
         return tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
@@ -79,19 +84,15 @@ def _pocket_tokenizer() -> Any:
 
 
 def candidates(name: str, classes: tuple[str, ...]) -> tuple[str, ...]:
-    """The names a confidence is a softmax over, fixed for a dataset: all of pocket's classes, or the dataset's and CONTRASTS."""
+    """The names a confidence is a softmax over, fixed for a dataset: pocket's classes, or the dataset's + CONTRASTS."""
     return scenes.CLASSES if name == "pocket" else (*classes, *CONTRASTS)
 
 
 @torch.no_grad()
 def confidences(clip: Clip, images: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
     """(B, H, W, 3) uint8 -> (B, len(names)) float32, rows summing to 1: softmax over names at CLIP's logit scale."""
-    texts = clip.encode_texts([short_caption(name) if clip.name == "pocket" else f"a photo of a {name}." for name in names])
+    texts = clip.encode_texts(
+        [short_caption(name) if clip.name == "pocket" else f"a photo of a {name}." for name in names]
+    )
     logits = clip.model.logit_scale.exp() * clip.encode_images(images) @ texts.T
     return logits.softmax(dim=-1).cpu().numpy()
-
-
-def weights_path(name: str) -> Path | None:
-    """The local weights file a CLIP name points to, if it does."""
-    weights = name.partition(":")[2]
-    return Path(weights) if weights.endswith((".pt", ".safetensors", ".bin")) else None

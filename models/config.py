@@ -6,7 +6,7 @@ Imports no torch and knows nothing of how a stage does its work. The paper's num
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 
 class Config(BaseModel):
@@ -130,6 +130,20 @@ class BuildConfig(Config):
     cut: CutConfig = Field(default_factory=CutConfig, description="AttentionCut")
     screen: ScreenConfig = Field(default_factory=ScreenConfig, description="screening")
     run: RunConfig = Field(default_factory=RunConfig, description="use of the machine")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _under_the_preset(cls, given: Any) -> Any:
+        """Values not given come from the backbone's preset, then from the defaults."""
+        if not isinstance(given, dict):
+            return given
+        preset = BACKBONE_PRESETS.get(given.get("backbone", "pocket"), {})
+        merged = dict(given)
+        for section, values in preset.items():
+            own = merged.get(section, {})
+            if isinstance(own, dict):
+                merged[section] = values | own
+        return merged
 
     def identity(self) -> dict[str, Any]:
         """What must be equal for a dataset to be resumed or extended: all but the count and the machine's use."""

@@ -10,14 +10,42 @@ import numpy as np
 from models.config import BuildConfig
 from models.pocket import scenes
 
-SUBJECTS = ("a {category}", "a single {category}", "one {category}", "a close portrait of a {category}", "a large {category}")
+SUBJECTS = (
+    "a {category}",
+    "a single {category}",
+    "one {category}",
+    "a close portrait of a {category}",
+    "a large {category}",
+)
 SCENES = (
-    "in a green meadow", "on a city street", "on a sandy beach", "beside a quiet lake", "in a snowy field", "in a forest",
-    "in a bright room", "on a wooden table", "in front of a brick wall", "on a mountain path", "under a cloudy sky", "in a garden",
+    "in a green meadow", "on a city street", "on a sandy beach", "beside a quiet lake", "in a snowy field",
+    "in a forest", "in a bright room", "on a wooden table", "in front of a brick wall", "on a mountain path",
+    "under a cloudy sky", "in a garden",
 )  # fmt: skip
-LIGHTINGS = ("warm evening light", "soft morning light", "bright daylight", "overcast light", "studio lighting", "golden hour")
-VIEWINGS = ("seen from the side", "seen from the front", "seen from a low angle", "seen from above", "at eye level", "in close-up")
-LOOKS = ("realistic photograph", "documentary style", "sharp focus", "shallow depth of field", "high detail", "35 mm film")
+LIGHTINGS = (
+    "warm evening light",
+    "soft morning light",
+    "bright daylight",
+    "overcast light",
+    "studio lighting",
+    "golden hour",
+)
+VIEWINGS = (
+    "seen from the side",
+    "seen from the front",
+    "seen from a low angle",
+    "seen from above",
+    "at eye level",
+    "in close-up",
+)
+LOOKS = (
+    "realistic photograph",
+    "documentary style",
+    "sharp focus",
+    "shallow depth of field",
+    "high detail",
+    "35 mm film",
+)
 
 _PROMPT_STREAM, _NOISE_STREAM = 0, 1  # independent generators of one sample
 
@@ -36,7 +64,9 @@ def plan(config: BuildConfig, index: int) -> Planned:
     """Sample `index` of the dataset: depends on the classes and the dataset seed, never on the count or the batch."""
     category = category_of(config, index)
     rng = np.random.default_rng([config.seed, index, _PROMPT_STREAM])
-    seed = int(np.random.SeedSequence([config.seed, index, _NOISE_STREAM]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    seed = int(
+        np.random.SeedSequence([config.seed, index, _NOISE_STREAM]).generate_state(1, np.uint64)[0] >> np.uint64(1)
+    )
     return Planned(index, category, _prompt(config, category, rng), seed)
 
 

@@ -1,6 +1,6 @@
 """Sample images from a backbone by DDIM with guidance, and bring back the evidence recorded meanwhile.
 
-A sample's noise follows from (seed, index) alone, and nothing a network computes crosses samples, so a sample is the
+A sample's noise follows from its own seed alone, and nothing a network computes crosses samples, so a sample is the
 same whatever batch it is made in (up to the last bits of the kernels). Knows nothing of shards, stores or tasks.
 Letters: B samples, C latent channels, h x w latent grid, H x W image.
 """
@@ -19,7 +19,6 @@ from models.backbone import Backbone, category_span
 from models.config import CutConfig, SamplingConfig
 
 logger = logging.getLogger(__name__)
-NOISE_STREAM = 1  # the noise's place in a sample's seed sequence [seed, index, stream]
 
 OnStep = Callable[[int, int], None]  # (steps done, steps in all)
 
@@ -40,9 +39,9 @@ class Sampled:
     layer_maps: np.ndarray | None = None
 
 
-def noise(seed: int, index: int, shape: tuple[int, int, int]) -> torch.Tensor:
-    """Standard normal start of sample `index`: (C, h, w) float32 on the CPU, from PCG64 and (seed, index) alone."""
-    generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, index, NOISE_STREAM])))
+def noise(seed: int, shape: tuple[int, int, int]) -> torch.Tensor:
+    """Standard normal start of a sample: (C, h, w) float32 on the CPU, from PCG64 and the sample's own seed alone."""
+    generator = np.random.Generator(np.random.PCG64(seed))
     return torch.from_numpy(generator.standard_normal(shape, dtype=np.float32))
 
 
@@ -55,16 +54,15 @@ def sample(
     backbone: Backbone,
     prompts: list[str],
     categories: list[str],
-    seed: int,
-    indices: list[int],
+    seeds: list[int],
     sampling: SamplingConfig,
     cut: CutConfig,
     on_step: OnStep | None = None,
 ) -> list[Sampled]:
-    """Sample one batch: one image and its evidence for each (prompt, category, index)."""
+    """Sample one batch: one image and its evidence for each (prompt, category, seed)."""
     _, grid = backbone.facts.sizes(sampling.height, sampling.width)
     shape = (backbone.facts.latent_channels, *grid)
-    latents = torch.stack([noise(seed, index, shape) for index in indices])
+    latents = torch.stack([noise(seed, shape) for seed in seeds])
     return sample_from(backbone, latents, prompts, categories, sampling, cut, on_step)
 
 
@@ -91,8 +89,7 @@ def sample_batched(
     backbone: Backbone,
     prompts: list[str],
     categories: list[str],
-    seed: int,
-    indices: list[int],
+    seeds: list[int],
     sampling: SamplingConfig,
     cut: CutConfig,
     batch_size: int,
@@ -113,7 +110,7 @@ def sample_batched(
         rows = slice(len(done), len(done) + batch_size)
         part = prompts[rows]
         try:
-            done += sample(backbone, part, categories[rows], seed, indices[rows], sampling, cut, report)
+            done += sample(backbone, part, categories[rows], seeds[rows], sampling, cut, report)
             continue
         except torch.OutOfMemoryError:
             if len(part) == 1:

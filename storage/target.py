@@ -7,7 +7,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-from storage.repository import BUILD, LOCK_FILE, UNFINISHED, attributes_of, group_of, is_dataset, open_repository
+from storage.repository import (
+    BUILD,
+    LOCK_FILE,
+    MAIN,
+    UNFINISHED,
+    attributes_of,
+    group_of,
+    is_dataset,
+    open_repository,
+    version_at,
+)
 from storage.schema import check_version
 from storage.shards import array_of
 
@@ -27,6 +37,15 @@ def check_target(path: str | Path, identity: dict[str, Any], count: int) -> None
     built = array_of(group, "status").shape[0]
     if count < built:
         raise ValueError(f"count: {path} already plans {built} samples, got {count}; give {built} or more")
+
+
+def is_finished(path: str | Path, count: int) -> bool:
+    """Whether a dataset of `count` samples at `path` is built and published, so that a build has nothing to do."""
+    if not is_dataset(Path(path)):
+        return False
+    repo = open_repository(Path(path))
+    published = version_at(repo, MAIN) is not None and repo.lookup_branch(MAIN) == repo.lookup_branch(BUILD)
+    return published and array_of(group_of(repo.readonly_session(BUILD)), "status").shape[0] == count
 
 
 def _refuse_foreign(path: Path) -> None:

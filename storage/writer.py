@@ -112,6 +112,10 @@ class DatasetWriter:
         """Planned number of samples."""
         return int(array_of(self._group(), "status").shape[0])
 
+    def num_with(self, status: str) -> int:
+        """Number of samples of one status, by its name."""
+        return int(np.count_nonzero(array_of(self._group(), "status")[:] == schema.STATUS.index(status)))
+
     @property
     def published(self) -> bool:
         """Whether nothing is left to do: the build's tip is a published version."""

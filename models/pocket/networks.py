@@ -3,6 +3,8 @@
 Constructors only, each with random weights. Knows nothing of training, of files or of scenes' pixels.
 """
 
+from itertools import pairwise
+
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from open_clip.model import CLIP
@@ -19,15 +21,60 @@ CLIP_IMAGE_SIZE = 64
 def vae() -> AutoencoderKL:
     """Factor 8, 4 latent channels, as Stable Diffusion's: (B, 3, 128, 128) -> (B, 4, 16, 16)."""
     channels = (16, 32, 64, 96)
-    return AutoencoderKL(
+    network = AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * len(channels),
         up_block_types=("UpDecoderBlock2D",) * len(channels),
         block_out_channels=channels,
         layers_per_block=1,
         latent_channels=4,
-        norm_num_groups=8,
+        norm_num_groups=1,  # groups of two channels would wipe a picture's mean colour
         sample_size=128,
     )
+    return start_as_block_means(network)
+
+
+@torch.no_grad()
+def start_as_block_means(vae: AutoencoderKL) -> AutoencoderKL:
+    """Set the initial weights so that the latent is each 8x8 block's mean colour, and decoding repeats it.
+
+    From ordinary initial weights the network codes brightness first and stays grey for thousands of steps. Channels
+    0-2 carry RGB and 3-5 its negative through both halves, since SiLU(a) - SiLU(-a) = a; residual branches start at 0.
+    """
+    for name, parameter in vae.named_parameters():
+        if ".conv2." in name or ".to_out." in name:
+            parameter.zero_()
+    encoder, decoder = vae.encoder, vae.decoder
+    signs = torch.eye(3).repeat(2, 1) * torch.tensor([1.0, 1, 1, -1, -1, -1])[:, None]  # (6, 3): RGB and its negative
+    _carry(encoder.conv_in, signs)
+    for block in encoder.down_blocks:
+        for resnet in block.resnets:
+            if resnet.conv_shortcut is not None:
+                _carry(resnet.conv_shortcut, torch.eye(6))
+        for down in block.downsamplers or []:
+            _carry(down.conv, torch.eye(6))
+            down.conv.weight[:6, :6, :2, :2] = torch.eye(6)[:, :, None, None] / 4
+            down.conv.weight[:6, :6, 1, 1] = torch.eye(6) / 4
+    _carry(encoder.conv_out, signs.T)
+    for convolution in (vae.quant_conv, vae.post_quant_conv):
+        _carry(convolution, torch.eye(4)[: convolution.out_channels, :4])
+    _carry(decoder.conv_in, signs)
+    for block in decoder.up_blocks:
+        for resnet in block.resnets:
+            if resnet.conv_shortcut is not None:
+                _carry(resnet.conv_shortcut, torch.eye(6))
+        for up in block.upsamplers or []:
+            _carry(up.conv, torch.eye(6))
+    _carry(decoder.conv_out, 0.35 * signs.T)  # least squares on rendered scenes
+    return vae
+
+
+def _carry(convolution: torch.nn.Conv2d, matrix: torch.Tensor) -> None:
+    """Make the first output channels the given mix of the first input channels, at the kernel's centre tap."""
+    rows, columns = matrix.shape
+    convolution.weight[:rows] = 0
+    convolution.bias[:rows] = 0
+    centre = convolution.kernel_size[0] // 2
+    convolution.weight[:rows, :columns, centre, centre] = matrix
 
 
 def unet() -> UNet2DConditionModel:
@@ -113,13 +160,13 @@ class Oracle(nn.Module):
     forward: image (B, 3, 128, 128) in [-1, 1] and class index (B,) -> (B, 128, 128) logits.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         widths = (16, 32, 64, 96)
         self.embedding = nn.Embedding(len(CLASSES), widths[-1])
         self.stem = _block(3, widths[0])
-        self.downs = nn.ModuleList([_down(a, b) for a, b in zip(widths, widths[1:])])
-        self.ups = nn.ModuleList([_block(b + a, a) for a, b in zip(widths, widths[1:])])
+        self.downs = nn.ModuleList([_down(a, b) for a, b in pairwise(widths)])
+        self.ups = nn.ModuleList([_block(b + a, a) for a, b in pairwise(widths)])
         self.head = nn.Conv2d(widths[0], 1, 1)
 
     def forward(self, image: torch.Tensor, category: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -18,7 +19,7 @@ from models.pocket import networks, recipe, vocabulary
 
 # Sized for a CPU of two cores; on a GPU the whole takes minutes.
 TRAININGS = {
-    "vae": Training(steps=4800, batch_size=8, learning_rate=2e-3, weight_decay=0.0, save_every=200),
+    "vae": Training(steps=2800, batch_size=16, learning_rate=2e-3, weight_decay=0.0, warm_up=100, save_every=100),
     "diffusion": Training(steps=4000, batch_size=32, learning_rate=8e-4, ema=0.998, save_every=200),
     "clip": Training(steps=1500, batch_size=96, learning_rate=1e-3, save_every=200),
     "classifier": Training(steps=1000, batch_size=48, learning_rate=2e-3, save_every=200),
@@ -52,25 +53,30 @@ def train(name: str, folder: Path, config: PretrainConfig, on_step: OnStep | Non
     return fit(name, model, loss_of, training, folder, seed=config.seed, on_step=on_step)
 
 
+def latents_of(folder: Path, config: PretrainConfig, on_step: Callable[[int, int], None] | None = None) -> np.ndarray:
+    """The scenes' latents, (N, 4, 16, 16) float16, unscaled; encoded on first use."""
+    return recipe.encode_latents(train("vae", folder, config), scenes_of(folder, config), folder, on_step)
+
+
 def trained_vae(folder: Path, config: PretrainConfig) -> Any:
-    """The finished autoencoder of the run; its scaling factor makes latents of unit variance, as in Stable Diffusion."""
-    vae = train("vae", folder, config)
-    latents = recipe.encode_latents(vae, scenes_of(folder, config), folder)
-    vae.register_to_config(scaling_factor=round(float(1 / latents[:2000].astype("float32").std()), 5))
+    """The finished autoencoder; its scaling factor makes latents of unit variance, as in Stable Diffusion."""
+    vae: Any = train("vae", folder, config)
+    vae.register_to_config(scaling_factor=round(float(1 / latents_of(folder, config)[:2000].astype("f4").std()), 5))
     return vae
 
 
 def _loss_of(name: str, model: nn.Module, folder: Path, config: PretrainConfig, batch_size: int) -> Any:
     data = scenes_of(folder, config)
     if name == "diffusion":
-        vae = trained_vae(folder, config)
-        latents = recipe.encode_latents(vae, data, folder)
+        scaling = trained_vae(folder, config).config.scaling_factor
         ids = recipe.tokenise(vocabulary.tokenizer(), data)
         abar = networks.scheduler().alphas_cumprod
-        return recipe.diffusion_loss(model, latents, ids, abar, vae.config.scaling_factor, batch_size)
+        return recipe.diffusion_loss(model, latents_of(folder, config), ids, abar, scaling, batch_size)
     if name == "clip":
         return recipe.clip_loss(model, data, recipe.tokenise(vocabulary.tokenizer(), data), batch_size)
-    losses = {"vae": recipe.vae_loss, "classifier": recipe.classifier_loss, "oracle": recipe.oracle_loss}
+    if name == "vae":
+        return recipe.vae_loss(model, data, training_of(name, config))
+    losses = {"classifier": recipe.classifier_loss, "oracle": recipe.oracle_loss}
     return losses[name](model, data, batch_size)
 
 
@@ -80,5 +86,9 @@ def _denoiser() -> nn.ModuleDict:
 
 
 _BUILDERS: dict[str, Callable[[], nn.Module]] = {
-    "vae": networks.vae, "diffusion": _denoiser, "clip": networks.clip, "classifier": networks.classifier, "oracle": networks.Oracle,
-}  # fmt: skip
+    "vae": networks.vae,
+    "diffusion": _denoiser,
+    "clip": networks.clip,
+    "classifier": networks.classifier,
+    "oracle": networks.Oracle,
+}

@@ -1,0 +1,80 @@
+"""What is checked before a build writes anything, and what a dry run tells. Imports no torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import storage.target
+from models.backbone import BackboneFacts, category_span, check_backbone, load_tokenizer
+from models.config import BuildConfig
+from models.prompts import check_classes, plan
+from storage.schema import array_specs
+from storage.target import check_target
+from storage.writer import DatasetWriter
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A build that may start: its config, where it goes, its backbone, its image and grid sizes."""
+
+    config: BuildConfig
+    out: Path
+    facts: BackboneFacts
+    image_size: tuple[int, int]
+    grid: tuple[int, int]
+
+
+def preflight(config: BuildConfig, out: Path) -> Plan:
+    """ValueError of one line for anything that would stop the build; writes nothing."""
+    check_classes(config)
+    facts = check_backbone(config.backbone)
+    image_size, grid = facts.sizes(config.sampling.height, config.sampling.width)
+    tokenizer = load_tokenizer(facts.folder)
+    for index in range(min(config.count, 4 * len(config.classes))):
+        sample = plan(config, index)
+        category_span(tokenizer, sample.prompt, sample.category)
+    check_target(out, config.identity(), config.count)
+    return Plan(config, out, facts, image_size, grid)
+
+
+def open_writer(plan: Plan) -> DatasetWriter:
+    """The dataset of a checked plan, made or opened for writing."""
+    config = plan.config
+    stored = config.model_dump(mode="json", by_alias=True)
+    return DatasetWriter.open(
+        plan.out, stored, config.identity(), plan.image_size, plan.grid, config.shard_size, config.count
+    )
+
+
+def describe(plan: Plan) -> list[str]:
+    """The lines of a dry run: what would be made, and the disk and memory it takes at most."""
+    config, facts = plan.config, plan.facts
+    per_sample = sum(spec.bytes_per_sample for spec in array_specs(plan.image_size, plan.grid).values())
+    weights = sum(file.stat().st_size for file in facts.folder.glob("*/*.safetensors"))
+    attention = _attention_bytes(config, plan.grid[0] * plan.grid[1])
+    return [
+        f"backbone    {config.backbone}: images {plan.image_size[0]}x{plan.image_size[1]}, "
+        f"attention grid {plan.grid[0]}x{plan.grid[1]}, {facts.prediction_type}",
+        f"samples     {config.count} of {len(config.classes)} classes in {-(-config.count // config.shard_size)} "
+        f"shards of {config.shard_size}, {config.sampling.steps} steps each, guidance {config.sampling.guidance:g}",
+        f"first       {plan_line(config, 0)}",
+        f"disk        at most {config.count * per_sample / 1e9:.2f} GB, {per_sample / 1e3:.0f} kB a sample",
+        f"memory      weights {weights / 1e9:.2f} GB, attention of a batch {attention / 1e9:.2f} GB",
+        f"dataset     {plan.out}",
+    ]
+
+
+def plan_line(config: BuildConfig, index: int) -> str:
+    """A sample's class and prompt."""
+    sample = plan(config, index)
+    return f"[{sample.category}] {sample.prompt}"
+
+
+def _attention_bytes(config: BuildConfig, cells: int) -> int:
+    """Accumulators of one batch: nine neighbours and up to 48 x 48 columns a cell, or the whole A_s in mode full."""
+    keys = cells if config.sampling.capture == "full" else min(cells, 48 * 48) + 9
+    return config.run.batch_size * cells * keys * 4
+
+
+def is_finished(plan: Plan) -> bool:
+    """Whether the dataset of a checked plan is built, published and reported on."""
+    return storage.target.is_finished(plan.out, plan.config.count) and (plan.out / "report" / "index.html").exists()

@@ -1,0 +1,20 @@
+"""Pretraining of pocket, the backbone that ships inside: scenes, networks, export."""
+
+from pathlib import Path
+
+from prefect import flow
+
+from models.config import PretrainConfig
+from tasks.pretraining import encode_scenes, export_weights, render_scenes, train_network
+
+
+@flow(name="pretrain")
+def pretrain(config: PretrainConfig, run: Path, out: Path) -> Path:
+    """Make all weights from nothing in `run`, resuming what is there, and write them to `out`."""
+    run.mkdir(parents=True, exist_ok=True)
+    render_scenes(run, config)
+    train_network("vae", run, config)
+    encode_scenes(run, config)
+    for name in ("diffusion", "clip", "classifier", "oracle"):
+        train_network(name, run, config)
+    return export_weights(run, out, config)

@@ -1,0 +1,184 @@
+"""The command line: one command per flow, and info and bench. No logic of its own.
+
+Exit codes: 0 done, 2 bad input (nothing was written), 1 a run that could not finish (it resumes).
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Segmentation data without annotators.")
+
+Out = Annotated[Path, typer.Option("--out", help="Folder of the dataset, under data/ by habit.")]
+PathArgument = Annotated[Path, typer.Argument(help="Folder of a dataset.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML file; its fields are those of --set.")]
+Assignments = Annotated[list[str], typer.Option("--set", help="One field, as in cut.alpha=1.0; may be repeated.")]
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Errors as one clear line: bad input leaves with 2, a run that broke off with 1."""
+    # Without a server configured, Prefect starts one for the run; on a busy laptop that takes longer than its default.
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    try:
+        yield
+    except ValueError as error:
+        typer.echo(f"maskmill: {error}", err=True)
+        raise typer.Exit(2) from None
+    except (OSError, MemoryError) as error:
+        typer.echo(f"maskmill: broke off: {error}; what is committed is kept, the same command goes on", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo("maskmill: stopped; what is committed is kept, the same command goes on", err=True)
+        raise typer.Exit(1) from None
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"maskmill {installed_version('maskmill')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """Segmentation data without annotators."""
+
+
+@app.command(
+    epilog="Example: maskmill build --backbone pocket --classes ball,star --count 64 --seed 7 --out data/shapes"
+)
+def build(
+    out: Out,
+    backbone: Annotated[str | None, typer.Option(help="'pocket', a diffusers folder, or a hub id.")] = None,
+    classes: Annotated[str | None, typer.Option(help="Class names, separated by commas.")] = None,
+    count: Annotated[int | None, typer.Option(help="Planned number of samples; a larger one extends.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Dataset seed.")] = None,
+    shard_size: Annotated[int | None, typer.Option(help="Samples worked on and committed together.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Dask processes for the cuts; 0 uses threads.")] = None,
+    config: ConfigFile = None,
+    assignments: Assignments = [],  # noqa: B006
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show plan, disk and memory; write nothing.")] = False,
+) -> None:
+    """Build a dataset of images and masks; run again, it resumes, and with a larger count it extends."""
+    from models.config import BuildConfig
+    from models.layers import resolve
+
+    with reported():
+        options: dict[str, Any] = {"backbone": backbone, "count": count, "seed": seed, "shard_size": shard_size}
+        options["classes"] = None if classes is None else classes.split(",")
+        options["run"] = None if workers is None else {"workers": workers}
+        resolved = resolve(BuildConfig, config, options, assignments)
+        from flows.preflight import describe, is_finished, preflight
+
+        plan = preflight(resolved, out)
+        if dry_run:
+            typer.echo("\n".join(describe(plan)))
+        elif is_finished(plan):
+            typer.echo(f"Nothing is left to do: {summary(out)}")
+        else:
+            from flows.build import build as run_build
+
+            record = run_build(resolved, out)
+            typer.echo(f"{summary(out)}\nreport    {record.report}")
+
+
+@app.command(epilog="Example: maskmill info data/shapes --json")
+def info(
+    path: PathArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,
+) -> None:
+    """Versions, counts and reasons for rejection of a dataset."""
+    from analysis.statistics import describe
+
+    with reported():
+        facts = describe(path)
+        typer.echo(json.dumps(facts) if as_json else summary(path))
+
+
+@app.command(epilog="Example: maskmill recut data/shapes --set cut.lambda=4 --set cut.neighbourhood=4")
+def recut(path: PathArgument, assignments: Assignments = []) -> None:  # noqa: B006
+    """Solve all masks again from the stored evidence, without the backbone, as a new version."""
+    from models.config import BuildConfig
+    from models.layers import resolve
+    from storage.dataset import open_dataset
+
+    with reported():
+        resolved = resolve(BuildConfig, None, open_dataset(path).config, assignments)
+        from flows.recut import check_recut
+        from flows.recut import recut as run_recut
+
+        check_recut(resolved, path)
+        record = run_recut(resolved, path)
+        typer.echo(f"{summary(path)}\nreport    {record.report}")
+
+
+@app.command(epilog="Example: maskmill report data/shapes --version v1")
+def report(
+    path: PathArgument,
+    version: Annotated[str | None, typer.Option(help="Version to report on; the latest when absent.")] = None,
+) -> None:
+    """Write the report of a dataset again."""
+    with reported():
+        from storage.dataset import open_dataset
+
+        open_dataset(path, version)
+        from flows.report import report as run_report
+
+        typer.echo(run_report(path, version))
+
+
+@app.command(epilog="Example: maskmill pretrain --run runs/pretrain --out runs/pretrain/weights")
+def pretrain(
+    run: Annotated[Path, typer.Option(help="Folder of scenes, checkpoints and losses.")] = Path("runs/pretrain"),
+    out: Annotated[Path, typer.Option(help="Folder the weights are written to.")] = Path("runs/pretrain/weights"),
+    config: ConfigFile = None,
+    assignments: Assignments = [],  # noqa: B006
+) -> None:
+    """Train pocket's weights from nothing; run again, it resumes."""
+    from models.config import PretrainConfig
+    from models.layers import resolve
+
+    with reported():
+        resolved = resolve(PretrainConfig, config, {}, assignments)
+        from flows.pretrain import pretrain as run_pretrain
+
+        typer.echo(run_pretrain(resolved, run, out))
+
+
+@app.command(epilog="Example: maskmill bench pocket")
+def bench(
+    name: Annotated[str, typer.Argument(help="'pocket' (the shipped backbone) or 'cut' (speed of the grids).")],
+    count: Annotated[int | None, typer.Option(help="Samples measured; the benchmark's own number when absent.")] = None,
+    photos: Annotated[Path | None, typer.Option(help="Folder of photographs and masks, for 'cut'.")] = None,
+) -> None:
+    """Measure, print the figures, and write them to docs/benchmarks/."""
+    with reported():
+        from benchmarks.run import run_benchmark
+
+        typer.echo(run_benchmark(name, count, photos, sys.argv[1:]))
+
+
+def summary(path: Path) -> str:
+    """A dataset in a few aligned lines."""
+    from analysis.statistics import describe
+
+    facts = describe(path)
+    reasons = ", ".join(f"{n} {reason}" for reason, n in facts["rejected"].items()) or "none"
+    return (
+        f"dataset   {path}\nversion   {facts['version']}\nplanned   {facts['planned']}\nkept      {facts['kept']}\n"
+        f"rejected  {sum(facts['rejected'].values())} ({reasons})\nfailed    {facts['failed']}"
+    )
+
+
+if __name__ == "__main__":
+    app()

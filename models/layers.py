@@ -1,0 +1,73 @@
+"""Choices in layers: a YAML file, then the command line's options, then `--set name.name=value`; later ones win.
+
+Gives plain dictionaries and readable complaints; knows nothing of what the fields mean.
+"""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+C = TypeVar("C", bound=BaseModel)
+
+
+def resolve(kind: type[C], file: Path | None, options: dict[str, Any], assignments: list[str]) -> C:
+    """Validate the layered choices as a `kind`; ValueError with one line for each field that is wrong."""
+    layers = [_read(file)] if file else []
+    layers += [{k: v for k, v in options.items() if v is not None}, *(parse_assignment(a) for a in assignments)]
+    choices: dict[str, Any] = {}
+    for layer in layers:
+        choices = merged(choices, layer)
+    try:
+        return kind.model_validate(choices)
+    except ValidationError as error:
+        raise ValueError("; ".join(_complaint(e) for e in error.errors())) from None
+
+
+def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """`above` laid over `below`, nested mappings field by field."""
+    result = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if both else value
+    return result
+
+
+def parse_assignment(text: str) -> dict[str, Any]:
+    """'cut.alpha=1.0' -> {'cut': {'alpha': 1.0}}; the value is read as YAML."""
+    name, equals, value = text.partition("=")
+    if not equals or not all(name.split(".")):
+        raise ValueError(f"--set {text}: expected name=value, as in --set cut.alpha=1.0")
+    try:
+        nested: Any = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ValueError(f"--set {text}: the value is no YAML ({error})".replace("\n", " ")) from None
+    for part in reversed(name.split(".")):
+        nested = {part: nested}
+    return nested
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"--config {file}: cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise ValueError(f"--config {file}: is no YAML: {error}".replace("\n", " ")) from None
+    if not isinstance(found, dict):
+        raise ValueError(f"--config {file}: expected a mapping of fields, found {type(found).__name__}")
+    return found
+
+
+def _complaint(error: Any) -> str:
+    """One line: the field by its dotted name, what is wrong, what came."""
+    field = ".".join(str(part) for part in error["loc"])
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        return f"{field}: no such field; check its spelling"
+    if error["type"] == "missing":
+        return f"{field}: is required; give it as an option or in --config"
+    if error["type"] == "value_error":
+        return message
+    return f"{field}: {message[0].lower()}{message[1:]}, got {error['input']!r}"

@@ -1,0 +1,29 @@
+"""Plan samples: class, prompt and noise seed of every sample that has none yet."""
+
+from typing import Any
+
+import numpy as np
+
+from models.config import BuildConfig
+from storage.shards import read_shard, write_shard
+from tasks.base import task
+
+
+@task(name="plan")
+def plan_samples(fork: Any, shards: list[int], config: BuildConfig) -> Any:
+    """Write the plan of the unplanned samples of `shards`; returns the store fork.
+
+    ValueError where a prompt does not name its category within the backbone's context.
+    """
+    from models.backbone import category_span, check_backbone, load_tokenizer
+    from models.prompts import plan
+
+    tokenizer = load_tokenizer(check_backbone(config.backbone).folder)
+    for shard in shards:
+        rows = np.flatnonzero(read_shard(fork, shard, ["prompt"])["prompt"] == "")
+        planned = [plan(config, shard * config.shard_size + int(row)) for row in rows]
+        for sample in planned:
+            category_span(tokenizer, sample.prompt, sample.category)
+        columns = {name: [getattr(sample, name) for sample in planned] for name in ("category", "prompt", "seed")}
+        write_shard(fork, shard, columns, rows=rows)
+    return fork

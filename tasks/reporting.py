@@ -1,0 +1,19 @@
+"""Write a dataset's report beside it, and its thumbnails into the run's artifacts."""
+
+from pathlib import Path
+
+from prefect.artifacts import create_markdown_artifact
+
+from tasks.base import task
+
+
+@task(name="report")
+def write_report(out: Path, version: str) -> Path:
+    """Render `out/report/index.html` for the version and return its path."""
+    from analysis.report import thumbnails_markdown
+    from analysis.report import write_report as render
+    from storage.dataset import open_dataset
+
+    dataset = open_dataset(out, version)
+    create_markdown_artifact(thumbnails_markdown(dataset), key="thumbnails", description=f"{out} {version}")
+    return render(dataset, out / "report")

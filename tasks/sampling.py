@@ -1,0 +1,39 @@
+"""Sample the images of one shard, with the evidence their masks are solved from."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from models.config import BuildConfig
+from storage.schema import FAILED, PLANNED, SAMPLED
+from storage.shards import read_shard, write_shard
+from tasks.base import task
+
+
+@task(task_run_name="sample-{shard:05d}")
+def sample_shard(fork: Any, shard: int, config: BuildConfig, on_step: Callable[[int, int], None] | None = None) -> Any:
+    """Sample what is planned in the shard; returns the store fork. A sample that is not finite is marked failed."""
+    from models.backbone import load_backbone
+    from models.sampling import sample_batched
+
+    table = read_shard(fork, shard, ["status", "category", "prompt", "seed"])
+    rows = np.flatnonzero(table["status"] == PLANNED)
+    prompts, categories = ([str(text) for text in table[name][rows]] for name in ("prompt", "category"))
+    seeds = [int(seed) for seed in table["seed"][rows]]
+    backbone = load_backbone(config.backbone, config.run.device, config.run.dtype)
+    samples = sample_batched(
+        backbone, prompts, categories, seeds, config.sampling, config.cut, config.run.batch_size, on_step
+    )
+    columns: dict[str, Any] = {
+        "image": np.stack([s.image for s in samples]),
+        "class_map": np.stack([s.evidence.class_map for s in samples]),
+        "refined": np.stack([s.evidence.refined for s in samples]),
+        "affinities": np.stack([s.evidence.affinities for s in samples]),
+        "status": [SAMPLED if s.finite else FAILED for s in samples],
+        "reason": ["" if s.finite else "not finite" for s in samples],
+    }
+    if config.sampling.keep_pooled:
+        columns |= {name: np.stack([getattr(s, name) for s in samples]) for name in ("pooled", "layer_maps")}
+    write_shard(fork, shard, columns, rows=rows)
+    return fork
