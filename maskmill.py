@@ -28,6 +28,7 @@ def reported() -> Iterator[None]:
     # Without a server configured, Prefect starts one for the run; on a busy laptop that takes longer than its default.
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     try:
         yield
     except ValueError as error:

@@ -128,7 +128,9 @@ def _load(name: str, device: str, dtype: str) -> Backbone:
     import torch
     from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
     from transformers import CLIPTextModel
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     facts = check_backbone(name)
     folder = facts.folder if _is_local(name) else _locate(name, LIGHT_FILES + HEAVY_FILES)
 

@@ -46,8 +46,10 @@ def encode_scenes(run: Path, config: PretrainConfig) -> None:
 def export_weights(run: Path, out: Path, config: PretrainConfig) -> Path:
     """Write the weights folder with its model card."""
     from models.pocket.export import export
-    from models.pocket.stages import train, trained_vae
+    from models.pocket.stages import train, trained_vae, training_facts
 
     networks = {name: train(name, run, config) for name in ("diffusion", "clip", "classifier", "oracle")}
     judges = {name: networks[name] for name in ("classifier", "oracle")}
-    return export(out, trained_vae(run, config), networks["diffusion"], networks["clip"], judges)
+    choices = [f"--set {k}={v}" for k, v in config.model_dump().items() if v != PretrainConfig.model_fields[k].default]
+    facts = training_facts(run, config, " ".join(["maskmill pretrain", *choices]))
+    return export(out, trained_vae(run, config), networks["diffusion"], networks["clip"], judges, facts)

@@ -14,12 +14,20 @@ from safetensors.torch import save_file
 from torch import nn
 
 from models.pocket import networks, vocabulary
+from models.pocket.card import write_card
 
 MAX_BYTES = 40_000_000
 
 
-def export(folder: Path, vae: Any, denoiser: nn.ModuleDict, clip: nn.Module, judges: dict[str, nn.Module]) -> Path:
-    """Write everything pocket ships. ValueError if it comes to more than 40 MB."""
+def export(
+    folder: Path,
+    vae: Any,
+    denoiser: nn.ModuleDict,
+    clip: nn.Module,
+    judges: dict[str, nn.Module],
+    training: dict[str, Any],
+) -> Path:
+    """Write everything pocket ships, and its card from the facts of its training. ValueError if it comes to more than 40 MB."""
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -34,6 +42,8 @@ def export(folder: Path, vae: Any, denoiser: nn.ModuleDict, clip: nn.Module, jud
     )
     for name, judge in judges.items():
         _write_weights(judge, partial / "judges" / f"{name}.safetensors")
+    (partial / "training.json").write_text(json.dumps(training, indent=2) + "\n")
+    write_card(partial)
     size = sum(f.stat().st_size for f in partial.rglob("*") if f.is_file())
     if size > MAX_BYTES:
         raise ValueError(f"pocket's weights come to {size / 1e6:.1f} MB; at most {MAX_BYTES / 1e6:.0f} MB ship")

@@ -15,11 +15,13 @@ from torch import nn
 
 from models.config import PretrainConfig
 from models.fitting import Training, fit
+from models.hardware import hardware
 from models.pocket import networks, recipe, vocabulary
+from models.pocket.card import stage_facts
 
 # Sized for a CPU of two cores; on a GPU the whole takes minutes.
 TRAININGS = {
-    "vae": Training(steps=2800, batch_size=16, learning_rate=2e-3, weight_decay=0.0, warm_up=100, save_every=100),
+    "vae": Training(steps=1800, batch_size=16, learning_rate=2e-3, weight_decay=0.0, warm_up=100, save_every=100),
     "diffusion": Training(steps=4000, batch_size=32, learning_rate=8e-4, ema=0.998, save_every=200),
     "clip": Training(steps=1500, batch_size=96, learning_rate=1e-3, save_every=200),
     "classifier": Training(steps=1000, batch_size=48, learning_rate=2e-3, save_every=200),
@@ -63,6 +65,16 @@ def trained_vae(folder: Path, config: PretrainConfig) -> Any:
     vae: Any = train("vae", folder, config)
     vae.register_to_config(scaling_factor=round(float(1 / latents_of(folder, config)[:2000].astype("f4").std()), 5))
     return vae
+
+
+def training_facts(folder: Path, config: PretrainConfig, command: str) -> dict[str, Any]:
+    """What the model card says of the training."""
+    trained = {
+        name: stage_facts(folder / f"{name}.jsonl", training_of(name, config).steps, TRAININGS[name].batch_size)
+        for name in TRAININGS
+    }
+    facts = {"command": command, "hardware": hardware(), "seed": config.seed, "scenes": config.scenes}
+    return facts | {"networks": trained}
 
 
 def _loss_of(name: str, model: nn.Module, folder: Path, config: PretrainConfig, batch_size: int) -> Any:

@@ -1,0 +1,84 @@
+"""Run a benchmark, write its figures to docs/benchmarks/NAME.json, and render docs/benchmarks.md from all of them.
+
+No figure in the docs is typed by hand. Knows nothing of what is measured.
+"""
+
+import json
+import subprocess
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from benchmarks import cut, pocket
+from benchmarks.cut import IOU_BAR, SPEED_BAR
+from models.backbone import POCKET
+from models.hardware import hardware
+from models.pocket.card import write_card
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "docs" / "benchmarks"
+PAGE = ROOT / "docs" / "benchmarks.md"
+NAMES = ("pocket", "cut")
+
+
+def run_benchmark(name: str, count: int | None, photos: Path | None, arguments: list[str]) -> str:
+    """Measure, record and return the figures as a markdown table."""
+    if name not in NAMES:
+        raise ValueError(f"bench: expected one of {', '.join(NAMES)}, got {name!r}")
+    found = _measure(name, count, photos)
+    record = {"name": name, "command": command(arguments), "commit": commit(), "hardware": hardware()}
+    record |= {"date": date.today().isoformat(), **found}
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n")
+    if name == "pocket":
+        (POCKET / "figures.json").write_text(json.dumps(record, indent=2) + "\n")
+        write_card(POCKET)
+    PAGE.write_text(page([json.loads(file.read_text()) for file in sorted(FOLDER.glob("*.json"))]))
+    return section(record)
+
+
+def _measure(name: str, count: int | None, photos: Path | None) -> dict[str, Any]:
+    if name == "pocket":
+        return pocket.run(count or 500)
+    return flat(cut.run(photos, count or 200))
+
+
+def flat(found: dict[str, Any]) -> dict[str, Any]:
+    """A benchmark's nested settings as one mapping of figures, 'setting: figure'."""
+    settings = found["settings"]
+    figures = {f"{s}: {k}": v for s, values in settings.items() for k, v in values.items() if k != "reached"}
+    bars = {f"{s}: {k}": bar for s in settings for k, bar in (("iou_mean", IOU_BAR), ("speed_ratio", SPEED_BAR))}
+    return {"count": found["count"], "source": found["source"], "figures": figures, "bars": bars}
+
+
+def page(records: list[dict[str, Any]]) -> str:
+    """docs/benchmarks.md."""
+    head = "# Benchmarks\n\nRendered from docs/benchmarks/*.json by `maskmill bench`; nothing here is typed by hand.\n"
+    return "\n".join([head, *(section(record) for record in records)])
+
+
+def section(record: dict[str, Any]) -> str:
+    """One benchmark: command, hardware, and a row a figure, with the bar it should reach where there is one."""
+    lines = [
+        f"## {record['name']}\n",
+        f"`{record['command']}` at commit {record['commit']}, {record['date']}, {record['hardware']}, "
+        f"{record['count']} {record.get('source', 'scenes and samples')}\n",
+        "| figure | measured | to reach |",
+        "|---|---|---|",
+    ]
+    for name, value in record["figures"].items():
+        bar = record["bars"].get(name)
+        verdict = "" if bar is None else f"{bar:g} {'reached' if value >= bar else '**not reached**'}"
+        lines.append(f"| {name} | {value:.4g} | {verdict} |")
+    return "\n".join(lines) + "\n"
+
+
+def command(arguments: list[str]) -> str:
+    """The command line as given, local folders by name only."""
+    return " ".join(["maskmill", *(Path(a).name if Path(a).is_absolute() else a for a in arguments)])
+
+
+def commit() -> str:
+    """Short hash of the checkout, with a plus where the tree differs; 'unknown' outside a checkout."""
+    result = subprocess.run(["git", "describe", "--always", "--dirty=+"], cwd=ROOT, capture_output=True, text=True)
+    return result.stdout.strip() or "unknown"

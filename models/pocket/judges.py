@@ -1,0 +1,37 @@
+"""pocket's two judges, supervised on rendered scenes: they measure sampled images and never screen them.
+
+Their own error on held-out renders is part of `maskmill bench pocket` and stands beside every figure they give.
+"""
+
+from functools import cache
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from models.backbone import POCKET
+from models.pocket import networks
+from models.pocket.recipe import to_tensor
+from models.pocket.scenes import CLASSES
+
+
+@cache
+def _load(name: str) -> nn.Module:
+    network = {"classifier": networks.classifier, "oracle": networks.Oracle}[name]()
+    network.load_state_dict({k: v.float() for k, v in load_file(POCKET / "judges" / f"{name}.safetensors").items()})
+    return network.eval()
+
+
+@torch.no_grad()
+def classify(images: np.ndarray) -> list[str]:
+    """The class of each image, (B, 128, 128, 3) uint8."""
+    logits = _load("classifier")(to_tensor(images, torch.device("cpu")))
+    return [CLASSES[i] for i in logits.argmax(dim=1).tolist()]
+
+
+@torch.no_grad()
+def segment(images: np.ndarray, categories: list[str]) -> np.ndarray:
+    """The object of the named class in each image, (B, 128, 128, 3) uint8 -> (B, 128, 128) bool."""
+    labels = torch.tensor([CLASSES.index(category) for category in categories])
+    return (_load("oracle")(to_tensor(images, torch.device("cpu")), labels) > 0).numpy()
