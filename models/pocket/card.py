@@ -1,4 +1,4 @@
-"""pocket's model card, rendered from training.json (written by the export) and figures.json (by `maskmill bench pocket`).
+"""pocket's model card, rendered from training.json (by the export) and figures.json (by `maskmill bench pocket`).
 
 Knows nothing of how either was made.
 """
@@ -10,9 +10,9 @@ from typing import Any
 INTRODUCTION = """\
 # pocket
 
-A small text-to-image latent diffusion backbone with Stable Diffusion's parts and topology, trained by maskmill on scenes
-it renders itself (`models/pocket/scenes.py`); 128x128 images of twelve classes. Beside it a small CLIP, used for
-screening, and two judges, a classifier and a class-conditional segmenter, used for measuring only.
+A small text-to-image latent diffusion backbone with Stable Diffusion's parts and topology, trained by maskmill on
+scenes it renders itself (`models/pocket/scenes.py`): 128x128 images of twelve classes. Beside it a small CLIP, used
+for screening, and two judges, a classifier and a class-conditional segmenter, used for measuring only.
 
 It draws nothing but such scenes. Its licence is the project's, GPL-3.0-or-later. No photograph was seen in training.
 """

@@ -27,7 +27,7 @@ def export(
     judges: dict[str, nn.Module],
     training: dict[str, Any],
 ) -> Path:
-    """Write everything pocket ships, and its card from the facts of its training. ValueError if it comes to more than 40 MB."""
+    """Write everything pocket ships, and its card from the training's facts; ValueError above 40 MB."""
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

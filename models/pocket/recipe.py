@@ -20,6 +20,8 @@ from transformers import CLIPTokenizer
 from models.fitting import Loss, Training
 from models.pocket import scenes
 
+NUM_LATENTS = 20_000  # scenes the denoiser is trained on
+
 
 @dataclass(frozen=True)
 class Scenes:
@@ -105,18 +107,21 @@ def _flipped(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 def encode_latents(
     vae: nn.Module, data: Scenes, folder: Path, on_step: Callable[[int, int], None] | None = None
 ) -> np.ndarray:
-    """Posterior mean of every scene, computed once: (N, 4, 16, 16) float16, unscaled."""
+    """Posterior mean of the first 20,000 scenes, computed once: (N, 4, 16, 16) float16, unscaled."""
     path = folder / "latents.npy"
     if path.exists():
         return np.load(path, mmap_mode="r")
     device = next(vae.parameters()).device
-    latents = np.empty((len(data), 4, 16, 16), np.float16)
-    for start in range(0, len(data), 64):
-        image = to_tensor(data.images[start : start + 64], device).contiguous(memory_format=torch.channels_last)
+    count = min(len(data), NUM_LATENTS)
+    latents = np.empty((count, 4, 16, 16), np.float16)
+    for start in range(0, count, 64):
+        image = to_tensor(data.images[start : min(start + 64, count)], device).contiguous(
+            memory_format=torch.channels_last
+        )
         with torch.autocast(device.type, torch.bfloat16):
             latents[start : start + 64] = vae.encode(image).latent_dist.mean.float().cpu().numpy()
         if on_step:
-            on_step(min(start + 64, len(data)), len(data))
+            on_step(min(start + 64, count), count)
     with open(path.with_suffix(".partial"), "wb") as file:
         np.save(file, latents)
     os.replace(path.with_suffix(".partial"), path)

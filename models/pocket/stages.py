@@ -22,7 +22,7 @@ from models.pocket.card import stage_facts
 # Sized for a CPU of two cores; on a GPU the whole takes minutes.
 TRAININGS = {
     "vae": Training(steps=1800, batch_size=16, learning_rate=2e-3, weight_decay=0.0, warm_up=100, save_every=100),
-    "diffusion": Training(steps=4000, batch_size=32, learning_rate=8e-4, ema=0.998, save_every=200),
+    "diffusion": Training(steps=3600, batch_size=16, learning_rate=6e-4, ema=0.998, save_every=200),
     "clip": Training(steps=1500, batch_size=96, learning_rate=1e-3, save_every=200),
     "classifier": Training(steps=1000, batch_size=48, learning_rate=2e-3, save_every=200),
     "oracle": Training(steps=1600, batch_size=16, learning_rate=2e-3, save_every=200),
@@ -56,7 +56,7 @@ def train(name: str, folder: Path, config: PretrainConfig, on_step: OnStep | Non
 
 
 def latents_of(folder: Path, config: PretrainConfig, on_step: Callable[[int, int], None] | None = None) -> np.ndarray:
-    """The scenes' latents, (N, 4, 16, 16) float16, unscaled; encoded on first use."""
+    """Latents of the first scenes, (N, 4, 16, 16) float16, unscaled; encoded on first use."""
     return recipe.encode_latents(train("vae", folder, config), scenes_of(folder, config), folder, on_step)
 
 
