@@ -17,9 +17,10 @@ import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from models.attention import Record, refined_from_columns, seed_cells
+from models.attention import Record
 from models.attentioncut import Evidence, affinities_of, cut, normalise, refined_map, seeds
 from models.config import CutConfig
+from models.seedcells import refined_from_columns, seed_cells
 
 SIDE, STEPS = 64, 6
 SETTINGS = {

@@ -7,6 +7,7 @@ import storage.target
 from models.backbone import BackboneFacts, category_span, check_backbone, load_tokenizer
 from models.config import BuildConfig
 from models.prompts import check_classes, plan
+from models.seedcells import seed_cells
 from storage.schema import array_specs
 from storage.target import check_target
 from storage.writer import DatasetWriter
@@ -21,6 +22,11 @@ class Plan:
     facts: BackboneFacts
     image_size: tuple[int, int]
     grid: tuple[int, int]
+
+    @property
+    def pooled(self) -> tuple[int, int] | None:
+        """Seed cells and cross-attention layers whose attention is stored; None where it is not kept."""
+        return (len(seed_cells(*self.grid)), self.facts.num_cross) if self.config.sampling.keep_pooled else None
 
 
 def preflight(config: BuildConfig, out: Path) -> Plan:
@@ -40,24 +46,26 @@ def open_writer(plan: Plan) -> DatasetWriter:
     """The dataset of a checked plan, made or opened for writing."""
     config = plan.config
     stored = config.model_dump(mode="json", by_alias=True)
-    return DatasetWriter.open(
-        plan.out, stored, config.identity(), plan.image_size, plan.grid, config.shard_size, config.count
-    )
+    sizes = (plan.image_size, plan.grid, config.shard_size, config.count, plan.pooled)
+    return DatasetWriter.open(plan.out, stored, config.identity(), *sizes)
 
 
 def describe(plan: Plan) -> list[str]:
     """The lines of a dry run: what would be made, and the disk and memory it takes at most."""
     config, facts = plan.config, plan.facts
-    per_sample = sum(spec.bytes_per_sample for spec in array_specs(plan.image_size, plan.grid).values())
+    specs = array_specs(plan.image_size, plan.grid, plan.pooled)
+    per_sample = sum(spec.bytes_per_sample for spec in specs.values())
+    kept = sum(specs[name].bytes_per_sample for name in ("pooled", "layer_maps") if name in specs)
     weights = sum(file.stat().st_size for file in facts.folder.glob("*/*.safetensors"))
-    attention = _attention_bytes(config, plan.grid[0] * plan.grid[1])
+    attention = _attention_bytes(config, plan.grid)
     return [
         f"backbone    {config.backbone}: images {plan.image_size[0]}x{plan.image_size[1]}, "
         f"attention grid {plan.grid[0]}x{plan.grid[1]}, {facts.prediction_type}",
         f"samples     {config.count} of {len(config.classes)} classes in {-(-config.count // config.shard_size)} "
         f"shards of {config.shard_size}, {config.sampling.steps} steps each, guidance {config.sampling.guidance:g}",
         f"first       {plan_line(config, 0)}",
-        f"disk        at most {config.count * per_sample / 1e9:.2f} GB, {per_sample / 1e3:.0f} kB a sample",
+        f"disk        at most {config.count * per_sample / 1e9:.2f} GB, {per_sample / 1e3:.0f} kB a sample"
+        + (f", of which {kept / 1e3:.0f} kB are attention kept for recuts" if kept else ""),
         f"memory      weights {weights / 1e9:.2f} GB, attention of a batch {attention / 1e9:.2f} GB",
         f"dataset     {plan.out}",
     ]
@@ -69,9 +77,10 @@ def plan_line(config: BuildConfig, index: int) -> str:
     return f"[{sample.category}] {sample.prompt}"
 
 
-def _attention_bytes(config: BuildConfig, cells: int) -> int:
-    """Accumulators of one batch: nine neighbours and up to 48 x 48 columns a cell, or the whole A_s in mode full."""
-    keys = cells if config.sampling.capture == "full" else min(cells, 48 * 48) + 9
+def _attention_bytes(config: BuildConfig, grid: tuple[int, int]) -> int:
+    """Accumulators of one batch: nine neighbours and the seed cells for each cell, or the whole A_s in mode full."""
+    cells = grid[0] * grid[1]
+    keys = cells if config.sampling.capture == "full" else len(seed_cells(*grid)) + 9
     return config.run.batch_size * cells * keys * 4
 
 

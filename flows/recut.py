@@ -14,12 +14,13 @@ from tasks.cutting import cut_shard
 from tasks.reporting import write_report
 from tasks.screening import screen_shard
 
-FROM_POOLED = ("tau", "num_seeds")  # what r(p) was drawn with: only the pooled A_s can answer for other values
+MAY_CHANGE = ("cut", "screen", "run")
+FROM_KEPT = ("cut.tau", "cut.num_seeds", "sampling.top_k")  # A_c and r(p) depend on these: see models/seedcells.py
 
 
 @flow(name="recut")
 def recut(config: BuildConfig, out: Path) -> BuildRecord:
-    """Solve every mask under `config` (the stored one but for cut and screen), screen, and publish."""
+    """Solve every mask under `config` (the stored one but for cut, screen and top_k), screen, and publish."""
     solve.with_options(task_runner=cut_runner(config.run))(config, out)
     version = open_dataset(out).version
     return record_of(out, version, write_report(out, version))
@@ -29,9 +30,10 @@ def recut(config: BuildConfig, out: Path) -> BuildRecord:
 def solve(config: BuildConfig, out: Path) -> None:
     """Cut and screen all shards anew."""
     check_recut(config, out)
+    redraw = config.sampling.keep_pooled
     with DatasetWriter.reopen(out) as writer:
         writer.recut(config.model_dump(mode="json", by_alias=True), config.identity())
-        cuts = [cut_shard.submit(writer.fork(), shard, config) for shard in writer.pending("cut")]
+        cuts = [cut_shard.submit(writer.fork(), shard, config, redraw) for shard in writer.pending("cut")]
         for cut in cuts:
             writer.commit(cut.result(), "Cut a shard")
         for shard in writer.pending("screen"):
@@ -42,12 +44,26 @@ def solve(config: BuildConfig, out: Path) -> None:
 def check_recut(config: BuildConfig, out: Path) -> None:
     """ValueError where the stored evidence cannot answer for the new values; writes nothing."""
     stored = BuildConfig.model_validate(open_dataset(out).config)
-    if stored.sampling.keep_pooled:
-        return
-    changed = [f"cut.{name}" for name in FROM_POOLED if getattr(stored.cut, name) != getattr(config.cut, name)]
-    changed += ["sampling.top_k"] if stored.sampling.top_k != config.sampling.top_k else []
-    if changed:
+    changed = [name for name in changes(stored, config) if name.split(".")[0] not in MAY_CHANGE or name in FROM_KEPT]
+    if other := [name for name in changed if name not in FROM_KEPT]:
         raise ValueError(
-            f"{', '.join(changed)}: cannot change without the pooled self-attention, and {out} was built without it; "
-            "build with --set sampling.keep_pooled=true, or leave this value"
+            f"{', '.join(other)}: cannot change in a recut, which draws no images; leave the value, or build another "
+            "dataset with it"
         )
+    if changed and not stored.sampling.keep_pooled:
+        raise ValueError(
+            f"{', '.join(changed)}: cannot change without the attention at the seed cells, and {out} was built without "
+            "keeping it; build with --set sampling.keep_pooled=true, or leave the value"
+        )
+
+
+def changes(stored: BuildConfig, config: BuildConfig) -> list[str]:
+    """Dotted names of the fields in which two configs differ."""
+    before, after = (c.model_dump(mode="json", by_alias=True) for c in (stored, config))
+    names = []
+    for name, value in before.items():
+        if isinstance(value, dict):
+            names += [f"{name}.{field}" for field in value if value[field] != after[name][field]]
+        elif value != after[name]:
+            names.append(name)
+    return names

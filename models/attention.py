@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from models.attentioncut import Evidence, affinities_of, normalise, refined_map, seeds
+from models.attentioncut import Evidence, affinities_of
 from models.config import CutConfig
 from models.cutgraph import OFFSETS
+from models.seedcells import class_and_refined, seed_cells
 
-MAX_SIDE = 48  # seed cells along a side: every cell up to here, one in 2x2 up to 96, one in 4x4 up to 192
 MAX_SCORES = 2**26  # float32 scores formed at once: 256 MiB
 NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]  # a cell itself is number 4
 
@@ -111,10 +111,10 @@ class Record:
         total = sum(_neighbour_affinities(sums[sample], grid, self.grid) for grid, sums in self.stencil.items())
         return (total / self.num_self).numpy()
 
-    def evidence(self, sample: int, top_k: int, config: CutConfig) -> Evidence:
-        """What the cut of one sample needs."""
-        class_map = mean_of_top(self.layer_maps(sample), top_k)
-        refined = refined_from_columns(self.seed_columns(sample), class_map, config)
+    def evidence(self, sample: int, top_k: int, config: CutConfig, rounded_to: type[np.floating] = np.float32) -> Evidence:
+        """What the cut of one sample needs; from `rounded_to` float16, just what the stored float16 arrays give."""
+        recorded = (self.layer_maps(sample).astype(rounded_to), self.seed_columns(sample).astype(rounded_to))
+        class_map, refined = class_and_refined(*recorded, top_k, config)
         return Evidence(class_map=class_map, refined=refined, affinities=self.affinities(sample))
 
 
@@ -162,34 +162,6 @@ class _Recording:
         else:
             self.record.add_cross(self.layer, query, key, attn.scale)
         return self.inner(attn, hidden_states, encoder_hidden_states, attention_mask, temb)
-
-
-def mean_of_top(layer_maps: np.ndarray, top_k: int) -> np.ndarray:
-    """A_c: mean of the k layers of largest standard deviation. layer_maps: (layers, h, w) -> (h, w) float32 >= 0."""
-    order = np.argsort(-layer_maps.std(axis=(1, 2)), kind="stable")
-    return layer_maps[order[:top_k]].mean(axis=0, dtype=np.float32)
-
-
-def seed_cells(height: int, width: int) -> np.ndarray:
-    """Cells that may be seeds: all of a small grid, else one in each block of 2x2, 4x4 ...; (K,) flat, ascending."""
-    side = 1
-    while max(height, width) > MAX_SIDE * side and height % (2 * side) == width % (2 * side) == 0:
-        side *= 2
-    rng = np.random.default_rng(0)
-    rows, columns = np.mgrid[:height:side, :width:side] + rng.integers(0, side, (2, height // side, width // side))
-    return np.sort((rows * width + columns).ravel())
-
-
-def refined_from_columns(columns: np.ndarray, class_map: np.ndarray, config: CutConfig) -> np.ndarray:
-    """r(p) of eq. 3, B drawn among the boundary's seed cells; zeros where the boundary has none.
-
-    columns: (N, K) of `seed_columns`; class_map: (h, w) -> (h, w) float32.
-    """
-    boundary = seeds(normalise(class_map), config.tau, class_map.size)
-    chosen = np.flatnonzero(np.isin(seed_cells(*class_map.shape), boundary))
-    if len(chosen) > config.num_seeds:
-        chosen = np.sort(np.random.default_rng(0).choice(chosen, config.num_seeds, replace=False))
-    return refined_map(columns, chosen).reshape(class_map.shape)
 
 
 def _probabilities(query: torch.Tensor, key: torch.Tensor, scale: float) -> Iterator[tuple[slice, torch.Tensor]]:

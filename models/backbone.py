@@ -48,6 +48,7 @@ class BackboneFacts:
     vae_factor: int
     multiple: int  # a side of the image must be a multiple of this, for the UNet to halve it evenly
     prediction_type: str  # epsilon or v_prediction
+    num_cross: int  # cross-attention layers of the UNet
 
     def sizes(self, height: int | None, width: int | None) -> tuple[tuple[int, int], tuple[int, int]]:
         """Image (H, W) and latent (h, w) size for the asked height and width; the backbone's own where None."""
@@ -99,6 +100,7 @@ def check_backbone(name: str) -> BackboneFacts:
         vae_factor=factor,
         multiple=factor * 2 ** (len(config["unet"]["block_out_channels"]) - 1),
         prediction_type=config["scheduler"].get("prediction_type", "epsilon"),
+        num_cross=_num_cross(config["unet"]),
     )
 
 
@@ -178,6 +180,19 @@ def category_span(tokenizer: "CLIPTokenizer", prompt: str, category: str) -> lis
             f"prompt: category {category!r} stands behind the {room} tokens that are read of {prompt!r}; shorten it"
         )
     return [1 + start + i for i in range(len(words))]
+
+
+def _num_cross(unet: dict[str, Any]) -> int:
+    """Cross-attention layers of a UNet: those of its down and up blocks that have any, and the middle's."""
+    down, up, num = unet["down_block_types"], unet["up_block_types"], len(unet["down_block_types"])
+    given = unet.get("layers_per_block", 2), unet.get("transformer_layers_per_block", 1)
+    layers, depth = ([value] * num if isinstance(value, int) else value for value in given)
+    middle = "CrossAttn" in (unet.get("mid_block_type", "UNetMidBlock2DCrossAttn") or "")
+    return (
+        middle * depth[-1]
+        + sum(n * d for kind, n, d in zip(down, layers, depth, strict=True) if "CrossAttn" in kind)
+        + sum((n + 1) * d for kind, n, d in zip(up, layers[::-1], depth[::-1], strict=True) if "CrossAttn" in kind)
+    )
 
 
 def _is_local(name: str) -> bool:

@@ -51,7 +51,9 @@ class SamplingConfig(Config):
         5, ge=1, description="k of eq. 2: cross-attention layers averaged into A_c, by standard deviation"
     )
     keep_pooled: bool = Field(
-        False, description="store the pooled A_s too, so that tau, num_seeds and top_k can change in a recut"
+        False,
+        description="store the exact columns of A_s at the seed cells and each layer's class map too, in float16, "
+        "so that cut.tau, cut.num_seeds and sampling.top_k can change in a recut; the dry run states their size",
     )
 
 
@@ -90,7 +92,7 @@ class ScreenConfig(Config):
 
     min_area: float = Field(0.02, ge=0, le=1, description="smallest share of the image a mask may cover")
     max_area: float = Field(0.85, ge=0, le=1, description="largest share of the image a mask may cover")
-    max_uncertainty: float = Field(0.9, ge=0, le=1, description="largest uncertainty score a mask may have")
+    max_uncertainty: float = Field(0.5, ge=0, le=1, description="largest uncertainty score a mask may have")
     clip: str = Field(
         "pocket", description="'pocket', 'none', or an open_clip model: 'RN50:openai', 'ViT-B-32:/path/weights.pt'"
     )

@@ -13,10 +13,11 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from models.attention import Record, record_attention, seed_cells
+from models.attention import Record, record_attention
 from models.attentioncut import Evidence
 from models.backbone import Backbone, category_span
 from models.config import CutConfig, SamplingConfig
+from models.seedcells import seed_cells
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ class Sampled:
     """One sampled image and its evidence.
 
     image: (H, W, 3) uint8; finite: False where the sampler gave NaN or infinity, image and evidence are then zeros;
-    pooled: (h * w, K) float16, A_s's columns at `models.attention.seed_cells`, and layer_maps: (layers, h, w) float16,
+    pooled: (h * w, K) float16, A_s's columns at `models.seedcells.seed_cells`, and layer_maps: (layers, h, w) float16,
     the category's map in each cross-attention layer; both only where `keep_pooled` is set.
     """
 
@@ -185,7 +186,7 @@ def _sampled(
         return _failed(image, record, sampling)
     return Sampled(
         image=np.round(image * 255).astype(np.uint8),
-        evidence=record.evidence(i, sampling.top_k, cut),
+        evidence=record.evidence(i, sampling.top_k, cut, np.float16 if sampling.keep_pooled else np.float32),
         finite=True,
         pooled=record.seed_columns(i).astype(np.float16) if sampling.keep_pooled else None,
         layer_maps=maps.astype(np.float16) if sampling.keep_pooled else None,

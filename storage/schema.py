@@ -2,7 +2,7 @@
 
 Knows nothing of how any of it is stored, written or versioned.
 
-Letters: N samples, H, W image pixels, h, w attention grid, q, p keys of the pooled self-attention.
+Letters: N samples, H, W image pixels, h, w attention grid, K seed cells, L cross-attention layers.
 """
 
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ TABLE = {
 def array_specs(
     image_size: tuple[int, int], grid: tuple[int, int], pooled: tuple[int, int] | None = None
 ) -> dict[str, ArraySpec]:
-    """Every array of a dataset by name; `pooled` is the grid (q, p) of the pooled A_s's keys, if it is kept."""
+    """Every array of a dataset by name; `pooled` is (K, L) where A_s's columns and the layers' maps are kept."""
     specs = {
         "image": ArraySpec((*image_size, 3), "u1"),
         "mask": ArraySpec(tuple(image_size), "bool", False),
@@ -63,7 +63,8 @@ def array_specs(
         "affinities": ArraySpec((4, *grid), "f4"),
     }
     if pooled is not None:
-        specs["pooled"] = ArraySpec((grid[0] * grid[1], pooled[0] * pooled[1]), "f2")
+        specs["pooled"] = ArraySpec((grid[0] * grid[1], pooled[0]), "f2")
+        specs["layer_maps"] = ArraySpec((pooled[1], *grid), "f2")
     return specs | TABLE
 
 

@@ -58,8 +58,8 @@ class DatasetWriter:
     ) -> Self:
         """Create the dataset, resume its build, or extend it to a larger `count`.
 
-        `config` is stored whole; the part of it that may not change between runs is `identity`. `pooled` is the grid
-        (q, p) of the pooled A_s's keys, if that is kept: an array (N, h*w, q*p) float16.
+        `config` is stored whole; the part of it that may not change between runs is `identity`. `pooled` is (K, L)
+        where A_s's columns at K seed cells and the class maps of L layers are kept, as `schema.array_specs` takes it.
         """
         path = Path(path)
         check_target(path, identity, count)

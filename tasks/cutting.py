@@ -9,20 +9,27 @@ from storage.schema import CUT, SAMPLED
 from storage.shards import read_shard, write_shard
 from tasks.base import task
 
+EVIDENCE = ("class_map", "refined", "affinities")
+KEPT = ("layer_maps", "pooled")  # where sampling.keep_pooled is set: what class_map and refined come from
+
 
 @task(task_run_name="cut-{shard:05d}")
-def cut_shard(fork: Any, shard: int, config: BuildConfig) -> Any:
-    """AttentionCut of what is sampled in the shard; returns the store fork."""
+def cut_shard(fork: Any, shard: int, config: BuildConfig, redraw: bool = False) -> Any:
+    """AttentionCut of what is sampled in the shard; returns the store fork.
+
+    With `redraw` A_c and r(p) are made anew from the kept attention, under the config's top_k, tau and num_seeds.
+    """
     from models.attentioncut import Evidence, cut
     from models.screening import box
+    from models.seedcells import class_and_refined
 
-    stored = read_shard(fork, shard, ["status", "image", "class_map", "refined", "affinities"])
+    stored = read_shard(fork, shard, ["status", "image", *EVIDENCE, *(KEPT if redraw else ())])
     rows = np.flatnonzero(stored["status"] == SAMPLED)
-    cuts = [
-        cut(stored["image"][i], Evidence(*(stored[k][i] for k in ("class_map", "refined", "affinities"))), config.cut)
-        for i in rows
-    ]
-    columns = {
+    for i in rows if redraw else ():
+        kept = (stored[name][i] for name in KEPT)
+        stored["class_map"][i], stored["refined"][i] = class_and_refined(*kept, config.sampling.top_k, config.cut)
+    cuts = [cut(stored["image"][i], Evidence(*(stored[name][i] for name in EVIDENCE)), config.cut) for i in rows]
+    columns: dict[str, Any] = {
         "mask": np.stack([c.mask for c in cuts]),
         "objectness": np.stack([c.objectness for c in cuts]),
         "uncertainty": [c.uncertainty for c in cuts],
@@ -32,5 +39,7 @@ def cut_shard(fork: Any, shard: int, config: BuildConfig) -> Any:
         "box": [box(c.mask) for c in cuts],
         "status": [CUT] * len(cuts),
     }
+    if redraw:
+        columns |= {name: stored[name][rows] for name in ("class_map", "refined")}
     write_shard(fork, shard, columns, rows=rows)
     return fork

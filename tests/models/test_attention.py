@@ -6,12 +6,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import attention
-from models.attention import Record, mean_of_top, record_attention, refined_from_columns, seed_cells
+from models import attention, seedcells
+from models.attention import Record, record_attention
 from models.attentioncut import affinities_of, cut, evidence_of, normalise, seeds
 from models.backbone import category_span
 from models.config import CutConfig
 from models.sampling import denoise, noise
+from models.seedcells import mean_of_top, refined_from_columns, seed_cells
 
 CUT = CutConfig()
 PROMPTS, CATEGORIES = ["a cat", "one red box"], ["cat", "red box"]
@@ -92,7 +93,7 @@ def test_full_mode_equals_the_dense_reference(backbone, grid):
 @pytest.fixture
 def few_seed_cells(monkeypatch):
     """Small grids thin their seed cells too, as those above 48 cells a side do."""
-    monkeypatch.setattr(attention, "MAX_SIDE", 16)
+    monkeypatch.setattr(seedcells, "MAX_SIDE", 16)
     attention._keys_of_seed_cells.cache_clear()
     yield
     attention._keys_of_seed_cells.cache_clear()

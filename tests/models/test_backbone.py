@@ -33,6 +33,11 @@ def test_facts_come_from_the_json_files(tiny_folders):
         )
 
 
+def test_the_number_of_cross_attention_layers_is_known_before_loading(backbone):
+    layers = [name for name in backbone.unet.attn_processors if ".attn2." in name]
+    assert backbone.facts.num_cross == len(layers) > 0
+
+
 def test_sizes_default_to_the_backbones_own_and_refuse_what_cannot_be_halved(tiny_folders):
     facts = check_backbone(str(tiny_folders["sd1"]))
     assert facts.sizes(None, 192) == ((128, 192), (16, 24))

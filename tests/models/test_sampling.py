@@ -7,11 +7,11 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 
-from models.attention import seed_cells
 from models.attentioncut import cut
 from models.backbone import Backbone, check_backbone, load_backbone
 from models.config import CutConfig, SamplingConfig
 from models.sampling import decode, denoise, noise, sample, sample_batched, sample_from, timesteps
+from models.seedcells import class_and_refined, seed_cells
 
 SAMPLING = SamplingConfig(steps=4, guidance=3.0, top_k=2)
 CUT = CutConfig()
@@ -115,6 +115,19 @@ def test_bad_sizes_and_absent_categories_are_refused_before_sampling(backbone):
             sample(backbone, ["a cat"], ["cat"], [0], SAMPLING.model_copy(update={"height": 100}), CUT)
     finally:
         hook.remove()
+
+
+def test_kept_attention_gives_the_evidence_again_and_answers_for_other_seeds(backbone):
+    """What a recut computes from the stored float16 arrays is bit by bit what sampling under its config gives."""
+    kept = SAMPLING.model_copy(update={"keep_pooled": True})
+    other, narrow = CutConfig(tau=0.5, num_seeds=5), kept.model_copy(update={"top_k": 1})
+    for sampling, config in ((kept, CUT), (narrow, other)):
+        (built,) = sample(backbone, ["a cat"], ["cat"], [3], sampling, config)
+        (first,) = sample(backbone, ["a cat"], ["cat"], [3], kept, CUT)
+        class_map, refined = class_and_refined(first.layer_maps, first.pooled, sampling.top_k, config)
+        assert np.array_equal(class_map, built.evidence.class_map) and np.array_equal(refined, built.evidence.refined)
+        (plain,) = sample(backbone, ["a cat"], ["cat"], [3], sampling.model_copy(update={"keep_pooled": False}), config)
+        np.testing.assert_allclose(class_map, plain.evidence.class_map, rtol=2e-3, atol=1e-7)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

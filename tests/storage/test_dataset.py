@@ -97,7 +97,7 @@ def test_chunks_divide_the_shard(shard_size: int, bytes_per_sample: int) -> None
 
 def test_pooled_attention_is_stored_only_when_asked(dataset: Dataset, tmp_path: Path) -> None:
     assert "pooled" not in dataset.group
-    with DatasetWriter.open(tmp_path, {"seed": 1}, {"seed": 1}, IMAGE, GRID, SHARD, 4, pooled=(1, 2)):
+    with DatasetWriter.open(tmp_path, {"seed": 1}, {"seed": 1}, IMAGE, GRID, SHARD, 4, pooled=(2, 5)):
         pooled = open_dataset(tmp_path, "build").group["pooled"]
         assert pooled.shape == (4, 6, 2) and pooled.dtype == np.float16
 
