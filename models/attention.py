@@ -111,7 +111,9 @@ class Record:
         total = sum(_neighbour_affinities(sums[sample], grid, self.grid) for grid, sums in self.stencil.items())
         return (total / self.num_self).numpy()
 
-    def evidence(self, sample: int, top_k: int, config: CutConfig, rounded_to: type[np.floating] = np.float32) -> Evidence:
+    def evidence(
+        self, sample: int, top_k: int, config: CutConfig, rounded_to: type[np.floating] = np.float32
+    ) -> Evidence:
         """What the cut of one sample needs; from `rounded_to` float16, just what the stored float16 arrays give."""
         recorded = (self.layer_maps(sample).astype(rounded_to), self.seed_columns(sample).astype(rounded_to))
         class_map, refined = class_and_refined(*recorded, top_k, config)
