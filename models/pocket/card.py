@@ -4,6 +4,7 @@ Knows nothing of how either was made.
 """
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def stage_facts(log: Path, steps: int, batch_size: int) -> dict[str, Any]:
     """
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     clock = [line["seconds"] for line in lines]
-    ends = [a for a, b in zip(clock, [*clock[1:], -1], strict=True) if b < a]
+    ends = [now for now, following in pairwise([*clock, -1]) if following < now]
     return {
         "steps": steps,
         "batch_size": batch_size,

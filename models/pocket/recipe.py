@@ -67,7 +67,7 @@ def render_scenes(folder: Path, seed: int, count: int, on_step: Callable[[int, i
 
 def to_tensor(images: np.ndarray, device: torch.device) -> torch.Tensor:
     """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(np.array(images)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 # One loss per network. Each draws its batch from the step's own generator.

@@ -22,7 +22,7 @@ from models.pocket.card import stage_facts
 # Sized for a CPU of two cores; on a GPU the whole takes minutes.
 TRAININGS = {
     "vae": Training(steps=1800, batch_size=16, learning_rate=2e-3, weight_decay=0.0, warm_up=100, save_every=100),
-    "diffusion": Training(steps=3600, batch_size=16, learning_rate=6e-4, ema=0.998, save_every=200),
+    "diffusion": Training(steps=3000, batch_size=16, learning_rate=6e-4, ema=0.998, save_every=200),
     "clip": Training(steps=1500, batch_size=96, learning_rate=1e-3, save_every=200),
     "classifier": Training(steps=1000, batch_size=48, learning_rate=2e-3, save_every=200),
     "oracle": Training(steps=1600, batch_size=16, learning_rate=2e-3, save_every=200),
