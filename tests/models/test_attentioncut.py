@@ -279,9 +279,21 @@ def test_clean_drops_small_parts_and_fills_small_holes():
 
 
 def test_uncertainty_rises_with_doubt():
-    clear, vague = np.full((10, 10), 1e-4, np.float32), np.full((10, 10), 1e-4, np.float32)
-    vague[4] = 0.5
-    assert ac.uncertainty_of(clear) < 0.01 and ac.uncertainty_of(vague) == pytest.approx(1)
+    objectness = np.full((10, 10), 1e-4, np.float32)
+    assert ac.uncertainty_of(objectness) == 1  # no object at all
+    objectness[4] = 0.9
+    assert ac.uncertainty_of(objectness) == 0
+    objectness[5] = 0.5
+    assert ac.uncertainty_of(objectness) == pytest.approx(0.5)
+
+
+def test_uncertainty_rises_with_the_noise_of_the_maps():
+    setting = config(grid="attention", alpha=0.5, **{"lambda": 2.0})
+    levels = [
+        np.mean([ac.cut(*scene_case(index, noise)[:2], setting).uncertainty for index in range(20)])
+        for noise in (0.02, 0.1, 0.2, 0.4)
+    ]
+    assert levels == sorted(levels) and levels[-1] > 2 * levels[0]
 
 
 def test_bilateral_option_follows_the_image():
