@@ -213,7 +213,7 @@ def full_size(name: str, folder) -> Backbone:
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    from tests.models.conftest import tiny_tokenizer
+    from tests.tiny import tiny_tokenizer
 
     config = FULL_SIZE[name]
     tokenizer = tiny_tokenizer()

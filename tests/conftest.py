@@ -1,0 +1,18 @@
+"""Tiny backbones' folders, made once for all tests that sample."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tiny_folders(tmp_path_factory) -> dict[str, Path]:
+    """Folders in the diffusers layout, by family; not to be changed."""
+    from tests.tiny import TINY, tiny_networks  # loads torch, which most tests do without
+
+    folders = {}
+    for family in TINY:
+        folders[family] = tmp_path_factory.mktemp(family)
+        for part, network in tiny_networks(family).items():
+            network.save_pretrained(folders[family] / part)
+    return folders
