@@ -1,10 +1,10 @@
-"""What is checked before a build writes anything, and what a dry run tells. Imports no torch."""
+"""What is checked before a build writes anything, and what a dry run tells. Importing it imports no torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import storage.target
-from models.backbone import BackboneFacts, category_span, check_backbone, load_tokenizer
+from models.backbone import BackboneFacts, category_span, check_backbone, load_tokenizer, resolve_device
 from models.config import BuildConfig
 from models.prompts import check_classes, plan
 from models.seedcells import seed_cells
@@ -39,7 +39,18 @@ def preflight(config: BuildConfig, out: Path) -> Plan:
         sample = plan(config, index)
         category_span(tokenizer, sample.prompt, sample.category)
     check_target(out, config.identity(), config.count)
+    _check_machine(config)
     return Plan(config, out, facts, image_size, grid)
+
+
+def _check_machine(config: BuildConfig) -> None:
+    """ValueError for a device or a CLIP model that is not there. Imports torch only where one is named."""
+    if config.run.device.startswith("cuda"):
+        resolve_device(config.run.device)
+    if config.screen.clip not in ("none", "pocket"):
+        from models.clip import check_clip
+
+        check_clip(config.screen.clip)
 
 
 def open_writer(plan: Plan) -> DatasetWriter:

@@ -118,9 +118,11 @@ def resolve_device(device: str) -> str:
 
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.startswith("cuda") and int(device.partition(":")[2] or 0) >= found:
         raise ValueError(
-            f"run.device: expected a device of this machine, got {device!r} and no GPU is found; use 'auto' or 'cpu'"
+            f"run.device: expected a device of this machine, got {device!r} and {found} GPUs are found; "
+            "use 'auto' or 'cpu'"
         )
     return device
 

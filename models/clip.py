@@ -7,6 +7,7 @@ DiffusionSeg [21]: softmax over class names at CLIP's logit scale.
 import json
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,15 +57,8 @@ def load_clip(name: str, device: str = "auto") -> Clip:
         model = open_clip.model.CLIP(**json.loads((folder / "open_clip_config.json").read_text())["model_cfg"])
         model.load_state_dict({k: v.float() for k, v in load_file(folder / "open_clip_model.safetensors").items()})
         return Clip(name, model.to(target).eval(), _pocket_tokenizer(), None, target)
+    check_clip(name)
     architecture, _, weights = name.partition(":")
-    if architecture not in open_clip.list_models():
-        raise ValueError(
-            f"screen.clip: open_clip has no model {architecture!r}; name one of open_clip.list_models(), or 'pocket'"
-        )
-    if not weights:
-        raise ValueError(
-            f"screen.clip: {name!r} names no weights; write '{architecture}:TAG' or '{architecture}:/path/file.pt'"
-        )
     try:
         model, _, preprocess = open_clip.create_model_and_transforms(architecture, pretrained=weights)
     except (OSError, RuntimeError, ValueError) as error:
@@ -72,6 +66,21 @@ def load_clip(name: str, device: str = "auto") -> Clip:
             f"screen.clip: the weights {weights!r} of {architecture} could not be loaded: {error}"
         ) from error
     return Clip(name, model.to(target).eval(), open_clip.get_tokenizer(architecture), preprocess, target)
+
+
+def check_clip(name: str) -> None:
+    """ValueError where 'ARCHITECTURE:weights' names no model or no weights that there are; fetches nothing."""
+    architecture, _, weights = name.partition(":")
+    if architecture not in open_clip.list_models():
+        raise ValueError(
+            f"screen.clip: open_clip has no model {architecture!r}; name one of open_clip.list_models(), or 'none'"
+        )
+    tags = open_clip.list_pretrained_tags_by_model(architecture)
+    if weights not in tags and not Path(weights).is_file():
+        raise ValueError(
+            f"screen.clip: {architecture} has no weights {weights!r}; write {architecture}:TAG with a TAG of "
+            f"{', '.join(tags) or 'none'}, or {architecture}:FILE"
+        )
 
 
 def _pocket_tokenizer() -> Any:

@@ -94,7 +94,9 @@ class ScreenConfig(Config):
     max_area: float = Field(0.85, ge=0, le=1, description="largest share of the image a mask may cover")
     max_uncertainty: float = Field(0.5, ge=0, le=1, description="largest uncertainty score a mask may have")
     clip: str = Field(
-        "pocket", description="'pocket', 'none', or an open_clip model: 'RN50:openai', 'ViT-B-32:/path/weights.pt'"
+        "ViT-B-32:openai",
+        description="'none', an open_clip model as in 'RN50:openai' or 'ViT-B-32:/path/weights.pt', or 'pocket', "
+        "the pocket backbone's own and its default",
     )
     min_clip: float | None = Field(
         None, ge=0, le=1, description="smallest CLIP confidence of the class; 1 / number of classes when absent"
@@ -104,7 +106,7 @@ class ScreenConfig(Config):
 class RunConfig(Config):
     """How a run uses the machine. Changes no sample, and is not compared when a dataset is extended."""
 
-    device: str = Field("auto", description="'auto', 'cpu', 'cuda' or 'cuda:1'")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="'auto', 'cpu', 'cuda' or 'cuda:1'")
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
         "auto", description="number format of the networks; auto is float16 on a GPU, float32 on a CPU"
     )
@@ -160,10 +162,10 @@ class PretrainConfig(Config):
     effort: float = Field(
         1.0, gt=0, le=100, description="factor on the number of steps of every network; below 1 for a trial"
     )
-    device: str = Field("auto", description="'auto', 'cpu', 'cuda' or 'cuda:1'")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="'auto', 'cpu', 'cuda' or 'cuda:1'")
 
 
 # Where the paper's numbers are not best on a backbone, its preset says so (docs/decisions/pocket-preset.md).
 BACKBONE_PRESETS: dict[str, dict[str, Any]] = {
-    "pocket": {"sampling": {"guidance": 3.0}, "cut": {"alpha": 0.0, "lambda": 8.0}},
+    "pocket": {"sampling": {"guidance": 3.0}, "cut": {"alpha": 0.0, "lambda": 8.0}, "screen": {"clip": "pocket"}},
 }

@@ -91,12 +91,15 @@ def _prompt(config: BuildConfig, category: str, rng: np.random.Generator) -> str
 
 
 def check_classes(config: BuildConfig) -> None:
-    """ValueError for a class that pocket was never shown."""
-    if config.backbone != "pocket":
-        return
+    """ValueError for a class that pocket, or its CLIP, was never shown."""
     unknown = [name for name in config.classes if name.lower() not in scenes.CLASSES]
-    if unknown:
+    if unknown and config.backbone == "pocket":
         raise ValueError(
             f"classes: the pocket backbone does not know {', '.join(unknown)}; it knows {', '.join(scenes.CLASSES)}. "
             "Choose among these, or name another --backbone"
+        )
+    if unknown and config.screen.clip == "pocket":
+        raise ValueError(
+            f"screen.clip: pocket's CLIP does not know {', '.join(unknown)}; name an open_clip model, as in "
+            "--set screen.clip=ViT-B-32:openai, or 'none'"
         )

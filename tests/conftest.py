@@ -1,8 +1,12 @@
-"""Tiny backbones' folders, made once for all tests that sample."""
+"""Tiny backbones' folders, made once for all tests that sample, and patience with a busy machine."""
 
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
