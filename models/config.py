@@ -167,5 +167,9 @@ class PretrainConfig(Config):
 
 # Where the paper's numbers are not best on a backbone, its preset says so (docs/decisions/pocket-preset.md).
 BACKBONE_PRESETS: dict[str, dict[str, Any]] = {
-    "pocket": {"sampling": {"guidance": 3.0}, "cut": {"alpha": 0.0, "lambda": 8.0}, "screen": {"clip": "pocket"}},
+    "pocket": {
+        "sampling": {"guidance": 3.0, "top_k": 8},
+        "cut": {"alpha": 0.0, "lambda": 24.0, "geodesic_scale": 20.0, "affinity_scale": 0.0},
+        "screen": {"clip": "pocket"},
+    },
 }

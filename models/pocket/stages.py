@@ -25,7 +25,7 @@ TRAININGS = {
     "diffusion": Training(steps=3000, batch_size=16, learning_rate=6e-4, ema=0.998, save_every=200),
     "clip": Training(steps=1500, batch_size=96, learning_rate=1e-3, save_every=200),
     "classifier": Training(steps=1000, batch_size=48, learning_rate=2e-3, save_every=200),
-    "oracle": Training(steps=1600, batch_size=16, learning_rate=2e-3, save_every=200),
+    "oracle": Training(steps=1100, batch_size=16, learning_rate=2e-3, save_every=200),
 }
 OnStep = Callable[[int, int, float], None]
 

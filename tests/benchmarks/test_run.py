@@ -1,0 +1,33 @@
+"""Figures on the page are those of the JSON files, and a bar that is missed says so."""
+
+import pytest
+
+from benchmarks.run import command, page, run_benchmark
+
+RECORD = {
+    "name": "pocket",
+    "command": "maskmill bench pocket",
+    "commit": "abc1234",
+    "date": "2026-01-02",
+    "hardware": "a machine",
+    "count": 7,
+    "figures": {"high": 0.97123, "low": 0.5, "free": 3.0},
+    "bars": {"high": 0.9, "low": 0.8},
+}
+
+
+def test_the_page_holds_every_figure_its_command_and_its_bar() -> None:
+    text = page([RECORD])
+    assert "| high | 0.9712 | 0.9 reached |" in text
+    assert "| low | 0.5 | 0.8 **not reached** |" in text
+    assert "| free | 3 |  |" in text
+    assert "`maskmill bench pocket` at commit abc1234, 2026-01-02, a machine, 7" in text
+
+
+def test_folders_of_this_machine_stay_out_of_the_command() -> None:
+    assert command(["bench", "cut", "--photos", "/somewhere/private/photos"]) == "maskmill bench cut --photos photos"
+
+
+def test_an_unknown_benchmark_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected one of pocket, cut"):
+        run_benchmark("speed", None, None, [])
