@@ -49,7 +49,8 @@ def on_renders(backbone: Backbone, scenes: list[Scene]) -> dict[str, float]:
     for part in batches(scenes, "renders"):
         images = np.stack([scene.image for scene in part])
         categories = [scene.category for scene in part]
-        error = (decode(backbone, encode(backbone, images)).astype(float) - images) / 255
+        decoded = np.stack([decode(backbone, latent) for latent in encode(backbone, images)])
+        error = (decoded.astype(float) - images) / 255
         psnr += list(-10 * np.log10((error**2).mean(axis=(1, 2, 3))))
         best = confidences(clip, images, CLASSES).argmax(axis=1)
         clip_right += [CLASSES[i] == category for i, category in zip(best, categories, strict=True)]
