@@ -49,8 +49,7 @@ def on_renders(backbone: Backbone, scenes: list[Scene]) -> dict[str, float]:
     for part in batches(scenes, "renders"):
         images = np.stack([scene.image for scene in part])
         categories = [scene.category for scene in part]
-        decoded = np.stack([decode(backbone, latent) for latent in encode(backbone, images)])
-        error = (decoded.astype(float) - images) / 255
+        error = np.stack([decode(backbone, latent) for latent in encode(backbone, images)]) - images / 255
         psnr += list(-10 * np.log10((error**2).mean(axis=(1, 2, 3))))
         best = confidences(clip, images, CLASSES).argmax(axis=1)
         clip_right += [CLASSES[i] == category for i, category in zip(best, categories, strict=True)]
