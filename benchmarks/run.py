@@ -74,8 +74,8 @@ def section(record: dict[str, Any]) -> str:
 
 
 def command(arguments: list[str]) -> str:
-    """The command line as given, local folders by name only."""
-    return " ".join(["maskmill", *(Path(a).name if Path(a).is_absolute() else a for a in arguments)])
+    """The command line as given, folders by their own name only: where they lie is nobody's business."""
+    return " ".join(["maskmill", *(Path(argument).name for argument in arguments)])
 
 
 def commit() -> str:
