@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.cut import iou
 from models.attentioncut import cut
 from models.backbone import Backbone, load_backbone
 from models.clip import confidences, load_clip
@@ -113,12 +114,6 @@ def by(found: list[tuple[Scene, float]], key: Callable[[Scene], str], name: str)
     """Mean of each group, named 'name: group'."""
     groups = sorted({key(scene) for scene, _ in found})
     return {f"{name}: {group}": mean([v for s, v in found if key(s) == group]) for group in groups}
-
-
-def iou(a: np.ndarray, b: np.ndarray) -> float:
-    """Intersection over union of two bool masks; 1 where both are empty."""
-    union = np.count_nonzero(a | b)
-    return np.count_nonzero(a & b) / union if union else 1.0
 
 
 def mean(values: list[Any]) -> float:

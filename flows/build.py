@@ -7,9 +7,11 @@ shard is committed when it is done, so a build killed at any moment goes on wher
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 from tqdm import tqdm
 
@@ -69,10 +71,15 @@ def fill(config: BuildConfig, out: Path) -> None:
                 cuts.append(cut_shard.submit(writer.fork(), shard, config))
                 while len(cuts) > 2 * max(1, config.run.workers):
                     writer.commit(cuts.pop(0).result(), "Cut a shard")
-        for cut in cuts:
-            writer.commit(cut.result(), "Cut a shard")
-        for shard in writer.pending("screen"):
-            writer.commit(screen_shard(writer.fork(), shard, config), f"Screen shard {shard}")
+        finish(writer, cuts, config)
+
+
+def finish(writer: DatasetWriter, cuts: list[PrefectFuture[Any]], config: BuildConfig) -> None:
+    """Commit the cuts still running, then screen what is cut."""
+    for cut in cuts:
+        writer.commit(cut.result(), "Cut a shard")
+    for shard in writer.pending("screen"):
+        writer.commit(screen_shard(writer.fork(), shard, config), f"Screen shard {shard}")
 
 
 @contextmanager

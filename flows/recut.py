@@ -5,14 +5,13 @@ from pathlib import Path
 from prefect import flow
 
 from analysis.statistics import summarise
-from flows.build import BuildRecord, record_of
+from flows.build import BuildRecord, finish, record_of
 from flows.runners import cut_runner
 from models.config import BuildConfig
 from storage.dataset import open_dataset
 from storage.writer import DatasetWriter
 from tasks.cutting import cut_shard
 from tasks.reporting import write_report
-from tasks.screening import screen_shard
 
 MAY_CHANGE = ("cut", "screen", "run")
 FROM_KEPT = ("cut.tau", "cut.num_seeds", "sampling.top_k")  # A_c and r(p) depend on these: see models/seedcells.py
@@ -34,10 +33,7 @@ def solve(config: BuildConfig, out: Path) -> None:
     with DatasetWriter.reopen(out) as writer:
         writer.recut(config.model_dump(mode="json", by_alias=True), config.identity())
         cuts = [cut_shard.submit(writer.fork(), shard, config, redraw) for shard in writer.pending("cut")]
-        for cut in cuts:
-            writer.commit(cut.result(), "Cut a shard")
-        for shard in writer.pending("screen"):
-            writer.commit(screen_shard(writer.fork(), shard, config), f"Screen shard {shard}")
+        finish(writer, cuts, config)
         writer.publish("Publish masks solved again", summarise(open_dataset(out, "build").frame()))
 
 

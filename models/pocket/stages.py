@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from models.backbone import resolve_device
 from models.config import PretrainConfig
 from models.fitting import Training, fit
 from models.hardware import hardware
@@ -43,12 +44,9 @@ def scenes_of(folder: Path, config: PretrainConfig, on_step: Callable[[int, int]
 
 def train(name: str, folder: Path, config: PretrainConfig, on_step: OnStep | None = None) -> nn.Module:
     """Train network `name` (or load it, where its training is complete); returns it with averaged weights."""
-    device = torch.device(
-        "cuda" if config.device == "auto" and torch.cuda.is_available() else config.device.replace("auto", "cpu")
-    )
     training = training_of(name, config)
     torch.manual_seed(config.seed)
-    model = _BUILDERS[name]().to(device)
+    model = _BUILDERS[name]().to(resolve_device(config.device))
     if name in ("vae", "classifier", "oracle"):
         model = model.to(memory_format=torch.channels_last)
     loss_of = _loss_of(name, model, folder, config, training.batch_size)

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from benchmarks.pocket import iou
+from benchmarks.cut import iou
 from models.attentioncut import cut
 from models.backbone import POCKET, check_backbone, load_backbone
 from models.clip import candidates, confidences, load_clip
