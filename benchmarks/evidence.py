@@ -18,9 +18,9 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from models.attention import Record
-from models.attentioncut import Evidence, affinities_of, cut, normalise, refined_map, seeds
+from models.attentioncut import Evidence, affinities_of, cut
 from models.config import CutConfig
-from models.seedcells import refined_from_columns, seed_cells
+from models.seedcells import boundary_cells, normalise, refined_map, seed_columns
 
 SIDE, STEPS = 64, 6
 SETTINGS = {
@@ -64,17 +64,26 @@ def simulate(image: np.ndarray, mask: np.ndarray, seed: int, sharpness: float) -
 
 def ways(class_maps: np.ndarray, halves: list[np.ndarray], config: CutConfig) -> dict[str, np.ndarray]:
     """r(p) (h, w) by each way."""
-    whole, class_map = (halves[0] + halves[1]) / 2, class_maps.mean(0)
-    chosen = seeds(normalise(class_map), config.tau, config.num_seeds)
-    early = seeds(normalise(class_maps[: STEPS // 2].mean(0)), config.tau, config.num_seeds)
-    found = {"whole": refined_map(whole, chosen)}
+    whole, class_map = symmetric((halves[0] + halves[1]) / 2), class_maps.mean(0)
+    chosen, early = drawn(class_map, config), drawn(class_maps[: STEPS // 2].mean(0), config)
+    found = {"whole": whole[:, chosen].mean(1)}
     for side in (16, 32):
         k = SIDE // side
         pooled = whole.reshape(-1, side, k, side, k).mean((2, 4))
         found[f"pooled {side}x{side}"] = pooled[:, chosen // SIDE // k, chosen % SIDE // k].mean(1)
-    found["seeds after half"] = refined_map(halves[1], early)
-    found["seed cells"] = refined_from_columns(whole[:, seed_cells(SIDE, SIDE)], class_map, config)
+    found["seeds after half"] = symmetric(halves[1])[:, early].mean(1)
+    found["seed cells"] = refined_map(seed_columns(whole, SIDE, SIDE), class_map, config)
     return {way: refined.reshape(SIDE, SIDE).astype(np.float32) for way, refined in found.items()}
+
+
+def symmetric(self_attention: np.ndarray) -> np.ndarray:
+    return (self_attention + self_attention.T) / 2
+
+
+def drawn(class_map: np.ndarray, config: CutConfig) -> np.ndarray:
+    """Up to |B| cells of the whole boundary, ascending."""
+    boundary = boundary_cells(normalise(class_map), config.tau)
+    return np.sort(np.random.default_rng(0).permutation(boundary)[: config.num_seeds])
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:

@@ -3,8 +3,8 @@
 Nothing is kept per step. Each layer's head-mean probabilities are formed in blocks of queries, added to sums and
 dropped; only the last B of a guided batch [unconditional, conditional] are looked at. Layers of coarser grids are
 brought to the latent grid by repeating queries and keys, keys divided by the cells they fill, so rows of A_s sum to 1.
-Mode evidence keeps of A_s a cell's nearest neighbours and the columns of K seed cells, both exactly; mode full keeps
-all of it. Seeds are drawn among the seed cells in both (docs/decisions/evidence.md). Knows nothing of sampling,
+Mode evidence keeps of A_s a cell's nearest neighbours and, made symmetric, the columns of K seed cells, both exactly;
+mode full keeps all of it. Seeds are drawn among the seed cells in both (docs/decisions/evidence.md). Knows nothing of sampling,
 prompts or images.
 
 Letters: B samples, T text tokens, h x w latent grid, N = h * w cells, n cells of one layer's own grid, K seed cells.
@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from models.attentioncut import Evidence, affinities_of
 from models.config import CutConfig
 from models.cutgraph import OFFSETS
-from models.seedcells import class_and_refined, seed_cells
+from models.seedcells import class_and_refined, seed_cells, seed_columns
 
 MAX_SCORES = 2**26  # float32 scores formed at once: 256 MiB
 NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]  # a cell itself is number 4
@@ -37,8 +37,8 @@ class Record:
 
     weights: (B, T) float32, 1 / span length at the category's tokens, 0 elsewhere.
     cross: layer -> (B, n) sum over steps of the span's mean probability; whole: grid -> (B, n, n), mode full only;
-    columns: grid -> (B, n, keys) and stencil: grid -> (B, n, 9), probabilities of the cells where seed cells lie and
-    of the nine nearest cells, mode evidence only.
+    columns: grid -> (B, n, keys), probabilities to and from the cells where seed cells lie, and stencil:
+    grid -> (B, n, 9), probabilities of the nine nearest cells, mode evidence only.
     """
 
     grid: Grid
@@ -72,7 +72,9 @@ class Record:
         stencil = self.stencil.setdefault(grid, query.new_zeros((B, n, 9), dtype=torch.float32))
         index, inside = _stencil_index(grid, query.device)
         for rows, probs in _probabilities(query, key, scale):
-            columns[:, rows] += probs if len(keys) == n else probs[:, :, keys]
+            columns[:, rows] += probs[:, :, keys]
+            here = (keys >= rows.start) & (keys < rows.stop)
+            columns[:, :, here] += probs[:, keys[here] - rows.start].transpose(1, 2)
             near = probs.gather(2, index[rows].expand(B, -1, -1))
             stencil[:, rows] += torch.where(inside[rows], near, 0)
 
@@ -93,15 +95,14 @@ class Record:
         return (total / self.num_self).flatten(2).flatten(0, 1).cpu().numpy()
 
     def seed_columns(self, sample: int) -> np.ndarray:
-        """A_s's columns of one sample at `seed_cells`: (N, K) float32, N = K on grids of at most 48 a side."""
-        cells = seed_cells(*self.grid)
+        """Symmetrised A_s of one sample at `seed_cells`: (N, K) float32, N = K on grids of at most 48 a side."""
         if self.mode == "full":
-            return self.self_attention(sample)[:, cells]
-        total = torch.zeros(*self.grid, len(cells), device=self.weights.device)
+            return seed_columns(self.self_attention(sample), *self.grid)
+        total = torch.zeros(*self.grid, len(seed_cells(*self.grid)), device=self.weights.device)
         for grid, sums in self.columns.items():
             factor = self.grid[0] // grid[0]
             own = sums[sample][:, _keys_of_seed_cells(self.grid, grid)[1]].unflatten(0, grid)
-            total += _repeat(own, factor, (0, 1)) / factor**2
+            total += _repeat(own, factor, (0, 1)) / (2 * factor**2)
         return (total / self.num_self).flatten(0, 1).cpu().numpy()
 
     def affinities(self, sample: int) -> np.ndarray:

@@ -6,10 +6,11 @@ of datasets or of how the graph is cut (`models.cutgraph`). `attentioncut` is th
 Notes
 -----
 Objectness (eq. 3, 4): O(p) = A_c(p) + alpha r(p), where A_c is the class's cross-attention and r(p) the mean
-self-attention of p to the seeds B, a random subset of the boundary pixels of [A_c > tau]. A_c and r are each brought
-to [0, 1] by min and max per image, for only then can alpha = 2.5 and tau = 0.16 act as the paper's ablation shows.
-The sum may pass 1, so it is clamped to [clamp, 1 - clamp] and the clamped cells are counted. The unary costs are
--log O for foreground and -log(1 - O) for background.
+self-attention between p and the seeds B, a random subset of the boundary pixels of [A_c > tau] (`models.seedcells`).
+A_c and r are each brought to [0, 1] by min and max per image, for only then can alpha = 2.5 and tau = 0.16 act as the
+paper's ablation shows. The sum may pass 1, so O is clamped to [clamp, 1 - clamp] and the clamped cells are counted;
+objectness "mean" divides the sum by 1 + alpha instead of letting it saturate. The unary costs are -log O for
+foreground and -log(1 - O) for background.
 
 Inner coherence (eq. 5): Psi(p, q) = A_s(p, q) + exp(-D(p, q)), A_s made symmetric. A row of A_s sums to 1 over all N
 cells, so a neighbour's value is of the order 1/N beside exp(-D) <= 1; affinity_scale "range" divides by the image's
@@ -34,6 +35,7 @@ from scipy import ndimage
 from models import bilateral, cutgraph
 from models.config import CutConfig
 from models.cutgraph import OFFSETS
+from models.seedcells import normalise, refined_map, seed_columns
 
 log = logging.getLogger(__name__)
 
@@ -91,8 +93,7 @@ def attentioncut(image: np.ndarray, class_map: np.ndarray, self_attention: np.nd
 def evidence_of(class_map: np.ndarray, self_attention: np.ndarray, config: CutConfig) -> Evidence:
     """What the cut needs of A_c (h, w) and A_s (N, N)."""
     height, width = class_map.shape
-    chosen = seeds(normalise(class_map), config.tau, config.num_seeds)
-    refined = refined_map(self_attention, chosen).reshape(height, width)
+    refined = refined_map(seed_columns(self_attention, height, width), class_map, config)
     return Evidence(class_map.astype(np.float32), refined, affinities_of(self_attention, height, width))
 
 
@@ -105,33 +106,6 @@ def cut(image: np.ndarray, evidence: Evidence, config: CutConfig) -> Cut:
         mask = _smoothed(image, mask)
     mask = clean(mask, config.min_component, config.max_hole)
     return Cut(mask, objectness, uncertainty_of(objectness), energy, num_clamped)
-
-
-def normalise(values: np.ndarray) -> np.ndarray:
-    """A map brought to [0, 1] by its minimum and maximum, float32; a flat map becomes zeros."""
-    values = values.astype(np.float32)
-    low, high = values.min(), values.max()
-    return (values - low) / (high - low) if high > low else np.zeros_like(values)
-
-
-def seeds(class_map: np.ndarray, tau: float, num_seeds: int) -> np.ndarray:
-    """B of eq. 3: up to num_seeds boundary cells of [A_c > tau], class_map (h, w) in [0, 1] -> flat indices, ascending.
-
-    A boundary cell lies inside and has one of its four neighbours outside; the image's edge is no boundary. The draw is
-    the same for the same map. Empty where [A_c > tau] is nothing or everything.
-    """
-    region = class_map > tau
-    boundary = np.flatnonzero(region & ~ndimage.binary_erosion(region, border_value=1))
-    if len(boundary) <= num_seeds:
-        return boundary
-    return np.sort(np.random.default_rng(0).choice(boundary, num_seeds, replace=False))
-
-
-def refined_map(self_attention: np.ndarray, seed_indices: np.ndarray) -> np.ndarray:
-    """r(p) of eq. 3: mean of A_s(p, b) over the seeds b, (N, N) -> (N,) float32; zeros without seeds."""
-    if not len(seed_indices):
-        return np.zeros(len(self_attention), dtype=np.float32)
-    return self_attention[:, seed_indices].astype(np.float32).mean(axis=1)
 
 
 def affinities_of(self_attention: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -148,6 +122,8 @@ def affinities_of(self_attention: np.ndarray, height: int, width: int) -> np.nda
 def objectness_of(evidence: Evidence, config: CutConfig) -> tuple[np.ndarray, int]:
     """A_c + alpha r (eq. 4) clamped to [clamp, 1 - clamp], (h, w) float32, and how many cells were clamped."""
     raw = normalise(evidence.class_map) + np.float32(config.alpha) * normalise(evidence.refined)
+    if config.objectness == "mean":
+        raw /= np.float32(1 + config.alpha)
     objectness = np.clip(raw, np.float32(config.clamp), np.float32(1 - config.clamp))
     return objectness, int((objectness != raw).sum())
 

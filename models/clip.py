@@ -4,7 +4,6 @@ Knows nothing of screening thresholds or of the store. Source of the filter: He 
 DiffusionSeg [21]: softmax over class names at CLIP's logit scale.
 """
 
-import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,11 +13,11 @@ import numpy as np
 import open_clip
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 from transformers import CLIPTokenizer
 
 from models.backbone import POCKET, resolve_device
-from models.pocket import scenes
+from models.pocket import networks, scenes
+from models.pocket.export import load_weights
 from models.pocket.recipe import clip_input, short_caption, to_tensor
 
 # Beside the dataset's own classes, so that a dataset of one class has something to be compared with.
@@ -53,9 +52,7 @@ def load_clip(name: str, device: str = "auto") -> Clip:
     """'pocket', or 'ARCHITECTURE:weights' with open_clip's tag or a file; ValueError where it cannot load."""
     target = torch.device(resolve_device(device))
     if name == "pocket":
-        folder = POCKET / "clip"
-        model = open_clip.model.CLIP(**json.loads((folder / "open_clip_config.json").read_text())["model_cfg"])
-        model.load_state_dict({k: v.float() for k, v in load_file(folder / "open_clip_model.safetensors").items()})
+        model = load_weights(POCKET, "clip", networks.clip())
         return Clip(name, model.to(target).eval(), _pocket_tokenizer(), None, target)
     check_clip(name)
     architecture, _, weights = name.partition(":")

@@ -4,6 +4,7 @@ Imports no torch and knows nothing of how a stage does its work. The paper's num
 (DiffusionSeg, arXiv 2303.09813); a backbone's preset may name others (`BACKBONE_PRESETS`).
 """
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -52,7 +53,7 @@ class SamplingConfig(Config):
     )
     keep_pooled: bool = Field(
         False,
-        description="store the exact columns of A_s at the seed cells and each layer's class map too, in float16, "
+        description="store the exact columns of the symmetrised A_s at the seed cells and each layer's class map too, in float16, "
         "so that cut.tau, cut.num_seeds and sampling.top_k can change in a recut; the dry run states their size",
     )
 
@@ -65,6 +66,9 @@ class CutConfig(Config):
     )
     num_seeds: int = Field(64, ge=1, description="|B|: boundary pixels drawn as seeds of r(p)")
     alpha: float = Field(2.5, ge=0, description="weight of r(p) beside A_c in the objectness (eq. 4)")
+    objectness: Literal["sum", "mean"] = Field(
+        "sum", description="'sum' is eq. 4, clamped where it passes 1; 'mean' divides it by 1 + alpha"
+    )
     lambda_: float = Field(
         0.1, ge=0, alias="lambda", description="weight of inner coherence (eq. 6), stated at image resolution"
     )
@@ -155,7 +159,7 @@ class BuildConfig(Config):
 
 
 class PretrainConfig(Config):
-    """Making pocket's weights from nothing."""
+    """Making pocket's weights, from nothing or from earlier ones."""
 
     seed: int = Field(0, ge=0, lt=2**32, description="seed of the scenes, the initial weights and the batches")
     scenes: int = Field(40000, ge=64, description="number of rendered training scenes")
@@ -163,6 +167,9 @@ class PretrainConfig(Config):
         1.0, gt=0, le=100, description="factor on the number of steps of every network; below 1 for a trial"
     )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="'auto', 'cpu', 'cuda' or 'cuda:1'")
+    start: Path | None = Field(
+        None, description="weights folder whose denoiser is trained on, its other networks being taken as they are"
+    )
 
 
 # Where the paper's numbers are not best on a backbone, its preset says so (docs/decisions/pocket-preset.md).

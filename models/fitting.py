@@ -45,7 +45,7 @@ def fit(
 ) -> nn.Module:
     """Train `model` on `loss_of(step, rng)` and return it holding its averaged (EMA) weights.
 
-    AdamW, linear warm-up, cosine decay, clipped gradients, bf16 autocast. The whole state is saved to
+    AdamW, linear warm-up, cosine decay, clipped gradients, `mixed_precision`. The whole state is saved to
     `folder/name.pt` (a temporary name, then renamed) and read back, so a killed training goes on where it was.
     """
     device = next(model.parameters()).device
@@ -63,7 +63,7 @@ def fit(
             torch.manual_seed(hash_seed(seed, step))
             for group in optimiser.param_groups:
                 group["lr"] = training.learning_rate * _pace(step, training)
-            with torch.autocast(device.type, torch.bfloat16):
+            with mixed_precision(device):
                 loss = loss_of(step, np.random.default_rng([seed, step]))
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
@@ -91,6 +91,12 @@ def fit(
                 )
     model.load_state_dict(average)
     return model.eval()
+
+
+def mixed_precision(device: torch.device) -> torch.autocast:
+    """bfloat16 autocast where the processor computes in it; a CPU without such instructions is faster in float32."""
+    able = torch.cpu.get_capabilities() if device.type == "cpu" else {"avx512_bf16": True}
+    return torch.autocast(device.type, torch.bfloat16, enabled=able.get("avx512_bf16") or able.get("amx_bf16") or False)
 
 
 def hash_seed(seed: int, step: int) -> int:

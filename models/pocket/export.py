@@ -1,4 +1,4 @@
-"""Writing pocket's weights folder from a pretraining run: the diffusers layout, the small CLIP, the judges.
+"""Writing pocket's weights folder from a pretraining run, and reading it again: diffusers' layout, CLIP, the judges.
 
 Half precision safetensors, at most 40 MB in all; the folder is written beside its final place and renamed.
 Knows nothing of training.
@@ -10,13 +10,23 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from models.pocket import networks, vocabulary
 from models.pocket.card import write_card
 
 MAX_BYTES = 40_000_000
+FILES = {
+    "vae": {"": "vae/diffusion_pytorch_model.safetensors"},
+    "diffusion": {
+        "unet.": "unet/diffusion_pytorch_model.safetensors",
+        "text_encoder.": "text_encoder/model.safetensors",
+    },
+    "clip": {"": "clip/open_clip_model.safetensors"},
+    "classifier": {"": "judges/classifier.safetensors"},
+    "oracle": {"": "judges/oracle.safetensors"},
+}  # network -> prefix of its parameters' names -> file
 
 
 def export(
@@ -36,12 +46,12 @@ def export(
     networks.scheduler().save_pretrained(partial / "scheduler")
     _write_tokenizer(partial / "tokenizer")
     (partial / "model_index.json").write_text(json.dumps(MODEL_INDEX, indent=2) + "\n")
-    _write_weights(clip, partial / "clip" / "open_clip_model.safetensors")
+    _write_weights(clip, partial / FILES["clip"][""])
     (partial / "clip" / "open_clip_config.json").write_text(
         json.dumps({"model_cfg": networks.CLIP_CONFIG}, indent=2) + "\n"
     )
     for name, judge in judges.items():
-        _write_weights(judge, partial / "judges" / f"{name}.safetensors")
+        _write_weights(judge, partial / FILES[name][""])
     (partial / "training.json").write_text(json.dumps(training, indent=2) + "\n")
     write_card(partial)
     size = sum(f.stat().st_size for f in partial.rglob("*") if f.is_file())
@@ -50,6 +60,20 @@ def export(
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(partial, folder)
     return folder
+
+
+def load_weights(folder: Path, name: str, network: nn.Module) -> nn.Module:
+    """Fill network `name` with the weights of an exported folder."""
+    weights = {prefix + k: v.float() for prefix, file in FILES[name].items() for k, v in load_file(folder / file).items()}
+    network.load_state_dict(weights)
+    return network
+
+
+def facts_of(folder: Path) -> dict[str, Any]:
+    """How an exported folder's weights were trained; ValueError where it is none."""
+    if not (folder / "training.json").is_file():
+        raise ValueError(f"start: expected a folder written by `maskmill pretrain`, {folder} has no training.json")
+    return json.loads((folder / "training.json").read_text())
 
 
 def _write_weights(network: nn.Module, path: Path) -> None:

@@ -7,11 +7,11 @@ from functools import cache
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 from models.backbone import POCKET
 from models.pocket import networks
+from models.pocket.export import load_weights
 from models.pocket.recipe import to_tensor
 from models.pocket.scenes import CLASSES
 
@@ -19,8 +19,7 @@ from models.pocket.scenes import CLASSES
 @cache
 def _load(name: str) -> nn.Module:
     network = {"classifier": networks.classifier, "oracle": networks.Oracle}[name]()
-    network.load_state_dict({k: v.float() for k, v in load_file(POCKET / "judges" / f"{name}.safetensors").items()})
-    return network.eval()
+    return load_weights(POCKET, name, network).eval()
 
 
 @torch.no_grad()

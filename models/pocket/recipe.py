@@ -17,10 +17,9 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import CLIPTokenizer
 
-from models.fitting import Loss, Training
+from models.fitting import Loss, Training, mixed_precision
 from models.pocket import scenes
 
-NUM_LATENTS = 20_000  # scenes the denoiser is trained on
 
 
 @dataclass(frozen=True)
@@ -107,18 +106,18 @@ def _flipped(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 def encode_latents(
     vae: nn.Module, data: Scenes, folder: Path, on_step: Callable[[int, int], None] | None = None
 ) -> np.ndarray:
-    """Posterior mean of the first 20,000 scenes, computed once: (N, 4, 16, 16) float16, unscaled."""
+    """Posterior mean of every scene, computed once: (N, 4, 16, 16) float16, unscaled."""
     path = folder / "latents.npy"
     if path.exists():
         return np.load(path, mmap_mode="r")
     device = next(vae.parameters()).device
-    count = min(len(data), NUM_LATENTS)
+    count = len(data)
     latents = np.empty((count, 4, 16, 16), np.float16)
     for start in range(0, count, 64):
         image = to_tensor(data.images[start : min(start + 64, count)], device).contiguous(
             memory_format=torch.channels_last
         )
-        with torch.autocast(device.type, torch.bfloat16):
+        with mixed_precision(device):
             latents[start : start + 64] = vae.encode(image).latent_dist.mean.float().cpu().numpy()
         if on_step:
             on_step(min(start + 64, count), count)

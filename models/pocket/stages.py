@@ -1,6 +1,7 @@
 """The stages of pocket's pretraining, in order: each builds a network, trains it in a run folder and hands it on.
 
-Stages find each other's results in the folder, so each can be run, killed and resumed alone. Knows nothing of
+Stages find each other's results in the folder, so each can be run, killed and resumed alone. Where the configuration
+names weights to start from, the denoiser is trained on from them and the other networks are theirs. Knows nothing of
 Prefect. The losses are in recipe.py, the loop in models/fitting.py.
 """
 
@@ -19,11 +20,12 @@ from models.fitting import Training, fit
 from models.hardware import hardware
 from models.pocket import networks, recipe, vocabulary
 from models.pocket.card import stage_facts
+from models.pocket.export import facts_of, load_weights
 
 # Sized for a CPU of two cores; on a GPU the whole takes minutes.
 TRAININGS = {
     "vae": Training(steps=1800, batch_size=16, learning_rate=2e-3, weight_decay=0.0, warm_up=100, save_every=100),
-    "diffusion": Training(steps=3000, batch_size=16, learning_rate=6e-4, ema=0.998, save_every=200),
+    "diffusion": Training(steps=5000, batch_size=32, learning_rate=6e-4, ema=0.998, save_every=100),
     "clip": Training(steps=1500, batch_size=96, learning_rate=1e-3, save_every=200),
     "classifier": Training(steps=1000, batch_size=48, learning_rate=2e-3, save_every=200),
     "oracle": Training(steps=1100, batch_size=16, learning_rate=2e-3, save_every=200),
@@ -46,15 +48,23 @@ def train(name: str, folder: Path, config: PretrainConfig, on_step: OnStep | Non
     """Train network `name` (or load it, where its training is complete); returns it with averaged weights."""
     training = training_of(name, config)
     torch.manual_seed(config.seed)
-    model = _BUILDERS[name]().to(resolve_device(config.device))
-    if name in ("vae", "classifier", "oracle"):
-        model = model.to(memory_format=torch.channels_last)
+    model = _BUILDERS[name]()
+    if config.start:
+        load_weights(config.start, name, model)
+    model = model.to(resolve_device(config.device), memory_format=torch.channels_last)
+    if name not in trained_here(config):
+        return model.eval()
     loss_of = _loss_of(name, model, folder, config, training.batch_size)
     return fit(name, model, loss_of, training, folder, seed=config.seed, on_step=on_step)
 
 
+def trained_here(config: PretrainConfig) -> list[str]:
+    """The networks this pretraining trains; the others come from `config.start`."""
+    return ["diffusion"] if config.start else list(TRAININGS)
+
+
 def latents_of(folder: Path, config: PretrainConfig, on_step: Callable[[int, int], None] | None = None) -> np.ndarray:
-    """Latents of the first scenes, (N, 4, 16, 16) float16, unscaled; encoded on first use."""
+    """Latents of the scenes, (N, 4, 16, 16) float16, unscaled; encoded on first use."""
     return recipe.encode_latents(train("vae", folder, config), scenes_of(folder, config), folder, on_step)
 
 
@@ -69,10 +79,10 @@ def training_facts(folder: Path, config: PretrainConfig, command: str) -> dict[s
     """What the model card says of the training."""
     trained = {
         name: stage_facts(folder / f"{name}.jsonl", training_of(name, config).steps, TRAININGS[name].batch_size)
-        for name in TRAININGS
+        for name in trained_here(config)
     }
     facts = {"command": command, "hardware": hardware(), "seed": config.seed, "scenes": config.scenes}
-    return facts | {"networks": trained}
+    return facts | {"networks": trained} | ({"before": facts_of(config.start)} if config.start else {})
 
 
 def _loss_of(name: str, model: nn.Module, folder: Path, config: PretrainConfig, batch_size: int) -> Any:

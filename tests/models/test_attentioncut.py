@@ -12,6 +12,7 @@ from scipy.sparse.csgraph import dijkstra
 from models import attentioncut as ac
 from models.config import CutConfig
 from models.pocket.scenes import render
+from models.seedcells import boundary_cells, refined_map
 
 STEPS = {4: [(0, 1), (1, 0)], 8: [(0, 1), (1, 0), (1, 1), (1, -1)]}
 BARE = {"min_component": 0.0, "max_hole": 0.0}
@@ -157,21 +158,31 @@ def test_objectness_follows_equations_3_and_4():
             0 <= v < 6 and 0 <= u < 7 and not region[v, u] for v, u in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1))
         )
     ]
-    refined = np.array([np.mean([attention[p, b] for b in boundary]) for p in range(42)]).reshape(6, 7)
+    both = [[(attention[p, b] + attention[b, p]) / 2 for b in boundary] for p in range(42)]
+    refined = np.mean(both, axis=1).reshape(6, 7)
     refined = (refined - refined.min()) / (refined.max() - refined.min())
     raw = scaled + 0.8 * refined
     objectness, num_clamped = ac.objectness_of(ac.evidence_of(class_map, attention, setting), setting)
     np.testing.assert_allclose(objectness, np.clip(raw, 1e-4, 1 - 1e-4), atol=1e-5)
     assert num_clamped == ((raw > 1 - 1e-4) | (raw < 1e-4)).sum() > 0
+    mean = setting.model_copy(update={"objectness": "mean"})
+    objectness, num_clamped = ac.objectness_of(ac.evidence_of(class_map, attention, mean), mean)
+    np.testing.assert_allclose(objectness, np.clip(raw / 1.8, 1e-4, 1 - 1e-4), atol=1e-5)
+    assert num_clamped <= 2  # nothing saturates: at most a 0 that is both maps' least and a 1 that is both maps' greatest
 
 
 def test_seeds_are_a_repeatable_subset_of_the_boundary():
+    """Columns that name their cell: r is then the mean of the seeds' own numbers."""
     class_map = np.zeros((16, 16))
     class_map[3:13, 3:13] = 1
-    everything, some = ac.seeds(class_map, 0.16, 1000), ac.seeds(class_map, 0.16, 9)
-    assert len(everything) == 36 and len(set(some)) == 9 and set(some) <= set(everything)
-    np.testing.assert_array_equal(some, ac.seeds(class_map, 0.16, 9))
-    assert len(ac.seeds(np.zeros((4, 4)), 0.16, 9)) == len(ac.seeds(np.ones((4, 4)), 0.16, 9)) == 0
+    boundary = boundary_cells(class_map, 0.16)
+    assert len(boundary) == 36
+    assert len(boundary_cells(np.zeros((4, 4)), 0.16)) == len(boundary_cells(np.ones((4, 4)), 0.16)) == 0
+    columns = np.eye(256, dtype=np.float32)
+    some = refined_map(columns, class_map, CutConfig(num_seeds=9)).ravel()
+    assert set(np.flatnonzero(some)) < set(boundary) and np.count_nonzero(some) == 9
+    np.testing.assert_array_equal(some, refined_map(columns, class_map, CutConfig(num_seeds=9)).ravel())
+    assert set(np.flatnonzero(refined_map(columns, class_map, CutConfig(num_seeds=99)))) == set(boundary)
 
 
 @pytest.mark.parametrize("strength", [0.1, 2.0, 8.0])
