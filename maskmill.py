@@ -23,22 +23,30 @@ Assignments = Annotated[list[str], typer.Option("--set", help="One field, as in 
 
 
 @contextmanager
-def reported() -> Iterator[None]:
-    """Errors as one clear line: bad input leaves with 2, a run that broke off with 1."""
-    # Without a server configured, Prefect starts one for the run; on a busy laptop that takes longer than its default.
-    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+def checked() -> Iterator[None]:
+    """Around what is read and checked: what is refused leaves with 2 and one line, and nothing was written."""
     try:
         yield
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         typer.echo(f"maskmill: {error}", err=True)
         raise typer.Exit(2) from None
-    except (OSError, MemoryError) as error:
-        typer.echo(f"maskmill: broke off: {error}; what is committed is kept, the same command goes on", err=True)
-        raise typer.Exit(1) from None
+
+
+@contextmanager
+def running() -> Iterator[None]:
+    """Around a flow: whatever ends it leaves with 1 and one line. The traceback is in Prefect's log."""
+    from flows.server import end_server_with_us
+
+    try:
+        end_server_with_us()
+        yield
     except KeyboardInterrupt:
         typer.echo("maskmill: stopped; what is committed is kept, the same command goes on", err=True)
+        raise typer.Exit(1) from None
+    except Exception as error:
+        kind = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
+        line = " ".join(f"{kind}{error}".split())
+        typer.echo(f"maskmill: broke off: {line}; what is committed is kept, the same command goes on", err=True)
         raise typer.Exit(1) from None
 
 
@@ -53,6 +61,10 @@ def main(
     version: Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show it.")] = False,
 ) -> None:
     """Segmentation data without annotators."""
+    # Prefect reads these when it is imported. The server that it starts where none is configured can be slow to come.
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 
 
 @app.command(
@@ -74,23 +86,23 @@ def build(
     from models.config import BuildConfig
     from models.layers import resolve
 
-    with reported():
+    with checked():
         options: dict[str, Any] = {"backbone": backbone, "count": count, "seed": seed, "shard_size": shard_size}
         options["classes"] = None if classes is None else classes.split(",")
         options["run"] = None if workers is None else {"workers": workers}
         resolved = resolve(BuildConfig, config, options, assignments)
-        from flows.preflight import describe, is_finished, preflight
+        from flows.preflight import describe, is_finished, load_screening, preflight
 
         plan = preflight(resolved, out)
-        if dry_run:
-            typer.echo("\n".join(describe(plan)))
-        elif is_finished(plan):
-            typer.echo(f"Nothing is left to do: {summary(out)}")
-        else:
-            from flows.build import build as run_build
+        if dry_run or is_finished(plan):
+            typer.echo("\n".join(describe(plan)) if dry_run else f"Nothing is left to do: {summary(out)}")
+            return
+        load_screening(resolved)
+    with running():
+        from flows.build import build as run_build
 
-            record = run_build(resolved, out)
-            typer.echo(f"{summary(out)}\nreport    {record.report}")
+        record = run_build(resolved, out)
+        typer.echo(f"{summary(out)}\nreport    {record.report}")
 
 
 @app.command(epilog="Example: maskmill info data/shapes --json")
@@ -101,7 +113,7 @@ def info(
     """Versions, counts and reasons for rejection of a dataset."""
     from analysis.statistics import describe
 
-    with reported():
+    with checked():
         facts = describe(path)
         typer.echo(json.dumps(facts) if as_json else summary(path))
 
@@ -113,12 +125,15 @@ def recut(path: PathArgument, assignments: Assignments = []) -> None:  # noqa: B
     from models.layers import resolve
     from storage.dataset import open_dataset
 
-    with reported():
+    with checked():
         resolved = resolve(BuildConfig, None, open_dataset(path).config, assignments)
+        from flows.preflight import load_screening
         from flows.recut import check_recut
         from flows.recut import recut as run_recut
 
         check_recut(resolved, path)
+        load_screening(resolved)
+    with running():
         record = run_recut(resolved, path)
         typer.echo(f"{summary(path)}\nreport    {record.report}")
 
@@ -129,10 +144,11 @@ def report(
     version: Annotated[str | None, typer.Option(help="Version to report on; the latest when absent.")] = None,
 ) -> None:
     """Write the report of a dataset again."""
-    with reported():
-        from storage.dataset import open_dataset
+    from storage.dataset import open_dataset
 
+    with checked():
         open_dataset(path, version)
+    with running():
         from flows.report import report as run_report
 
         typer.echo(run_report(path, version))
@@ -149,8 +165,9 @@ def pretrain(
     from models.config import PretrainConfig
     from models.layers import resolve
 
-    with reported():
+    with checked():
         resolved = resolve(PretrainConfig, config, {}, assignments)
+    with running():
         from flows.pretrain import pretrain as run_pretrain
 
         typer.echo(run_pretrain(resolved, run, out))
@@ -163,7 +180,7 @@ def bench(
     photos: Annotated[Path | None, typer.Option(help="Folder of photographs and masks, for 'cut'.")] = None,
 ) -> None:
     """Measure, print the figures, and write them to docs/benchmarks/."""
-    with reported():
+    with checked():
         from benchmarks.run import run_benchmark
 
         typer.echo(run_benchmark(name, count, photos, sys.argv[1:]))

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from tqdm import tqdm
 
 from analysis.statistics import summarise
-from flows.preflight import open_writer, preflight
+from flows.preflight import load_screening, open_writer, preflight
 from flows.runners import cut_runner
 from models.config import BuildConfig
 from storage.dataset import open_dataset
@@ -43,10 +43,8 @@ class BuildRecord(BaseModel):
 @flow(name="build")
 def build(config: BuildConfig, out: Path) -> BuildRecord:
     """Build, resume or extend the dataset at `out`, and publish it as a version with a report beside it."""
-    fill.with_options(task_runner=cut_runner(config.run))(config, out)
-    version = publish(config, out)
-    report = write_report(out, version)
-    return record_of(out, version, report)
+    version = fill.with_options(task_runner=cut_runner(config.run))(config, out)
+    return record_of(out, version, write_report(out, version))
 
 
 @flow(name="extend")
@@ -59,9 +57,11 @@ def extend(out: Path, by: int) -> BuildRecord:
 
 
 @flow(name="fill")
-def fill(config: BuildConfig, out: Path) -> None:
-    """Plan, sample, cut and screen what the dataset lacks."""
-    with open_writer(preflight(config, out)) as writer:
+def fill(config: BuildConfig, out: Path) -> str:
+    """Plan, sample, cut and screen what the dataset lacks, and publish it; returns the version."""
+    plan = preflight(config, out)  # here too, for runs that do not come from the command line
+    load_screening(config)
+    with open_writer(plan) as writer:
         if unplanned := writer.pending("plan"):
             writer.commit(plan_samples(writer.fork(), unplanned, config), "Plan samples")
         cuts = [cut_shard.submit(writer.fork(), shard, config) for shard in writer.pending("cut")]
@@ -71,15 +71,16 @@ def fill(config: BuildConfig, out: Path) -> None:
                 cuts.append(cut_shard.submit(writer.fork(), shard, config))
                 while len(cuts) > 2 * max(1, config.run.workers):
                     writer.commit(cuts.pop(0).result(), "Cut a shard")
-        finish(writer, cuts, config)
+        return finish(writer, cuts, config, f"Publish {config.count} samples")
 
 
-def finish(writer: DatasetWriter, cuts: list[PrefectFuture[Any]], config: BuildConfig) -> None:
-    """Commit the cuts still running, then screen what is cut."""
+def finish(writer: DatasetWriter, cuts: list[PrefectFuture[Any]], config: BuildConfig, message: str) -> str:
+    """Commit the cuts still running, screen what is cut, and publish; the version stays where nothing changed."""
     for cut in cuts:
         writer.commit(cut.result(), "Cut a shard")
     for shard in writer.pending("screen"):
         writer.commit(screen_shard(writer.fork(), shard, config), f"Screen shard {shard}")
+    return writer.publish(message, summarise(open_dataset(writer.path, "build").frame()))
 
 
 @contextmanager
@@ -99,13 +100,6 @@ def sampling_progress(writer: DatasetWriter, config: BuildConfig) -> Iterator[Ca
 
     with bar:
         yield on_step
-
-
-def publish(config: BuildConfig, out: Path) -> str:
-    """Make what is built the next version; the same version again where nothing changed."""
-    with open_writer(preflight(config, out)) as writer:
-        statistics = summarise(open_dataset(out, "build").frame())
-        return writer.publish(f"Publish {config.count} samples", statistics)
 
 
 def record_of(out: Path, version: str, report: Path) -> BuildRecord:

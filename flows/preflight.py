@@ -39,18 +39,29 @@ def preflight(config: BuildConfig, out: Path) -> Plan:
         sample = plan(config, index)
         category_span(tokenizer, sample.prompt, sample.category)
     check_target(out, config.identity(), config.count)
-    _check_machine(config)
+    check_machine(config)
     return Plan(config, out, facts, image_size, grid)
 
 
-def _check_machine(config: BuildConfig) -> None:
-    """ValueError for a device or a CLIP model that is not there. Imports torch only where one is named."""
+def check_machine(config: BuildConfig) -> None:
+    """ValueError for a device or a CLIP model that there is not; fetches nothing, imports torch only where it must."""
     if config.run.device.startswith("cuda"):
         resolve_device(config.run.device)
     if config.screen.clip not in ("none", "pocket"):
         from models.clip import check_clip
 
         check_clip(config.screen.clip)
+
+
+def load_screening(config: BuildConfig) -> None:
+    """Load screening's CLIP, fetching it if need be: hours of sampling shall not end for want of it.
+
+    ValueError where it cannot be had. On the CPU, for until screening the GPU's memory is sampling's.
+    """
+    if config.screen.clip != "none":
+        from models.clip import load_clip
+
+        load_clip(config.screen.clip, "cpu")
 
 
 def open_writer(plan: Plan) -> DatasetWriter:

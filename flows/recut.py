@@ -4,8 +4,8 @@ from pathlib import Path
 
 from prefect import flow
 
-from analysis.statistics import summarise
 from flows.build import BuildRecord, finish, record_of
+from flows.preflight import check_machine, load_screening
 from flows.runners import cut_runner
 from models.config import BuildConfig
 from storage.dataset import open_dataset
@@ -20,25 +20,24 @@ FROM_KEPT = ("cut.tau", "cut.num_seeds", "sampling.top_k")  # A_c and r(p) depen
 @flow(name="recut")
 def recut(config: BuildConfig, out: Path) -> BuildRecord:
     """Solve every mask under `config` (the stored one but for cut, screen and top_k), screen, and publish."""
-    solve.with_options(task_runner=cut_runner(config.run))(config, out)
-    version = open_dataset(out).version
+    version = solve.with_options(task_runner=cut_runner(config.run))(config, out)
     return record_of(out, version, write_report(out, version))
 
 
 @flow(name="solve")
-def solve(config: BuildConfig, out: Path) -> None:
-    """Cut and screen all shards anew."""
+def solve(config: BuildConfig, out: Path) -> str:
+    """Cut and screen all shards anew, and publish; returns the version."""
     check_recut(config, out)
+    load_screening(config)
     redraw = config.sampling.keep_pooled
     with DatasetWriter.reopen(out) as writer:
         writer.recut(config.model_dump(mode="json", by_alias=True), config.identity())
         cuts = [cut_shard.submit(writer.fork(), shard, config, redraw) for shard in writer.pending("cut")]
-        finish(writer, cuts, config)
-        writer.publish("Publish masks solved again", summarise(open_dataset(out, "build").frame()))
+        return finish(writer, cuts, config, "Publish masks solved again")
 
 
 def check_recut(config: BuildConfig, out: Path) -> None:
-    """ValueError where the stored evidence cannot answer for the new values; writes nothing."""
+    """ValueError where the stored evidence cannot answer for the new values, or this machine; writes nothing."""
     stored = BuildConfig.model_validate(open_dataset(out).config)
     changed = [name for name in changes(stored, config) if name.split(".")[0] not in MAY_CHANGE or name in FROM_KEPT]
     if other := [name for name in changed if name not in FROM_KEPT]:
@@ -51,6 +50,7 @@ def check_recut(config: BuildConfig, out: Path) -> None:
             f"{', '.join(changed)}: cannot change without the attention at the seed cells, and {out} was built without "
             "keeping it; build with --set sampling.keep_pooled=true, or leave the value"
         )
+    check_machine(config)
 
 
 def changes(stored: BuildConfig, config: BuildConfig) -> list[str]:

@@ -7,6 +7,7 @@ DiffusionSeg [21]: softmax over class names at CLIP's logit scale.
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -47,22 +48,33 @@ class Clip:
         return self.model.encode_text(self.tokenizer(texts).to(self.device), normalize=True).float()
 
 
-@cache
 def load_clip(name: str, device: str = "auto") -> Clip:
-    """'pocket', or 'ARCHITECTURE:weights' with open_clip's tag or a file; ValueError where it cannot load."""
-    target = torch.device(resolve_device(device))
+    """'pocket', or 'ARCHITECTURE:weights' with open_clip's tag or a file; ValueError where it cannot load.
+
+    Loaded once per process; a tag's weights are fetched unless they are in the user's cache. A tag trained with
+    QuickGELU runs with it; of a file that is not known: name the architecture with -quickgelu where it needs it.
+    """
+    return _load(name, torch.device(resolve_device(device)))
+
+
+@cache
+def _load(name: str, device: torch.device) -> Clip:
     if name == "pocket":
         model = load_weights(POCKET, "clip", networks.clip())
-        return Clip(name, model.to(target).eval(), _pocket_tokenizer(), None, target)
+        return Clip(name, model.to(device).eval(), _pocket_tokenizer(), None, device)
     check_clip(name)
     architecture, _, weights = name.partition(":")
+    quick = open_clip.get_pretrained_cfg(architecture, weights).get("quick_gelu", False)  # open_clip only warns
     try:
-        model, _, preprocess = open_clip.create_model_and_transforms(architecture, pretrained=weights)
-    except (OSError, RuntimeError, ValueError) as error:
+        model, _, preprocess = open_clip.create_model_and_transforms(architecture, weights, force_quick_gelu=quick)
+        tokenizer = open_clip.get_tokenizer(architecture)
+    except Exception as error:  # of the hub, of torch, of safetensors, of pickle ...
+        why = shorten(f"{type(error).__name__}: {error}", 200)
         raise ValueError(
-            f"screen.clip: the weights {weights!r} of {architecture} could not be loaded: {error}"
+            f"screen.clip: {name!r} could not be loaded ({why}); check the network or the file, name a file as in "
+            f"{architecture}:/path/weights.pt, or write 'none'"
         ) from error
-    return Clip(name, model.to(target).eval(), open_clip.get_tokenizer(architecture), preprocess, target)
+    return Clip(name, model.to(device).eval(), tokenizer, preprocess, device)
 
 
 def check_clip(name: str) -> None:

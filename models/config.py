@@ -176,7 +176,7 @@ class PretrainConfig(Config):
 BACKBONE_PRESETS: dict[str, dict[str, Any]] = {
     "pocket": {
         "sampling": {"guidance": 3.0, "top_k": 8},
-        "cut": {"alpha": 0.0, "lambda": 24.0, "geodesic_scale": 20.0, "affinity_scale": 0.0},
+        "cut": {"tau": 0.7, "objectness": "mean", "lambda": 4.0, "affinity_scale": 0.0},
         "screen": {"clip": "pocket"},
     },
 }

@@ -45,13 +45,13 @@ def stage_facts(log: Path, steps: int, batch_size: int) -> dict[str, Any]:
 
 
 def _training(training: dict[str, Any]) -> str:
+    """The table of what this training trained, then that of the weights it started from."""
     rows = [
         f"| {name} | {facts['steps']} | {facts['batch_size']} | {facts['loss']} | {facts['seconds'] / 60:.0f} |"
         for name, facts in training["networks"].items()
     ]
-    return "\n".join(
+    text = "\n".join(
         [
-            "## Training\n",
             f"`{training['command']}`: seed {training['seed']}, {training['scenes']} scenes, {training['hardware']}.\n",
             "| network | steps | batch | loss | minutes |",
             "|---|---|---|---|---|",
@@ -59,6 +59,9 @@ def _training(training: dict[str, Any]) -> str:
             "",
         ]
     )
+    if "before" not in training:
+        return "## Training\n\n" + text
+    return f"{_training(training['before'])}\nThen, from those weights, {text}"
 
 
 def _figures(record: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ import torch
 from models.backbone import check_backbone
 from models.config import PretrainConfig
 from models.pocket import networks, recipe, stages
-from models.pocket.export import MAX_BYTES, export
+from models.pocket.export import MAX_BYTES, export, load_weights
 from models.pocket.scenes import CLASSES, render
 
 
@@ -65,3 +65,22 @@ def test_pretraining_makes_a_whole_backbone_from_nothing(tmp_path: Path) -> None
     assert sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) <= MAX_BYTES
     assert json.loads((folder / "training.json").read_text())["networks"]["vae"]["steps"] == 1
     assert "maskmill pretrain" in (folder / "README.md").read_text()
+    check_training_on(folder, tmp_path, config)
+
+
+def check_training_on(folder: Path, tmp_path: Path, config: PretrainConfig) -> None:
+    """From exported weights only the denoiser is trained; the other networks are the folder's, and the card says so."""
+    config, run = config.model_copy(update={"start": folder}), tmp_path / "on"
+    run.mkdir()
+    (tmp_path / "scenes-0-128").rename(run / "scenes-0-128")
+    trained = {name: stages.train(name, run, config) for name in stages.TRAININGS}
+    for name, network in trained.items():
+        before = load_weights(folder, name, stages._BUILDERS[name]()).state_dict()
+        same = all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+        assert same == (name != "diffusion"), name
+    facts = stages.training_facts(run, config, "maskmill pretrain --set start=...")
+    assert list(facts["networks"]) == ["diffusion"] and set(facts["before"]["networks"]) == set(stages.TRAININGS)
+    judges = {name: trained[name] for name in ("classifier", "oracle")}
+    vae = stages.trained_vae(run, config)
+    again = export(tmp_path / "again", vae, trained["diffusion"], trained["clip"], judges, facts)
+    assert (again / "README.md").read_text().count("| network | steps |") == 2
