@@ -25,7 +25,7 @@ from models.pocket.export import facts_of, load_weights
 # Sized for a CPU of two cores; on a GPU the whole takes minutes.
 TRAININGS = {
     "vae": Training(steps=1800, batch_size=16, learning_rate=2e-3, weight_decay=0.0, warm_up=100, save_every=100),
-    "diffusion": Training(steps=2800, batch_size=32, learning_rate=6e-4, ema=0.998, save_every=100),
+    "diffusion": Training(steps=3800, batch_size=32, learning_rate=6e-4, ema=0.998, save_every=100),
     "clip": Training(steps=1500, batch_size=96, learning_rate=1e-3, save_every=200),
     "classifier": Training(steps=1000, batch_size=48, learning_rate=2e-3, save_every=200),
     "oracle": Training(steps=1100, batch_size=16, learning_rate=2e-3, save_every=200),
