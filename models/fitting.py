@@ -1,16 +1,19 @@
-"""One resumable training loop: it takes a model and a loss of (step, generator), and knows no data and no store.
+"""One resumable training loop for every network: it takes a model, a loss and batches, and knows no data and no store.
 
-Each step draws from a generator seeded by (seed, step) alone, so a training killed and resumed sees the same batches
-and the same noise as an unbroken one.
+Nothing of a step but the weights and the optimiser comes from the steps before: its random numbers are seeded by
+(seed, step), its batch is asked for by its number, its learning rate is a function of it. So the state to keep is
+small, and a training killed and resumed sees the same batches and the same noise as an unbroken one.
 """
 
 import json
 import math
 import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,18 +22,152 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Training:
-    """Length and pace of one network's training."""
+    """Length and pace of one network's training; a step is one step of the optimiser (AdamW; Adam without decay)."""
 
     steps: int
     batch_size: int
     learning_rate: float
     weight_decay: float = 0.01
     warm_up: int = 200
-    ema: float = 0.999
+    schedule: Literal["cosine", "constant"] = "cosine"
+    ema: float | None = 0.999  # decay of the averaged weights; None keeps no average
+    clip: float | None = 1.0  # largest norm of the gradient
+    accumulate: int = 1  # batches whose gradients are averaged in one step
     save_every: int = 500
+    validate_every: int = 500
+    patience: int | None = None  # validations without a better score after which training stops
 
 
 Loss = Callable[[int, np.random.Generator], torch.Tensor]
+LossOfBatch = Callable[[nn.Module, Any], torch.Tensor]
+Batches = Callable[[int], Iterator[Any]]  # from the given batch on: batch n is the same whenever it is asked for
+Validate = Callable[[nn.Module], dict[str, float]]  # figures of the model; "score" is the one to raise
+Save = Callable[[dict[str, Any], bool], None]  # the state, and whether its validation was the best so far
+OnStep = Callable[[int, int, float], None]  # steps done, steps in all, running loss
+
+
+@dataclass
+class Run:
+    """A training under way: the model, its optimiser, and how far it has come."""
+
+    model: nn.Module
+    training: Training
+    seed: int
+    optimiser: torch.optim.Optimizer = field(init=False)
+    average: dict[str, torch.Tensor] | None = field(init=False, default=None)
+    step: int = 0
+    best: float = -math.inf
+    stale: int = 0  # validations since the best
+    recent: float = math.nan  # running loss of this process, not part of the state
+
+    def __post_init__(self) -> None:
+        pace = {"lr": self.training.learning_rate, "weight_decay": self.training.weight_decay}
+        self.optimiser = torch.optim.AdamW(self.model.parameters(), **pace)
+        if self.training.ema is not None:
+            self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    @property
+    def is_done(self) -> bool:
+        patience = self.training.patience
+        return self.step >= self.training.steps or (patience is not None and self.stale >= patience)
+
+    def state(self) -> dict[str, Any]:
+        """All that a resumed training needs; tensors, numbers and names only."""
+        state = {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(), "step": self.step}
+        if self.average is not None:
+            state["average"] = self.average
+        return state | {"best": self.best, "stale": self.stale}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.average, self.step = state.get("average"), state["step"]
+        self.best, self.stale = state.get("best", -math.inf), state.get("stale", 0)
+
+    def advance(self, forward: nn.Module, batches: Iterator[Any], loss_of: LossOfBatch, rank: int = 0) -> None:
+        """One step of the optimiser. `forward` is the model, or accelerate's wrapping of it in process `rank`."""
+        torch.manual_seed(hash_seed(self.seed, self.step, rank))
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.training.learning_rate * _pace(self.step, self.training)
+        self.optimiser.zero_grad(set_to_none=True)
+        total = 0.0
+        for _ in range(self.training.accumulate):
+            batch = next(batches)
+            with mixed_precision(self.device):
+                loss = loss_of(forward, batch) / self.training.accumulate
+            loss.backward()
+            total += loss.item()
+        if not math.isfinite(total):
+            raise ValueError(f"training: the loss is {total} at step {self.step + 1}; lower the learning rate")
+        if self.training.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip)
+        self.optimiser.step()
+        if self.average is not None and self.training.ema is not None:
+            _update_average(self.average, self.model, min(self.training.ema, (1 + self.step) / (10 + self.step)))
+        self.step += 1
+        self.recent = total if math.isnan(self.recent) else 0.98 * self.recent + 0.02 * total
+
+    def judge(self, score: float) -> bool:
+        """Take note of a validation; whether it is the best so far."""
+        better = score > self.best
+        self.best, self.stale = (score, 0) if better else (self.best, self.stale + 1)
+        return better
+
+    @contextmanager
+    def averaged(self) -> Iterator[nn.Module]:
+        """The model in evaluation mode, holding its averaged weights where there are any; training's come back."""
+        own = None if self.average is None else {k: v.clone() for k, v in self.model.state_dict().items()}
+        if self.average is not None:
+            self.model.load_state_dict(self.average)
+        self.model.eval()
+        try:
+            yield self.model
+        finally:
+            if own is not None:
+                self.model.load_state_dict(own)
+            self.model.train()
+
+
+def train(
+    run: Run,
+    batches: Batches,
+    loss_of: LossOfBatch,
+    save: Save,
+    *,
+    validate: Validate | None = None,
+    log: Callable[[dict[str, float]], None] | None = None,
+    on_step: OnStep | None = None,
+    accelerator: Any = None,
+) -> None:
+    """Train on from `run.step` to the end, or until no validation is better for `patience` of them.
+
+    batches: given a number, yields the batches from it on; step s takes `accumulate` of them from s * accumulate.
+    save: called every `save_every` steps, after each validation and at the end; it decides where the state goes.
+    log: one row every 50 steps and each validation. accelerator: from `several_processes`; each process is then given
+    batches of its own, and the first alone saves and logs.
+    """
+    training, began, rank = run.training, time.time(), 0 if accelerator is None else accelerator.process_index
+    forward = run.model if accelerator is None else accelerator.prepare_model(run.model)
+    source = batches(run.step * training.accumulate)
+    run.model.train()
+    while not run.is_done:
+        run.advance(forward, source, loss_of, rank)
+        last, better, figures = run.step == training.steps, False, {}
+        if validate and (last or run.step % training.validate_every == 0):
+            with run.averaged() as model, torch.no_grad():
+                figures = _of_first_process(validate(model), accelerator)
+            better = run.judge(figures["score"])
+        if rank == 0 and log and (figures or run.step % 50 == 0):
+            pace = run.optimiser.param_groups[0]["lr"]
+            log({"step": run.step, "loss": run.recent, "learning_rate": pace, "seconds": time.time() - began} | figures)
+        if rank == 0 and on_step:
+            on_step(run.step, training.steps, run.recent)
+        if rank == 0 and (figures or last or run.step % training.save_every == 0):
+            save(run.state(), better)
 
 
 def fit(
@@ -41,56 +178,42 @@ def fit(
     folder: Path,
     *,
     seed: int,
-    on_step: Callable[[int, int, float], None] | None = None,
+    on_step: OnStep | None = None,
 ) -> nn.Module:
     """Train `model` on `loss_of(step, rng)` and return it holding its averaged (EMA) weights.
 
-    AdamW, linear warm-up, cosine decay, clipped gradients, `mixed_precision`. The whole state is saved to
-    `folder/name.pt` (a temporary name, then renamed) and read back, so a killed training goes on where it was.
+    The whole state is saved to `folder/name.pt` (a temporary name, then renamed) and read back, so a killed training
+    goes on where it was; the running loss is logged to `folder/name.jsonl`.
     """
-    device = next(model.parameters()).device
-    optimiser = torch.optim.AdamW(model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay)
-    average = {k: v.detach().clone() for k, v in model.state_dict().items()}
-    path, start = folder / f"{name}.pt", 0
+    run, path = Run(model, training, seed), folder / f"{name}.pt"
     if path.exists():
-        state = torch.load(path, map_location=device, weights_only=True)
-        model.load_state_dict(state["model"]), optimiser.load_state_dict(state["optimiser"])
-        average, start = state["average"], state["step"]
-    model.train()
-    recent, began = 0.0, time.time()
-    with open(folder / f"{name}.jsonl", "a") as log:
-        for step in range(start, training.steps):
-            torch.manual_seed(hash_seed(seed, step))
-            for group in optimiser.param_groups:
-                group["lr"] = training.learning_rate * _pace(step, training)
-            with mixed_precision(device):
-                loss = loss_of(step, np.random.default_rng([seed, step]))
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimiser.step()
-            _update_average(average, model, min(training.ema, (1 + step) / (10 + step)))
-            recent = loss.item() if step == start else 0.98 * recent + 0.02 * loss.item()
-            if (step + 1) % 50 == 0:
-                log.write(
-                    json.dumps({"step": step + 1, "loss": round(recent, 6), "seconds": round(time.time() - began, 1)})
-                    + "\n"
-                )
-                log.flush()
-            if on_step:
-                on_step(step + 1, training.steps, recent)
-            if (step + 1) % training.save_every == 0 or step + 1 == training.steps:
-                _save(
-                    path,
-                    {
-                        "model": model.state_dict(),
-                        "optimiser": optimiser.state_dict(),
-                        "average": average,
-                        "step": step + 1,
-                    },
-                )
-    model.load_state_dict(average)
+        run.restore(torch.load(path, map_location=run.device, weights_only=True))
+
+    def batches(start: int) -> Iterator[tuple[int, np.random.Generator]]:
+        return ((step, np.random.default_rng([seed, step])) for step in range(start, training.steps))
+
+    with open(folder / f"{name}.jsonl", "a") as file:
+
+        def log(row: dict[str, float]) -> None:
+            kept = {"step": row["step"], "loss": round(row["loss"], 6), "seconds": round(row["seconds"], 1)}
+            file.write(json.dumps(kept) + "\n")
+            file.flush()
+
+        train(
+            run, batches, lambda _, batch: loss_of(*batch), lambda s, _: save_state(path, s), log=log, on_step=on_step
+        )
+    if run.average is not None:
+        model.load_state_dict(run.average)
     return model.eval()
+
+
+def several_processes(device: torch.device) -> Any:
+    """accelerate's view of the processes that `accelerate launch` started; None where there is but this one."""
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        return None
+    from accelerate import Accelerator
+
+    return Accelerator(cpu=device.type == "cpu")
 
 
 def mixed_precision(device: torch.device) -> torch.autocast:
@@ -99,15 +222,24 @@ def mixed_precision(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=able.get("avx512_bf16") or able.get("amx_bf16") or False)
 
 
-def hash_seed(seed: int, step: int) -> int:
-    """A 63-bit seed from (seed, step)."""
-    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1)
+def hash_seed(seed: int, step: int, rank: int = 0) -> int:
+    """A 63-bit seed from (seed, step) and the number of the process."""
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write a state to a temporary name, then rename it."""
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    os.replace(partial, path)
 
 
 def _pace(step: int, training: Training) -> float:
-    """Learning-rate factor in [0.02, 1]: linear warm-up, then cosine."""
+    """Learning-rate factor in [0.02, 1]: linear warm-up, then constant or a cosine."""
     if step < training.warm_up:
         return (step + 1) / training.warm_up
+    if training.schedule == "constant":
+        return 1.0
     done = (step - training.warm_up) / max(1, training.steps - training.warm_up)
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
 
@@ -121,7 +253,12 @@ def _update_average(average: dict[str, torch.Tensor], model: nn.Module, decay: f
             average[key].copy_(value)
 
 
-def _save(path: Path, state: dict) -> None:
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    os.replace(partial, path)
+def _of_first_process(figures: dict[str, float], accelerator: Any) -> dict[str, float]:
+    """The first process's figures in all of them: they must agree on when to stop."""
+    if accelerator is None:
+        return figures
+    from accelerate.utils import broadcast_object_list
+
+    shared = [figures]
+    broadcast_object_list(shared)
+    return shared[0]

@@ -1,6 +1,10 @@
 """The training loop: killed and resumed equals unbroken, to the bit."""
 
+import copy
+import dataclasses
+import itertools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.fitting import Loss, Training, fit
+from models.fitting import Loss, Run, Training, fit, hash_seed, mixed_precision, train
 
 TRAINING = Training(steps=30, batch_size=8, learning_rate=1e-2, warm_up=5, save_every=10)
 
@@ -59,3 +63,146 @@ def test_losses_are_logged_and_fall(tmp_path: Path) -> None:
     fit("net", model, regression(model), long, tmp_path, seed=3)
     losses = [json.loads(line)["loss"] for line in (tmp_path / "net.jsonl").read_text().splitlines()]
     assert len(losses) == 8 and losses[-1] < 0.5 * losses[0]
+
+
+# From here on, training from numbered batches with validation.
+
+
+def batches(start: int) -> Iterator[torch.Tensor]:
+    """Batch n holds what generator n gives."""
+    return (torch.from_numpy(np.random.default_rng(n).normal(size=(8, 4)).astype("f4")) for n in itertools.count(start))
+
+
+def squared(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    return (model(x)[:, 0] - x.sum(1)).pow(2).mean()
+
+
+def error(model: nn.Module) -> dict[str, float]:
+    assert not model.training
+    return {"score": -squared(model, next(batches(10**6))).item()}
+
+
+PLAIN = Training(
+    steps=24, batch_size=8, learning_rate=1e-2, warm_up=0, schedule="constant", ema=None, clip=None,
+    save_every=5, validate_every=7,
+)  # fmt: skip
+
+
+class Saves(list):
+    """Keeps copies of the states, as a store would; dies at the n-th."""
+
+    def __init__(self, dies_at: int | None = None):
+        self.dies_at = dies_at
+
+    def __call__(self, state: dict, best: bool) -> None:
+        if len(self) == self.dies_at:
+            raise KeyboardInterrupt
+        self.append((copy.deepcopy(state), best))
+
+
+def run_of(training: Training, state: dict | None = None) -> Run:
+    run = Run(network(), training, seed=3)
+    if state:
+        run.restore(copy.deepcopy(state))  # it takes the tensors for its own, as from a file
+    return run
+
+
+def same(a: object, b: object) -> bool:
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(same, a, b))
+    return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+@pytest.mark.parametrize("dies_at", [1, 2, 6])
+@pytest.mark.parametrize("ema", [None, 0.9])
+def test_weights_optimiser_and_best_are_those_of_an_unbroken_training(dies_at: int, ema: float | None) -> None:
+    training = dataclasses.replace(PLAIN, ema=ema, accumulate=2, schedule="cosine")
+    whole, broken = Saves(), Saves(dies_at)
+    train(run_of(training), batches, squared, whole, validate=error)
+    with pytest.raises(KeyboardInterrupt):
+        train(run_of(training), batches, squared, broken, validate=error)
+    state = broken[-1][0]
+    broken.dies_at = None
+    train(run_of(training, state), batches, squared, broken, validate=error)
+    assert [(s["step"], best) for s, best in broken] == [(s["step"], best) for s, best in whole]
+    assert [s["step"] for s, _ in whole] == [5, 7, 10, 14, 15, 20, 21, 24]
+    assert all(same(a, b) for (a, _), (b, _) in zip(whole, broken, strict=True))
+
+
+def test_accumulated_batches_are_one_large_batch() -> None:
+    """Without dropout: two batches of eight in one step are one of sixteen."""
+
+    def plain() -> Run:
+        torch.manual_seed(0)
+        return Run(nn.Linear(4, 1), training, seed=0)
+
+    def doubled(start: int) -> Iterator[torch.Tensor]:
+        source = batches(2 * start)
+        return (torch.cat([x, next(source)]) for x in source)
+
+    training = dataclasses.replace(PLAIN, accumulate=2)
+    halves = plain()
+    train(halves, batches, squared, Saves())
+    training = PLAIN
+    wholes = plain()
+    train(wholes, doubled, squared, Saves())
+    for a, b in zip(halves.model.parameters(), wholes.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_without_decay_clipping_and_warm_up_it_is_adam() -> None:
+    run = run_of(dataclasses.replace(PLAIN, weight_decay=0.0))
+    model = network()
+    train(run, batches, squared, Saves())
+    optimiser, source = torch.optim.Adam(model.parameters(), lr=1e-2), batches(0)
+    for step in range(PLAIN.steps):
+        torch.manual_seed(hash_seed(3, step))
+        optimiser.zero_grad()
+        with mixed_precision(torch.device("cpu")):
+            loss = squared(model, next(source))
+        loss.backward()
+        optimiser.step()
+    for a, b in zip(run.model.parameters(), model.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_training_stops_once_no_validation_is_better() -> None:
+    """Best, then two that are worse: patience 2 ends it there, and a resumed one does no more."""
+    scores = iter([0.2, 0.5, 0.4, 0.3, 0.9])
+    training = dataclasses.replace(PLAIN, steps=100, validate_every=2, patience=2, save_every=100)
+    saves, run = Saves(), run_of(training)
+    train(run, batches, squared, saves, validate=lambda model: {"score": next(scores)})
+    assert [(s["step"], best) for s, best in saves] == [(2, True), (4, True), (6, False), (8, False)]
+    again = run_of(training, saves[-1][0])
+    assert again.is_done and again.best == 0.5
+    assert not run_of(dataclasses.replace(training, patience=3), saves[-1][0]).is_done
+
+
+def test_validation_sees_the_average_and_training_does_not() -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+    run = run_of(dataclasses.replace(PLAIN, steps=7, ema=0.9))
+
+    def look(model: nn.Module) -> dict[str, float]:
+        seen.append(copy.deepcopy(model.state_dict()))
+        return {"score": 0.0}
+
+    train(run, batches, squared, Saves(), validate=look)
+    plain = run_of(dataclasses.replace(PLAIN, steps=7))
+    train(plain, batches, squared, Saves())
+    assert same(seen[0], run.average) and same(run.model.state_dict(), plain.model.state_dict())
+    assert not same(seen[0], run.model.state_dict()) and run.model.training
+
+
+def test_rows_tell_loss_pace_and_figures() -> None:
+    rows: list[dict[str, float]] = []
+    train(run_of(dataclasses.replace(PLAIN, steps=100)), batches, squared, Saves(), validate=error, log=rows.append)
+    assert [row["step"] for row in rows if "score" not in row] == [50]
+    assert [row["step"] for row in rows if "score" in row] == [*range(7, 99, 7), 100]
+    assert rows[-1]["loss"] < rows[0]["loss"] and rows[0]["learning_rate"] == 1e-2
+
+
+def test_a_loss_that_is_no_number_ends_the_training() -> None:
+    with pytest.raises(ValueError, match="loss is nan at step 1; lower the learning rate"):
+        train(run_of(PLAIN), batches, lambda model, x: squared(model, x) * float("nan"), Saves())
