@@ -34,7 +34,7 @@ def checked() -> Iterator[None]:
 
 @contextmanager
 def running() -> Iterator[None]:
-    """Around a flow: whatever ends it leaves with 1 and one line. The traceback is in Prefect's log."""
+    """Around a flow: whatever ends it leaves with 1 and one line; PREFECT_LOGGING_LEVEL=ERROR has Prefect say where."""
     from flows.server import end_server_with_us
 
     try:
@@ -61,9 +61,10 @@ def main(
     version: Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show it.")] = False,
 ) -> None:
     """Segmentation data without annotators."""
-    # Prefect reads these when it is imported. The server that it starts where none is configured can be slow to come.
+    # Prefect reads these when it is imported. The server that it starts where none is configured can be slow to come;
+    # an error it would log once for the task and once for each flow around it, with a traceback each.
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 
 
@@ -167,9 +168,11 @@ def pretrain(
 
     with checked():
         resolved = resolve(PretrainConfig, config, {}, assignments)
-    with running():
+        from flows.pretrain import check_pretrain
         from flows.pretrain import pretrain as run_pretrain
 
+        check_pretrain(resolved)
+    with running():
         typer.echo(run_pretrain(resolved, run, out))
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
+from models.backbone import resolve_device
 from models.config import PretrainConfig
 from tasks.pretraining import encode_scenes, export_weights, render_scenes, train_network
 
@@ -11,6 +12,7 @@ from tasks.pretraining import encode_scenes, export_weights, render_scenes, trai
 @flow(name="pretrain")
 def pretrain(config: PretrainConfig, run: Path, out: Path) -> Path:
     """Make all weights from nothing in `run`, resuming what is there, and write them to `out`."""
+    check_pretrain(config)
     run.mkdir(parents=True, exist_ok=True)
     render_scenes(run, config)
     train_network("vae", run, config)
@@ -18,3 +20,12 @@ def pretrain(config: PretrainConfig, run: Path, out: Path) -> Path:
     for name in ("diffusion", "clip", "classifier", "oracle"):
         train_network(name, run, config)
     return export_weights(run, out, config)
+
+
+def check_pretrain(config: PretrainConfig) -> None:
+    """ValueError for a device or a weights folder to start from that there is not; writes nothing."""
+    from models.pocket.export import facts_of
+
+    resolve_device(config.device)
+    if config.start is not None:
+        facts_of(config.start)

@@ -1,5 +1,6 @@
 """Prefect's temporary server, started where none is configured: it ends with its process, however that ends."""
 
+import atexit
 import subprocess
 
 from prefect.server.api.server import SubprocessASGIServer
@@ -18,5 +19,5 @@ def end_server_with_us() -> None:
         return
     server = SubprocessASGIServer()  # one per process: Prefect's clients will find it started
     server.start()
-    global _watch  # its end of the pipe would close with it
-    _watch = subprocess.Popen(["sh", "-c", WATCH, str(server.server_process.pid)], stdin=subprocess.PIPE)
+    watch = subprocess.Popen(["sh", "-c", WATCH, str(server.server_process.pid)], stdin=subprocess.PIPE)
+    atexit.register(watch.stdin.close)  # which keeps it open until then

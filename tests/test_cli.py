@@ -110,6 +110,24 @@ def test_a_hub_id_without_network_is_refused(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_clip_that_cannot_be_had_is_refused_before_anything_is_written(build, tiny_folders, tmp_path):
+    """No network and no cache, in a process of its own; a dry run, which fetches nothing, does not ask for it."""
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    arguments = ["--backbone", str(tiny_folders["sd1"]), "--classes", "cat", "--count", "1", "--out", "dataset"]
+    command = [sys.executable, "-m", "maskmill", "build", *arguments, "--set", "screen.clip=ViT-B-32:openai"]
+    environment["PYTHONPATH"] = str(ROOT)
+    for more, code in ((["--dry-run"], 0), ([], 2)):
+        done = subprocess.run(
+            command + more, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == code, done.stderr
+    told = done.stderr.splitlines()[-1]
+    assert told.startswith("maskmill: screen.clip: 'ViT-B-32:openai'") and "/path/weights.pt" in told and "none" in told
+    (tmp_path / "weights.pt").write_bytes(b"no weights")
+    refused(build("--set", f"screen.clip=RN50:{tmp_path / 'weights.pt'}"), "screen.clip", "weights.pt", "the file")
+    assert not (tmp_path / "dataset").exists()
+
+
 def test_a_path_that_holds_something_else_is_refused(build, tmp_path):
     (tmp_path / "dataset").mkdir()
     (tmp_path / "dataset" / "thesis.tex").write_text("years of work")
@@ -133,6 +151,12 @@ def test_a_dataset_of_another_config_is_refused(build, tiny_folders, tmp_path):
 @pytest.mark.parametrize("command", ["info", "report", "recut"])
 def test_a_path_without_a_dataset_is_refused(tmp_path, command):
     refused(run(command, tmp_path), "expected a maskmill dataset")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("wrong", ["device=cuda:99", "start=/nowhere", "scenes=1"])
+def test_a_pretraining_that_cannot_start_is_refused(tmp_path, wrong):
+    refused(run("pretrain", "--run", tmp_path / "run", "--out", tmp_path / "out", "--set", wrong), wrong.split("=")[0])
     assert not list(tmp_path.iterdir())
 
 
