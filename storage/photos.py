@@ -1,0 +1,58 @@
+"""Photographs and masks from picture files, by stated rules. Knows nothing of what they are for.
+
+The rules, for both: the first frame of an animation; turned upright as EXIF says; 16-bit grey by its high byte (as
+Pillow reads 16-bit colour); CMYK, palettes and the like to RGB by Pillow's plain conversion, ICC profiles unused.
+"""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+# What Pillow raises for files that are damaged, of no kind it knows, or above its limit against decompression bombs.
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error, Image.DecompressionBombError)
+
+
+def read_photo(path: Path) -> np.ndarray:
+    """A photo as (H, W, 3) uint8 RGB, whatever its size; transparent parts lie on white.
+
+    ValueError naming the file where it cannot be read in full.
+    """
+    return _rgb(_upright(path), background=255)
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """A mask as (H, W) bool: grey above 127, of colour its luma; transparent parts are background.
+
+    ValueError naming the file where it cannot be read in full, or holds the labels 0 and 1 instead of grey values.
+    """
+    image = _upright(path)
+    grey = np.asarray(Image.fromarray(_rgb(image, background=0)).convert("L"))
+    mask = grey > 127
+    if np.asarray(image).max() == 1 and not mask.any():
+        raise ValueError(f"{path}: expected a mask with values up to 255, got only 0 and 1; multiply it by 255")
+    return mask
+
+
+def _upright(path: Path) -> Image.Image:
+    """The picture as it should be looked at, in one of Pillow's modes of 8 or 16 bits."""
+    try:
+        with Image.open(path) as image:
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+    except UNREADABLE as error:
+        raise ValueError(f"{path}: expected a picture, got what cannot be read as one ({error})") from error
+    if upright.mode == "F" or (upright.mode == "I" and image.format != "PPM"):  # 16-bit PGM is opened as I
+        raise ValueError(f"{path}: expected a picture of 8 or 16 bits, got one of 32; convert it first")
+    return upright
+
+
+def _rgb(image: Image.Image, background: int) -> np.ndarray:
+    """(H, W, 3) uint8, transparent parts on the grey level `background`."""
+    if image.mode.startswith("I"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (background,) * 3 + (255,)), image)
+    return np.array(image.convert("RGB"))
