@@ -5,7 +5,7 @@ from pathlib import Path
 
 import storage.target
 from models.backbone import BackboneFacts, category_span, check_backbone, load_tokenizer, resolve_device
-from models.config import BuildConfig
+from models.config import BuildConfig, RunConfig
 from models.prompts import check_classes, plan
 from models.seedcells import seed_cells
 from storage.schema import array_specs
@@ -39,18 +39,18 @@ def preflight(config: BuildConfig, out: Path) -> Plan:
         sample = plan(config, index)
         category_span(tokenizer, sample.prompt, sample.category)
     check_target(out, config.identity(), config.count)
-    check_machine(config)
+    check_machine(config.run, config.screen.clip)
     return Plan(config, out, facts, image_size, grid)
 
 
-def check_machine(config: BuildConfig) -> None:
+def check_machine(run: RunConfig, clip: str, field: str = "screen.clip") -> None:
     """ValueError for a device or a CLIP model that there is not; fetches nothing, imports torch only where it must."""
-    if config.run.device.startswith("cuda"):
-        resolve_device(config.run.device)
-    if config.screen.clip not in ("none", "pocket"):
+    if run.device.startswith("cuda"):
+        resolve_device(run.device)
+    if clip not in ("none", "pocket"):
         from models.clip import check_clip
 
-        check_clip(config.screen.clip)
+        check_clip(clip, field)
 
 
 def load_screening(config: BuildConfig) -> None:

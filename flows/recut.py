@@ -50,7 +50,7 @@ def check_recut(config: BuildConfig, out: Path) -> None:
             f"{', '.join(changed)}: cannot change without the attention at the seed cells, and {out} was built without "
             "keeping it; build with --set sampling.keep_pooled=true, or leave the value"
         )
-    check_machine(config)
+    check_machine(config.run, config.screen.clip)
 
 
 def changes(stored: BuildConfig, config: BuildConfig) -> list[str]:

@@ -168,7 +168,12 @@ def category_span(tokenizer: "CLIPTokenizer", prompt: str, category: str) -> lis
     The category's byte-pair tokens are sought as a run among the prompt's (DAAM's rule, first occurrence only),
     ignoring case and never from within a word: "cat" is not in "bobcat". A category absent from the prompt, or behind
     the tokenizer's truncation, is a ValueError.
+
+    An empty category in an empty prompt, which the paper's ablation without a prior asks for, has no word of its own:
+    its positions are all those after the start token, the end token's and the padding's, where words would stand.
     """
+    if not prompt and not category:
+        return list(range(1, tokenizer.model_max_length))
     words = tokenizer(category.lower(), add_special_tokens=False).input_ids
     tokens = tokenizer(prompt.lower(), add_special_tokens=False, verbose=False).input_ids
     begins = [True, *(piece.endswith("</w>") for piece in tokenizer.convert_ids_to_tokens(tokens))]  # a word, here

@@ -48,21 +48,22 @@ class Clip:
         return self.model.encode_text(self.tokenizer(texts).to(self.device), normalize=True).float()
 
 
-def load_clip(name: str, device: str = "auto") -> Clip:
+def load_clip(name: str, device: str = "auto", field: str = "screen.clip") -> Clip:
     """'pocket', or 'ARCHITECTURE:weights' with open_clip's tag or a file; ValueError where it cannot load.
 
     Loaded once per process; a tag's weights are fetched unless they are in the user's cache. A tag trained with
     QuickGELU runs with it; of a file that is not known: name the architecture with -quickgelu where it needs it.
+    `field` is what an error calls the choice.
     """
-    return _load(name, torch.device(resolve_device(device)))
+    return _load(name, torch.device(resolve_device(device)), field)
 
 
 @cache
-def _load(name: str, device: torch.device) -> Clip:
+def _load(name: str, device: torch.device, field: str) -> Clip:
     if name == "pocket":
         model = load_weights(POCKET, "clip", networks.clip())
         return Clip(name, model.to(device).eval(), _pocket_tokenizer(), None, device)
-    check_clip(name)
+    check_clip(name, field)
     architecture, _, weights = name.partition(":")
     quick = open_clip.get_pretrained_cfg(architecture, weights).get("quick_gelu", False)  # open_clip only warns
     try:
@@ -71,23 +72,23 @@ def _load(name: str, device: torch.device) -> Clip:
     except Exception as error:  # of the hub, of torch, of safetensors, of pickle ...
         why = shorten(f"{type(error).__name__}: {error}", 200)
         raise ValueError(
-            f"screen.clip: {name!r} could not be loaded ({why}); check the network or the file, name a file as in "
+            f"{field}: {name!r} could not be loaded ({why}); check the network or the file, name a file as in "
             f"{architecture}:/path/weights.pt, or write 'none'"
         ) from error
     return Clip(name, model.to(device).eval(), tokenizer, preprocess, device)
 
 
-def check_clip(name: str) -> None:
+def check_clip(name: str, field: str = "screen.clip") -> None:
     """ValueError where 'ARCHITECTURE:weights' names no model or no weights that there are; fetches nothing."""
     architecture, _, weights = name.partition(":")
     if architecture not in open_clip.list_models():
         raise ValueError(
-            f"screen.clip: open_clip has no model {architecture!r}; name one of open_clip.list_models(), or 'none'"
+            f"{field}: open_clip has no model {architecture!r}; name one of open_clip.list_models(), or 'none'"
         )
     tags = open_clip.list_pretrained_tags_by_model(architecture)
     if weights not in tags and not Path(weights).is_file():
         raise ValueError(
-            f"screen.clip: {architecture} has no weights {weights!r}; write {architecture}:TAG with a TAG of "
+            f"{field}: {architecture} has no weights {weights!r}; write {architecture}:TAG with a TAG of "
             f"{', '.join(tags) or 'none'}, or {architecture}:FILE"
         )
 

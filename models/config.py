@@ -38,19 +38,24 @@ Templates = Annotated[tuple[str, ...], AfterValidator(_templates)]
 ClassNames = Annotated[tuple[str, ...], AfterValidator(_class_names)]
 
 
-class SamplingConfig(Config):
-    """Sampling images from the backbone, and what is recorded of its attention meanwhile."""
+class CaptureConfig(Config):
+    """Going through the backbone's noise levels, and what is recorded of its attention meanwhile."""
 
     steps: int = Field(40, ge=1, le=1000, description="DDIM steps (paper: 40); eta is 0")
-    guidance: float = Field(7.5, ge=1, le=50, description="classifier-free guidance scale; 1 is none")
-    height: int | None = Field(None, ge=8, description="image height in pixels; the backbone's own when absent")
-    width: int | None = Field(None, ge=8, description="image width in pixels; the backbone's own when absent")
     capture: Literal["evidence", "full"] = Field(
         "evidence", description="keep only what the cut needs of A_s, or form the whole A_s (reference)"
     )
     top_k: int = Field(
         5, ge=1, description="k of eq. 2: cross-attention layers averaged into A_c, by standard deviation"
     )
+
+
+class SamplingConfig(CaptureConfig):
+    """Sampling images from the backbone, and what is recorded of its attention meanwhile."""
+
+    guidance: float = Field(7.5, ge=1, le=50, description="classifier-free guidance scale; 1 is none")
+    height: int | None = Field(None, ge=8, description="image height in pixels; the backbone's own when absent")
+    width: int | None = Field(None, ge=8, description="image width in pixels; the backbone's own when absent")
     keep_pooled: bool = Field(
         False,
         description="store the exact columns of the symmetrised A_s at the seed cells and each layer's class map too, in float16, "
@@ -119,7 +124,45 @@ class RunConfig(Config):
     address: str | None = Field(None, description="address of a running Dask scheduler, in place of own workers")
 
 
-class BuildConfig(Config):
+class PriorConfig(Config):
+    """The class a photo is taken to show."""
+
+    clip: str = Field(
+        "ViT-B-32:openai",
+        description="names a photo's class: an open_clip model as in 'RN50:openai' or 'ViT-B-32:/path/weights.pt', "
+        "'pocket', the pocket backbone's own and its default, or 'none', for the empty prompt",
+    )
+    category: str | None = Field(None, min_length=1, description="class of every photo, in place of CLIP's")
+
+
+class BackboneConfig(Config):
+    """Base of the configurations of what is done with a backbone: values not given come from its preset."""
+
+    backbone: str = Field(
+        "pocket", description="'pocket', a diffusers folder, or a hub id of Stable Diffusion 1.x / 2.x"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _under_the_preset(cls, given: Any) -> Any:
+        """Values not given come from the backbone's preset, as far as there are such fields, then from the defaults."""
+        if not isinstance(given, dict):
+            return given
+        merged = dict(given)
+        for section, values in BACKBONE_PRESETS.get(given.get("backbone", "pocket"), {}).items():
+            own = merged.get(section, {})
+            if section in cls.model_fields and isinstance(own, dict):
+                merged[section] = _known(cls.model_fields[section].annotation, values) | own
+        return merged
+
+
+def _known(section: Any, values: dict[str, Any]) -> dict[str, Any]:
+    """Those of a preset's values that a section has fields for."""
+    fields = {field.alias or name for name, field in section.model_fields.items()}
+    return {name: value for name, value in values.items() if name in fields}
+
+
+class BuildConfig(BackboneConfig):
     """Everything a dataset is built from."""
 
     classes: ClassNames = Field(description="names of the object classes")
@@ -130,32 +173,28 @@ class BuildConfig(Config):
     shard_size: int = Field(
         64, ge=1, le=4096, description="consecutive samples worked on, retried and committed together"
     )
-    backbone: str = Field(
-        "pocket", description="'pocket', a diffusers folder, or a hub id of Stable Diffusion 1.x / 2.x"
-    )
     templates: Templates = Field((), description="own prompts in place of the grammar, each with {category} in it")
     sampling: SamplingConfig = Field(default_factory=SamplingConfig, description="sampling and capture")
     cut: CutConfig = Field(default_factory=CutConfig, description="AttentionCut")
     screen: ScreenConfig = Field(default_factory=ScreenConfig, description="screening")
     run: RunConfig = Field(default_factory=RunConfig, description="use of the machine")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _under_the_preset(cls, given: Any) -> Any:
-        """Values not given come from the backbone's preset, then from the defaults."""
-        if not isinstance(given, dict):
-            return given
-        preset = BACKBONE_PRESETS.get(given.get("backbone", "pocket"), {})
-        merged = dict(given)
-        for section, values in preset.items():
-            own = merged.get(section, {})
-            if isinstance(own, dict):
-                merged[section] = values | own
-        return merged
-
     def identity(self) -> dict[str, Any]:
         """What must be equal for a dataset to be resumed or extended: all but the count and the machine's use."""
         return self.model_dump(mode="json", by_alias=True, exclude={"count", "run"})
+
+
+class MaskConfig(BackboneConfig):
+    """Everything the masks of photographs are made from."""
+
+    prior: PriorConfig = Field(default_factory=PriorConfig, description="the class a photo is taken to show")
+    sampling: CaptureConfig = Field(default_factory=CaptureConfig, description="inversion, reverse pass and capture")
+    cut: CutConfig = Field(default_factory=CutConfig, description="AttentionCut; lambda as at the backbone's size")
+    run: RunConfig = Field(default_factory=RunConfig, description="use of the machine")
+
+    def identity(self) -> dict[str, Any]:
+        """What a mask depends on: all but the machine's use."""
+        return self.model_dump(mode="json", by_alias=True, exclude={"run"})
 
 
 class PretrainConfig(Config):
@@ -178,5 +217,6 @@ BACKBONE_PRESETS: dict[str, dict[str, Any]] = {
         "sampling": {"guidance": 3.0, "top_k": 8},
         "cut": {"tau": 0.7, "objectness": "mean", "lambda": 4.0, "affinity_scale": 0.0},
         "screen": {"clip": "pocket"},
+        "prior": {"clip": "pocket"},
     },
 }

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from models.backbone import Backbone
-from models.config import CutConfig, SamplingConfig
-from models.sampling import OnStep, Sampled, move, predict, sample_from, timesteps
+from models.config import CaptureConfig, CutConfig, SamplingConfig
+from models.sampling import OnStep, Sampled, decode, move, predict, sample_from, timesteps
 
 
 @torch.no_grad()
@@ -54,10 +54,22 @@ def reconstruct_with_capture(
     latents: torch.Tensor,
     prompts: list[str],
     categories: list[str],
-    sampling: SamplingConfig,
+    sampling: CaptureConfig,
     cut: CutConfig,
     on_step: OnStep | None = None,
 ) -> list[Sampled]:
     """The reverse pass from inverted latents, recording attention: `sample_from` without guidance."""
-    unguided = sampling.model_copy(update={"guidance": 1.0})
+    unguided = SamplingConfig(**(sampling.model_dump() | {"guidance": 1.0}))
     return sample_from(backbone, latents, prompts, categories, unguided, cut, on_step)
+
+
+def reconstruction_psnr(backbone: Backbone, clean: torch.Tensor, made: list[Sampled]) -> np.ndarray:
+    """How well the reverse pass brought images back: dB against what the VAE alone makes of them, (B,) float64.
+
+    clean: (B, C, h, w), as from `encode`. The VAE's own error is left out, so this is the error of eq. 7. Both images
+    are 8-bit, and two equal ones have an infinite PSNR.
+    """
+    own = np.stack([np.round(decode(backbone, latents) * 255) for latents in clean])
+    error = np.stack([each.image for each in made]) - own
+    with np.errstate(divide="ignore"):
+        return 20 * np.log10(255) - 10 * np.log10((error.astype(np.float64) ** 2).mean(axis=(1, 2, 3)))

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from models.seedcells import seed_cells
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 OnStep = Callable[[int, int], None]  # (steps done, steps in all)
 
 
@@ -100,24 +102,34 @@ def sample_batched(
 
     on_step counts the steps of all samples: (done, len(prompts) * steps).
     """
-    done: list[Sampled] = []
     total = len(prompts) * sampling.steps
 
-    def report(step: int, _: int) -> None:
-        if on_step:
-            on_step(len(done) * sampling.steps + step * len(part), total)
-
-    while len(done) < len(prompts):
-        rows = slice(len(done), len(done) + batch_size)
+    def make(rows: slice) -> list[Sampled]:
         part = prompts[rows]
+
+        def report(step: int, _: int) -> None:
+            if on_step:
+                on_step(rows.start * sampling.steps + step * len(part), total)
+
+        return sample(backbone, part, categories[rows], seeds[rows], sampling, cut, report)
+
+    return in_batches(len(prompts), batch_size, make)
+
+
+def in_batches(count: int, batch_size: int, make: Callable[[slice], list[T]]) -> list[T]:
+    """Results of `make` over rows 0 to count, at most `batch_size` rows a call, halved where memory runs out."""
+    done: list[T] = []
+    while len(done) < count:
+        rows = slice(len(done), min(len(done) + batch_size, count))
+        size = rows.stop - rows.start
         try:
-            done += sample(backbone, part, categories[rows], seeds[rows], sampling, cut, report)
+            done += make(rows)
             continue
         except torch.OutOfMemoryError:
-            if len(part) == 1:
+            if size == 1:
                 raise
-            batch_size = len(part) // 2
-        logger.warning("out of memory with %d samples in a batch: going on with %d", len(part), batch_size)
+            batch_size = size // 2
+        logger.warning("out of memory with %d samples in a batch: going on with %d", size, batch_size)
         torch.cuda.empty_cache()
     return done
 

@@ -1,0 +1,93 @@
+"""Mask photographs: read, name the class, invert and reconstruct with capture, cut, write."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.config import MaskConfig
+from storage.masks import Row, add_rows, digest, write_pictures
+from storage.photos import read_photo
+from tasks.base import task
+
+if TYPE_CHECKING:
+    from models.sampling import Sampled
+
+Batch = dict[Path, np.ndarray]  # photos by file, brought to one size for the backbone
+
+
+@task(name="mask")
+def mask_photos(photos: list[Path], config: MaskConfig, out: Path, on_step: Callable[[int], None]) -> list[str]:
+    """Write each photo's pictures and row, a batch at a time; returns the errors of those that have no mask.
+
+    on_step is told the steps done, of which each photo takes 2 * sampling.steps.
+    """
+    batches, unread = _read(photos, config)
+    add_rows(out, unread)
+    errors, done = [row.error for row in unread], len(unread)
+    for batch in batches:
+        rows = _mask_batch(batch, config, out, lambda step, _, n=done: on_step(2 * config.sampling.steps * n + step))
+        add_rows(out, rows)
+        errors += [row.error for row in rows if row.error]
+        done += len(rows)
+    return errors
+
+
+def _read(photos: list[Path], config: MaskConfig) -> tuple[list[Batch], list[Row]]:
+    """Batches of equal size, and the rows of what cannot be read; photos are not kept at their own size."""
+    from models.backbone import check_backbone
+    from models.photomasks import backbone_size, resized
+
+    facts = check_backbone(config.backbone)
+    by_size: dict[tuple[int, int], list[Batch]] = {}
+    unread = []
+    for photo in photos:
+        try:
+            image = read_photo(photo)
+        except (ValueError, OSError) as error:
+            unread.append(Row(photo.stem, str(photo), error=str(error)))
+            continue
+        size = backbone_size(*image.shape[:2], facts)
+        batches = by_size.setdefault(size, [])
+        if not batches or len(batches[-1]) == config.run.batch_size:
+            batches.append({})
+        batches[-1][photo] = resized(image, size)
+    return [batch for batches in by_size.values() for batch in batches], unread
+
+
+def _mask_batch(batch: Batch, config: MaskConfig, out: Path, on_step: Callable[[int, int], None]) -> list[Row]:
+    """The rows of a batch, whose pictures are written."""
+    from models.backbone import load_backbone
+    from models.photomasks import reconstruct_photos
+    from models.prior import categories_of
+
+    images = np.stack(list(batch.values()))
+    priors = categories_of(images, config.backbone, config.prior, config.run.device)
+    backbone = load_backbone(config.backbone, config.run.device, config.run.dtype)
+    made = reconstruct_photos(backbone, images, [category for category, _ in priors], config, on_step)
+    rows = []
+    for photo, prior, (sampled, psnr) in zip(batch, priors, made, strict=True):
+        row = Row(photo.stem, str(photo), *prior, reconstruction_db=psnr)
+        rows.append(_cut_and_write(photo, sampled, images.shape[1:3], row, config, out))
+    return rows
+
+
+def _cut_and_write(
+    photo: Path, sampled: "Sampled", size: tuple[int, int], row: Row, config: MaskConfig, out: Path
+) -> Row:
+    """The row of one photo, completed, or with the error for which it has no mask."""
+    from analysis.figures import overlay
+    from models.photomasks import cut_photo
+
+    if not sampled.finite:
+        return replace(row, reconstruction_db=None, error=f"{photo}: the backbone gave NaN or infinity; set run.dtype")
+    try:
+        made_from, image = digest(photo, config.identity()), read_photo(photo)
+    except (ValueError, OSError) as error:
+        return replace(row, error=str(error))
+    found = cut_photo(image, sampled.evidence, size, config.cut)
+    write_pictures(out, row.name, found.mask, overlay(found.small, found.small_mask), found.objectness)
+    area = float(found.mask.mean())
+    return replace(row, area=area, uncertainty=found.uncertainty, made_from=made_from)
