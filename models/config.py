@@ -7,7 +7,7 @@ Imports no torch and knows nothing of how a stage does its work. The paper's num
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 
 class Config(BaseModel):
@@ -197,6 +197,72 @@ class MaskConfig(BackboneConfig):
         return self.model_dump(mode="json", by_alias=True, exclude={"run"})
 
 
+class TrainConfig(Config):
+    """How a segmenter is trained, whichever it is; a segmenter's own configuration adds to it."""
+
+    segmenter: str = Field(description="name of the segmenter")
+    epochs: int = Field(20, ge=1, description="times each training sample is seen; may be raised for a finished run")
+    batch_size: int = Field(10, ge=1, description="samples of one batch on one device")
+    accumulate: int = Field(1, ge=1, description="batches whose gradients are averaged in one step")
+    learning_rate: float = Field(1e-3, gt=0, description="learning rate of Adam, or its peak")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay (AdamW); 0 is Adam")
+    schedule: Literal["constant", "cosine"] = Field("constant", description="learning rate after the warm-up")
+    warm_up: int = Field(0, ge=0, description="steps of linear warm-up")
+    clip: float | None = Field(None, gt=0, description="largest norm of the gradient; absent, it is not clipped")
+    validation: float = Field(
+        0.1, gt=0, lt=1, description="share of the kept samples held out, chosen by their indices"
+    )
+    patience: int | None = Field(None, ge=1, description="epochs without a better validation IoU that end the training")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of the first weights and of the samples' order")
+    save_every: int = Field(200, ge=1, description="steps between saved states, beside the end of each epoch")
+    tensorboard: bool = Field(False, description="write the curves for TensorBoard too, which must be installed")
+    run: RunConfig = Field(default_factory=RunConfig, description="use of the machine")
+
+    def identity(self) -> dict[str, Any]:
+        """What must be equal for a run to be resumed: all but its length and the machine's use."""
+        free = {"epochs", "patience", "save_every", "tensorboard", "run"}
+        return self.model_dump(mode="json", exclude=free)
+
+
+class DiffusionSegConfig(TrainConfig, BackboneConfig):
+    """The DiffusionSeg decoder on a backbone's features."""
+
+    segmenter: Literal["diffusionseg"] = Field("diffusionseg", description="name of the segmenter")
+    prior: PriorConfig = Field(
+        default_factory=PriorConfig,
+        description="class a photo is taken to show; training takes the samples' own, or with clip 'none' none either",
+    )
+    steps: int = Field(40, ge=1, le=1000, description="DDIM steps of the inversion and of the reverse pass (paper: 40)")
+    blocks: Literal["encoder", "decoder"] = Field(
+        "encoder",
+        description="half of the UNet that features are taken from, two layers per resolution (paper: encoder)",
+    )
+    projection: int | None = Field(
+        None, ge=1, description="channels each feature map is brought to by a 1x1 convolution first; absent, none is"
+    )
+    widths: tuple[PositiveInt, PositiveInt] = Field(
+        (256, 64), description="channels after the first and the second of the three layers"
+    )
+    loss: Literal["bce", "bce+dice"] = Field(
+        "bce", description="binary cross-entropy, or with the soft Dice loss added"
+    )
+    cache: bool = Field(
+        True, description="keep the samples' features in the run folder, in float16; else they are made anew each epoch"
+    )
+
+    def identity(self) -> dict[str, Any]:
+        return {name: value for name, value in super().identity().items() if name != "cache"}
+
+    def features(self) -> dict[str, Any]:
+        """What a sample's features follow from, beside its image and category."""
+        return {
+            "backbone": self.backbone, "steps": self.steps, "blocks": self.blocks, "prompt": self.prior.clip != "none"
+        }  # fmt: skip
+
+
+SEGMENTERS: dict[str, type[TrainConfig]] = {"diffusionseg": DiffusionSegConfig}
+
+
 class PretrainConfig(Config):
     """Making pocket's weights, from nothing or from earlier ones."""
 
@@ -215,7 +281,7 @@ class PretrainConfig(Config):
 BACKBONE_PRESETS: dict[str, dict[str, Any]] = {
     "pocket": {
         "sampling": {"guidance": 3.0, "top_k": 8},
-        "cut": {"tau": 0.7, "objectness": "mean", "lambda": 4.0, "affinity_scale": 0.0},
+        "cut": {"tau": 0.7, "objectness": "mean", "lambda": 6.0, "affinity_scale": 0.0},
         "screen": {"clip": "pocket"},
         "prior": {"clip": "pocket"},
     },
