@@ -6,7 +6,7 @@ from pathlib import Path
 import storage.target
 from models.backbone import BackboneFacts, category_span, check_backbone, load_tokenizer, resolve_device
 from models.config import BuildConfig, RunConfig
-from models.prompts import check_classes, plan
+from models.prompts import check_classes, farthest_prompts, plan
 from models.seedcells import seed_cells
 from storage.schema import array_specs
 from storage.target import check_target
@@ -35,9 +35,9 @@ def preflight(config: BuildConfig, out: Path) -> Plan:
     facts = check_backbone(config.backbone)
     image_size, grid = facts.sizes(config.sampling.height, config.sampling.width)
     tokenizer = load_tokenizer(facts.folder)
-    for index in range(min(config.count, 4 * len(config.classes))):
-        sample = plan(config, index)
-        category_span(tokenizer, sample.prompt, sample.category)
+    for category in config.classes:
+        for prompt in farthest_prompts(config, category):
+            category_span(tokenizer, prompt, category)
     check_target(out, config.identity(), config.count)
     check_machine(config.run, config.screen.clip)
     return Plan(config, out, facts, image_size, grid)
@@ -86,11 +86,20 @@ def describe(plan: Plan) -> list[str]:
         f"samples     {config.count} of {len(config.classes)} classes in {-(-config.count // config.shard_size)} "
         f"shards of {config.shard_size}, {config.sampling.steps} steps each, guidance {config.sampling.guidance:g}",
         f"first       {plan_line(config, 0)}",
-        f"disk        at most {config.count * per_sample / 1e9:.2f} GB, {per_sample / 1e3:.0f} kB a sample"
-        + (f", of which {kept / 1e3:.0f} kB are attention kept for recuts" if kept else ""),
-        f"memory      weights {weights / 1e9:.2f} GB, attention of a batch {attention / 1e9:.2f} GB",
+        f"disk        at most {in_units(config.count * per_sample)}, {in_units(per_sample)} a sample"
+        + (f", of which {in_units(kept)} are attention kept for recuts" if kept else ""),
+        f"memory      weights {in_units(weights)}, attention of a batch {in_units(attention)}",
         f"dataset     {plan.out}",
     ]
+
+
+def in_units(size: int) -> str:
+    """A number of bytes to three digits, as in '18.1 MB'."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            break
+        size /= 1000
+    return f"{size:.3g} {unit}"
 
 
 def plan_line(config: BuildConfig, index: int) -> str:

@@ -38,7 +38,10 @@ def solve(config: BuildConfig, out: Path) -> str:
 
 def check_recut(config: BuildConfig, out: Path) -> None:
     """ValueError where the stored evidence cannot answer for the new values, or this machine; writes nothing."""
-    stored = BuildConfig.model_validate(open_dataset(out).config)
+    published = open_dataset(out)
+    if len(open_dataset(out, "build")) != len(published):
+        raise ValueError(f"{out}: a build is under way since version {published.version}; finish it first")
+    stored = BuildConfig.model_validate(published.config)
     changed = [name for name in changes(stored, config) if name.split(".")[0] not in MAY_CHANGE or name in FROM_KEPT]
     if other := [name for name in changed if name not in FROM_KEPT]:
         raise ValueError(

@@ -39,6 +39,8 @@ from models.seedcells import normalise, refined_map, seed_columns
 
 log = logging.getLogger(__name__)
 
+LARGEST = 1e30  # of an argument's values: sums of some thousands of them are finite in float32
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -84,7 +86,7 @@ def attentioncut(image: np.ndarray, class_map: np.ndarray, self_attention: np.nd
 
     Raises
     ------
-    ValueError : an argument of another shape or type, or with a negative, infinite or missing value.
+    ValueError : an argument of another shape or type, or with a value that is negative, missing or beyond 1e30.
     """
     _check_arrays(image, class_map, self_attention)
     return cut(image, evidence_of(class_map, self_attention, config), config).mask
@@ -215,6 +217,9 @@ def _smoothed(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _check_arrays(image: np.ndarray, class_map: np.ndarray, self_attention: np.ndarray) -> None:
+    for name, values in (("image", image), ("class_map", class_map), ("self_attention", self_attention)):
+        if not isinstance(values, np.ndarray):
+            raise ValueError(f"{name}: expected a numpy array, got {type(values).__name__}; use numpy.asarray")
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f"image: expected (H, W, 3) uint8, got {image.shape} {image.dtype}; convert it to 8-bit RGB")
     if class_map.ndim != 2 or not class_map.size:
@@ -229,7 +234,7 @@ def _check_arrays(image: np.ndarray, class_map: np.ndarray, self_attention: np.n
         if values.dtype.kind != "f":
             raise ValueError(f"{name}: expected floating numbers, got {values.dtype}; convert it to float32")
         low, high = values.min(), values.max()
-        if not (np.isfinite(low) and np.isfinite(high)):
-            raise ValueError(f"{name}: expected finite numbers, got NaN or infinity; leave this image out")
+        if not high <= LARGEST:  # NaN neither
+            raise ValueError(f"{name}: expected numbers up to {LARGEST:g}, got NaN or {high}; leave this image out")
         if low < 0:
             raise ValueError(f"{name}: expected numbers >= 0, got {low}; pass probabilities, not logits")

@@ -159,7 +159,10 @@ def load_tokenizer(folder: Path) -> "CLIPTokenizer":
     """The tokenizer of a checked backbone's folder. Imports no torch."""
     from transformers import CLIPTokenizer
 
-    return CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+    try:
+        return CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+    except Exception as error:  # of json, of the file system, and a bare Exception of the tokenizers library
+        raise ValueError(f"backbone {folder}: tokenizer/ cannot be read ({error}); fetch it again") from error
 
 
 def category_span(tokenizer: "CLIPTokenizer", prompt: str, category: str) -> list[int]:
@@ -234,16 +237,35 @@ def _read(name: str, file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise ValueError(f"backbone {name}: {EXPECTED}, but {file.parent.name}/{file.name} is missing; add it")
     try:
-        return json.loads(file.read_text())
-    except ValueError as error:
+        found = json.loads(file.read_text())
+    except (ValueError, RecursionError) as error:
         message = f"backbone {name}: {file.parent.name}/{file.name} is not valid json; fetch it again"
         raise ValueError(message) from error
+    if not isinstance(found, dict):
+        raise ValueError(f"backbone {name}: {file.parent.name}/{file.name} holds no mapping; fetch it again")
+    return found
 
 
 def _refuse_missing(name: str, folder: Path, parts: tuple) -> None:
     for choices in parts:
-        if not any(all((folder / file).is_file() for file in files) for files in choices):
+        there = [files for files in choices if all((folder / file).is_file() for file in files)]
+        if not there:
             raise ValueError(f"backbone {name}: {EXPECTED}, but {choices[0][0]} is missing; add it")
+        for file in there[0]:
+            if file.endswith(".safetensors") and not _is_whole(folder / file):
+                raise ValueError(f"backbone {name}: {file} is damaged or cut short; fetch it again")
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether a safetensors file is as long as its header says; reads the header alone."""
+    with open(file, "rb") as opened:
+        length = int.from_bytes(opened.read(8), "little")
+        try:
+            header = json.loads(opened.read(min(length, 100_000_000)))
+            ends = [entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"]
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+            return False
+    return file.stat().st_size == 8 + length + max(ends, default=0)
 
 
 def _refuse_other_pipelines(name: str, folder: Path) -> None:
@@ -272,6 +294,11 @@ def _refuse_other_networks(name: str, unet: dict, vae: dict, text_encoder: dict,
             ("epsilon", "v_prediction"),
         ),
     }
+    required = {"unet": (unet, ("sample_size", "down_block_types", "up_block_types", "block_out_channels"))}
+    required["vae"] = (vae, ("block_out_channels", "latent_channels"))
+    for part, (config, keys) in required.items():
+        if absent := [key for key in keys if not config.get(key)]:
+            raise ValueError(f"backbone {name}: {EXPECTED}; {part}/config.json lacks {absent[0]}; fetch it again")
     for field, (got, allowed) in found.items():
         if got not in allowed:
             wanted = " or ".join(map(str, allowed))

@@ -11,9 +11,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, 
 
 
 class Config(BaseModel):
-    """Base of every stage's configuration: immutable, and a misspelt key is an error."""
+    """Base of every stage's configuration: immutable, and a misspelt key or an infinite number is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
 
 def _class_names(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -41,7 +41,7 @@ ClassNames = Annotated[tuple[str, ...], AfterValidator(_class_names)]
 class CaptureConfig(Config):
     """Going through the backbone's noise levels, and what is recorded of its attention meanwhile."""
 
-    steps: int = Field(40, ge=1, le=1000, description="DDIM steps (paper: 40); eta is 0")
+    steps: int = Field(40, ge=1, le=500, description="DDIM steps (paper: 40); eta is 0")
     capture: Literal["evidence", "full"] = Field(
         "evidence", description="keep only what the cut needs of A_s, or form the whole A_s (reference)"
     )
@@ -70,19 +70,19 @@ class CutConfig(Config):
         0.16, ge=0, le=1, description="threshold on the class map (in [0, 1]) whose boundary gives the seeds B"
     )
     num_seeds: int = Field(64, ge=1, description="|B|: boundary pixels drawn as seeds of r(p)")
-    alpha: float = Field(2.5, ge=0, description="weight of r(p) beside A_c in the objectness (eq. 4)")
+    alpha: float = Field(2.5, ge=0, le=1000, description="weight of r(p) beside A_c in the objectness (eq. 4)")
     objectness: Literal["sum", "mean"] = Field(
         "sum", description="'sum' is eq. 4, clamped where it passes 1; 'mean' divides it by 1 + alpha"
     )
     lambda_: float = Field(
-        0.1, ge=0, alias="lambda", description="weight of inner coherence (eq. 6), stated at image resolution"
+        0.1, ge=0, le=1e6, alias="lambda", description="weight of inner coherence (eq. 6), stated at image resolution"
     )
     clamp: float = Field(
-        1e-4, gt=0, lt=0.5, description="objectness is kept within [clamp, 1 - clamp] before its logarithm"
+        1e-4, ge=1e-6, lt=0.5, description="objectness is kept within [clamp, 1 - clamp] before its logarithm"
     )
     neighbourhood: Literal[4, 8] = Field(8, description="neighbours of a pixel in the graph")
-    geodesic_scale: float = Field(10.0, ge=0, description="scale of D in exp(-D), for RGB in [0, 1]")
-    affinity_scale: Literal["range"] | float = Field(
+    geodesic_scale: float = Field(10.0, ge=0, le=1e6, description="scale of D in exp(-D), for RGB in [0, 1]")
+    affinity_scale: Literal["range"] | Annotated[float, Field(ge=0, le=1e6)] = Field(
         "range", description="factor on A_s in Psi; 'range' brings its largest neighbour value to 1"
     )
     grid: Literal["attention", "banded", "full"] = Field("banded", description="where the cut is solved")
@@ -139,7 +139,10 @@ class BackboneConfig(Config):
     """Base of the configurations of what is done with a backbone: values not given come from its preset."""
 
     backbone: str = Field(
-        "pocket", description="'pocket', a diffusers folder, or a hub id of Stable Diffusion 1.x / 2.x"
+        "pocket",
+        min_length=1,
+        max_length=1000,
+        description="'pocket', a diffusers folder, or a hub id of Stable Diffusion 1.x / 2.x",
     )
 
     @model_validator(mode="before")
@@ -149,7 +152,8 @@ class BackboneConfig(Config):
         if not isinstance(given, dict):
             return given
         merged = dict(given)
-        for section, values in BACKBONE_PRESETS.get(given.get("backbone", "pocket"), {}).items():
+        preset = BACKBONE_PRESETS.get(str(given.get("backbone", "pocket")), {})
+        for section, values in preset.items():
             own = merged.get(section, {})
             if section in cls.model_fields and isinstance(own, dict):
                 merged[section] = _known(cls.model_fields[section].annotation, values) | own
@@ -232,7 +236,7 @@ class DiffusionSegConfig(TrainConfig, BackboneConfig):
         default_factory=PriorConfig,
         description="class a photo is taken to show; training takes the samples' own, or with clip 'none' none either",
     )
-    steps: int = Field(40, ge=1, le=1000, description="DDIM steps of the inversion and of the reverse pass (paper: 40)")
+    steps: int = Field(40, ge=1, le=500, description="DDIM steps of the inversion and of the reverse pass (paper: 40)")
     blocks: Literal["encoder", "decoder"] = Field(
         "encoder",
         description="half of the UNet that features are taken from, two layers per resolution (paper: encoder)",

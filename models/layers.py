@@ -37,23 +37,34 @@ def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 def parse_assignment(text: str) -> dict[str, Any]:
     """'cut.alpha=1.0' -> {'cut': {'alpha': 1.0}}; the value is read as YAML."""
     name, equals, value = text.partition("=")
+    name = name.strip()
     if not equals or not all(name.split(".")):
         raise ValueError(f"--set {text}: expected name=value, as in --set cut.alpha=1.0")
     try:
-        nested: Any = yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        nested: Any = yaml.load(value, _Loader)
+    except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"--set {text}: the value is no YAML ({error})".replace("\n", " ")) from None
     for part in reversed(name.split(".")):
         nested = {part: nested}
     return nested
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key written twice is an error rather than the last one's."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value]
+        if twice := sorted({str(name) for name in names if names.count(name) > 1}):
+            raise yaml.YAMLError(f"{', '.join(twice)}: written more than once")
+        return super().construct_mapping(node, deep)
+
+
 def _read(file: Path) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+        found = yaml.load(file.read_text(encoding="utf-8"), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"--config {file}: cannot be read: {error}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"--config {file}: is no YAML: {error}".replace("\n", " ")) from None
     if not isinstance(found, dict):
         raise ValueError(f"--config {file}: expected a mapping of fields, found {type(found).__name__}")
@@ -62,7 +73,8 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _complaint(error: Any) -> str:
     """One line: the field by its dotted name, what is wrong, what came."""
-    field = ".".join(str(part) for part in error["loc"])
+    # Where a field may be of several kinds, pydantic appends the kind to its name.
+    field = ".".join(str(part) for part in error["loc"] if str(part).isidentifier() or str(part).isdigit())
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         return f"{field}: no such field; check its spelling"
@@ -70,4 +82,7 @@ def _complaint(error: Any) -> str:
         return f"{field}: is required; give it as an option or in --config"
     if error["type"] == "value_error":
         return message
-    return f"{field}: {message[0].lower()}{message[1:]}, got {error['input']!r}"
+    expected = message[0].lower() + message[1:]
+    for pydantics, ours in (("input should be ", ""), ("a valid tuple", "a list, as in [ball, star]")):
+        expected = expected.replace(pydantics, ours)
+    return f"{field}: expected {expected}, got {error['input']!r}; change it"

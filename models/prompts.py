@@ -90,6 +90,12 @@ def _prompt(config: BuildConfig, category: str, rng: np.random.Generator) -> str
     return text.replace(f"a {category}", f"an {category}", 1) if category[0].lower() in "aeiou" else text
 
 
+def farthest_prompts(config: BuildConfig, category: str) -> list[str]:
+    """Every own template, or the grammar's longest subject, naming the category: if any truncates it, these do."""
+    subjects = config.templates or (max(SUBJECTS, key=len),)
+    return [subject.replace("{category}", category) for subject in subjects]
+
+
 def check_classes(config: BuildConfig) -> None:
     """ValueError for a class that pocket, or its CLIP, was never shown."""
     unknown = [name for name in config.classes if name.lower() not in scenes.CLASSES]

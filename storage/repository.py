@@ -4,6 +4,7 @@ Knows nothing of samples or shards. `main` only ever points at a published versi
 """
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from typing import Any, Literal
 
 import icechunk
 import zarr
+
+from storage.schema import check_version
 
 MAIN, BUILD = "main", "build"
 LOCK_FILE = "build.lock"
@@ -35,13 +38,21 @@ def is_dataset(path: Path) -> bool:
 
 
 def open_repository(path: Path) -> icechunk.Repository:
-    """Open the repository of an existing dataset; ValueError where there is none or it cannot be read."""
+    """Open the repository of an existing dataset; ValueError where there is none, or none of ours that can be read."""
     if not is_dataset(path):
         raise ValueError(f"{path}: expected a maskmill dataset (a folder with repo/ in it), found none; check the path")
     try:
-        return icechunk.Repository.open(icechunk.local_filesystem_storage(str(repository_folder(path))))
+        repo = icechunk.Repository.open(icechunk.local_filesystem_storage(str(repository_folder(path))))
     except icechunk.IcechunkError as error:
         raise ValueError(f"{path}: repo/ is no readable Icechunk repository ({_first_line(error)})") from error
+    try:
+        attributes = attributes_of(group_of(repo.readonly_session(BUILD)))
+    except (icechunk.IcechunkError, zarr.errors.ContainsArrayError, FileNotFoundError):
+        attributes = {}
+    if not {"schema_version", "config"} <= attributes.keys():
+        raise ValueError(f"{path}: repo/ is an Icechunk repository of something else; choose another path")
+    check_version(path, attributes)
+    return repo
 
 
 def create_repository(path: Path, fill: Callable[[zarr.Group], None]) -> icechunk.Repository:
@@ -74,8 +85,8 @@ def attributes_of(group: zarr.Group) -> dict[str, Any]:
 
 
 def versions(repo: icechunk.Repository) -> list[str]:
-    """Names of the published versions, oldest first."""
-    return sorted(repo.list_tags(), key=lambda tag: int(tag.removeprefix("v")))
+    """Names of the published versions, oldest first; other tags are none of ours."""
+    return sorted((tag for tag in repo.list_tags() if re.fullmatch(r"v\d+", tag)), key=lambda tag: int(tag[1:]))
 
 
 def version_at(repo: icechunk.Repository, branch: str) -> str | None:

@@ -4,6 +4,7 @@ Knows nothing of building.
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from storage.repository import (
     open_repository,
     version_at,
 )
-from storage.schema import check_version
 from storage.shards import array_of
 
 
@@ -30,7 +30,6 @@ def check_target(path: str | Path, identity: dict[str, Any], count: int) -> None
         return
     group = group_of(open_repository(path).readonly_session(BUILD))
     attributes = attributes_of(group)
-    check_version(path, attributes)
     found = difference(attributes["config"], identity)
     if found:
         raise ValueError(f"{path} holds a dataset built with another config: {found}; use that, or another path")
@@ -49,9 +48,14 @@ def is_finished(path: str | Path, count: int) -> bool:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """ValueError if there is something at `path` that is not the start of a dataset."""
+    """ValueError if there is something at `path` that is not the start of a dataset, or no folder can be made there."""
+    if path.is_symlink() and not path.exists():
+        raise ValueError(f"{path}: is a link to nowhere; choose another path")
     if path.exists() and not path.is_dir():
         raise ValueError(f"{path}: expected a folder for the dataset, found a file; choose another path")
+    nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+        raise ValueError(f"{path}: {nearest} is no folder that can be written to; choose another path")
     ours = {LOCK_FILE, UNFINISHED}
     others = sorted(entry.name for entry in path.iterdir() if entry.name not in ours) if path.exists() else []
     if others:

@@ -91,7 +91,6 @@ class DatasetWriter:
         """Open an existing dataset as it is, to solve its masks again (`recut`)."""
         path = Path(path)
         repo = open_repository(path)
-        schema.check_version(path, attributes_of(group_of(repo.readonly_session(BUILD))))
         return cls(path, repo, BuildLock(path / LOCK_FILE))
 
     def __enter__(self) -> Self:

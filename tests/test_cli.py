@@ -75,6 +75,15 @@ BAD = {
     "no config file": (["--config", "nowhere.yaml"], {}, ["nowhere.yaml"]),
     "no such CLIP": (["--set", "screen.clip=nothing:openai"], {}, ["screen.clip", "nothing"]),
     "no such CLIP weights": (["--set", "screen.clip=RN50:/nowhere.pt"], {}, ["screen.clip", "/nowhere.pt"]),
+    "an infinite value": (["--set", "cut.alpha=.inf"], {}, ["cut.alpha", "finite"]),
+    "a negative affinity": (["--set", "cut.affinity_scale=-5"], {}, ["cut.affinity_scale", "-5"]),
+    "a backbone that is a list": (["--set", "backbone=[1]"], {}, ["backbone", "string"]),
+    "a backbone without a name": ([], {"backbone": ""}, ["backbone", "1 character"]),
+    "one bad template of many": (
+        ["--set", f"""templates=[{"'a {category}', " * 20}'{"x " * 40}{{category}}']"""],
+        {"count": 200},
+        ["category", "shorten"],
+    ),
     "a CLIP that does not know the class": (["--set", "screen.clip=pocket"], {}, ["screen.clip", "cat"]),
 }
 
@@ -135,6 +144,9 @@ def test_a_path_that_holds_something_else_is_refused(build, tmp_path):
     assert [p.name for p in (tmp_path / "dataset").iterdir()] == ["thesis.tex"]
     (tmp_path / "file").write_text("a file")
     refused(build(out=tmp_path / "file"), "found a file")
+    refused(build(out=tmp_path / "file" / "below"), "choose another path")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    refused(build(out=tmp_path / "link"), "link to nowhere")
 
 
 def test_a_dataset_of_another_config_is_refused(build, tiny_folders, tmp_path):

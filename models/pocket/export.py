@@ -64,7 +64,9 @@ def export(
 
 def load_weights(folder: Path, name: str, network: nn.Module) -> nn.Module:
     """Fill network `name` with the weights of an exported folder."""
-    weights = {prefix + k: v.float() for prefix, file in FILES[name].items() for k, v in load_file(folder / file).items()}
+    weights = {
+        prefix + k: v.float() for prefix, file in FILES[name].items() for k, v in load_file(folder / file).items()
+    }
     network.load_state_dict(weights)
     return network
 

@@ -21,7 +21,6 @@ from models.fitting import Loss, Training, mixed_precision
 from models.pocket import scenes
 
 
-
 @dataclass(frozen=True)
 class Scenes:
     """Rendered scenes of one seed: images (N, 128, 128, 3) uint8, masks (N, 128, 128) bool, and their words."""

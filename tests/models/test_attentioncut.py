@@ -168,7 +168,9 @@ def test_objectness_follows_equations_3_and_4():
     mean = setting.model_copy(update={"objectness": "mean"})
     objectness, num_clamped = ac.objectness_of(ac.evidence_of(class_map, attention, mean), mean)
     np.testing.assert_allclose(objectness, np.clip(raw / 1.8, 1e-4, 1 - 1e-4), atol=1e-5)
-    assert num_clamped <= 2  # nothing saturates: at most a 0 that is both maps' least and a 1 that is both maps' greatest
+    assert (
+        num_clamped <= 2
+    )  # nothing saturates: at most a 0 that is both maps' least and a 1 that is both maps' greatest
 
 
 def test_seeds_are_a_repeatable_subset_of_the_boundary():
@@ -319,6 +321,7 @@ BAD = {
         lambda i, c, a: (i.astype(np.float32), c, a),
         lambda i, c, a: (i[..., 0], c, a),
         lambda i, c, a: (i[:3], c, a),
+        lambda i, c, a: (i.tolist(), c, a),
     ],
     "class_map: expected": [
         lambda i, c, a: (i, c[0], a),
@@ -331,6 +334,7 @@ BAD = {
         lambda i, c, a: (i, c, a[:-1]),
         lambda i, c, a: (i, c, a[0]),
         lambda i, c, a: (i, c, -a),
+        lambda i, c, a: (i, c, a * 1e300),
         lambda i, c, a: (i, c, np.where(a == a.max(), np.nan, a)),
         lambda i, c, a: (i, c, a > 0.01),
     ],
@@ -343,6 +347,16 @@ def test_bad_arrays_are_refused_by_name(message, spoil):
     with pytest.raises(ValueError, match=message) as error:
         ac.attentioncut(*spoil(*arrays), CutConfig())
     assert "got" in str(error.value)
+
+
+@pytest.mark.parametrize("grid", ["attention", "banded", "full"])
+@pytest.mark.parametrize("factor", [1e-30, 1e29])
+def test_the_cut_ends_for_attention_of_any_scale(grid, factor):
+    """And is the same as for probabilities, as long as A_s is brought to its range."""
+    image, class_map, attention = random_case(np.random.default_rng(0), 4, 5, factor=2)
+    setting = CutConfig(grid=grid)
+    expected = ac.attentioncut(image, class_map, attention, setting)
+    np.testing.assert_array_equal(ac.attentioncut(image, class_map * factor, attention * factor, setting), expected)
 
 
 def test_half_precision_attention_is_taken():

@@ -70,6 +70,8 @@ def test_a_missing_file_is_named(copy, file):
         ("unet/config.json", {"_class_name": "FluxTransformer2DModel"}, "_class_name"),
         ("scheduler/scheduler_config.json", {"prediction_type": "sample"}, "prediction_type"),
         ("text_encoder/config.json", {"model_type": "t5"}, "model_type"),
+        ("unet/config.json", {"sample_size": None}, "unet/config.json lacks sample_size"),
+        ("vae/config.json", {"block_out_channels": None}, "vae/config.json lacks block_out_channels"),
     ],
 )
 def test_another_architecture_is_refused_by_its_field(copy, file, changes, word):
@@ -92,6 +94,23 @@ def test_broken_json_is_named(copy):
     (copy / "unet" / "config.json").write_text("{")
     with pytest.raises(ValueError, match=r"unet/config\.json is not valid json"):
         check_backbone(str(copy))
+    (copy / "unet" / "config.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"unet/config\.json holds no mapping"):
+        check_backbone(str(copy))
+    (copy / "tokenizer" / "tokenizer.json").write_text("{")
+    with pytest.raises(ValueError, match="tokenizer/ cannot be read"):
+        load_tokenizer(copy)
+
+
+@pytest.mark.parametrize("length", [0, 5, 200, -1])
+def test_damaged_weights_are_named_before_loading(copy, length):
+    """Cut anywhere, in the header or in the data, or filled with something else."""
+    file = copy / "unet" / "diffusion_pytorch_model.safetensors"
+    whole = file.read_bytes()
+    for content in (whole[:length], b"x" * 10, whole + b"more"):
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match="diffusion_pytorch_model.safetensors is damaged"):
+            check_backbone(str(copy))
 
 
 def test_a_name_that_is_nothing_is_refused():

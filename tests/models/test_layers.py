@@ -73,3 +73,13 @@ def test_every_wrong_field_is_named_in_one_line():
     message = str(error.value)
     assert "\n" not in message
     assert all(word in message for word in ("ball named more than once", "count:", "cut.tua", "screen.min_area"))
+
+
+def test_a_key_written_twice_and_endless_nesting_are_refused(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text("classes: [ball]\ncount: 3\ncount: 4\n")
+    with pytest.raises(ValueError, match="count: written more than once"):
+        resolve(BuildConfig, file, {}, [])
+    file.write_text("[" * 5000)
+    with pytest.raises(ValueError, match="config.yaml"):
+        resolve(BuildConfig, file, {}, [])

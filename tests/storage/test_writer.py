@@ -253,6 +253,31 @@ def test_a_damaged_or_newer_dataset_is_refused(tmp_path: Path) -> None:
             read(newer)
 
 
+def test_a_repository_of_something_else_is_refused(tmp_path: Path) -> None:
+    """Without our branch, with our branch and other contents, with an array for a root."""
+    for content in ("nothing", "a group", "an array"):
+        folder = tmp_path / content.replace(" ", "_")
+        repo = icechunk.Repository.create(icechunk.local_filesystem_storage(str(folder / "repo")))
+        if content != "nothing":
+            repo.create_branch("build", repo.lookup_branch("main"))
+            session = repo.writable_session("build")
+            if content == "a group":
+                zarr.create_group(session.store, attributes={"schema_version": 1})
+            else:
+                zarr.create_array(session.store, shape=(3,), dtype="i4")
+            session.commit("theirs")
+        for read in (open_dataset, DatasetWriter.reopen, lambda path: open_writer(path, 10)):
+            with pytest.raises(ValueError, match="repository of something else"):
+                read(folder)
+
+
+def test_tags_of_others_are_no_versions(tmp_path: Path) -> None:
+    open_writer(tmp_path, 10).__exit__(None, None, None)
+    repo = open_repository(tmp_path)
+    repo.create_tag("release", repo.lookup_branch("build"))
+    assert open_dataset(tmp_path, "build").versions == ()
+
+
 @contextmanager
 def full_disk() -> Iterator[None]:
     """No file may grow: every write of data fails as on a full disk."""
