@@ -4,8 +4,8 @@ Nothing is kept per step. Each layer's head-mean probabilities are formed in blo
 dropped; only the last B of a guided batch [unconditional, conditional] are looked at. Layers of coarser grids are
 brought to the latent grid by repeating queries and keys, keys divided by the cells they fill, so rows of A_s sum to 1.
 Mode evidence keeps of A_s a cell's nearest neighbours and, made symmetric, the columns of K seed cells, both exactly;
-mode full keeps all of it. Seeds are drawn among the seed cells in both (docs/decisions/evidence.md). Knows nothing of sampling,
-prompts or images.
+mode full keeps all of it. Seeds are drawn among the seed cells in both (docs/decisions/evidence.md). Knows nothing of
+sampling, prompts or images.
 
 Letters: B samples, T text tokens, h x w latent grid, N = h * w cells, n cells of one layer's own grid, K seed cells.
 """
