@@ -193,6 +193,62 @@ def mask(
         raise typer.Exit(1)
 
 
+@app.command(epilog="Example: maskmill train diffusionseg --data data/shapes --run runs/shapes --set epochs=40")
+def train(
+    segmenter: Annotated[str, typer.Argument(help="Name of the segmenter: diffusionseg.")],
+    data: Annotated[Path, typer.Option(help="Folder of the dataset.")],
+    run: Annotated[Path, typer.Option(help="Folder of the run: configuration, features, weights, log.")],
+    version: Annotated[str | None, typer.Option(help="Version to train on; the latest when absent.")] = None,
+    config: ConfigFile = None,
+    assignments: Assignments = [],  # noqa: B006
+) -> None:
+    """Train a segmenter on the kept samples of a dataset; run again, it resumes, and with more epochs it goes on."""
+    from models.config import SEGMENTERS
+    from models.layers import resolve
+
+    with checked():
+        if segmenter not in SEGMENTERS:
+            raise ValueError(f"segmenter: expected one of {', '.join(SEGMENTERS)}, got {segmenter!r}")
+        resolved = resolve(SEGMENTERS[segmenter], config, {}, assignments)
+        from flows.train import check_train
+        from flows.train import train as run_train
+
+        check_train(resolved, data, run, version)
+    with running():
+        record = run_train(resolved, data, run, version)
+        typer.echo(
+            f"run       {record.run}\n"
+            f"trained   on {record.training} samples of {data} {record.version}, {record.steps} steps\n"
+            f"IoU       {record.score:.4f} on {record.validation} held-out samples, against their own masks"
+        )
+
+
+@app.command(epilog="Example: maskmill predict runs/shapes photos/ --out masks")
+def predict(
+    run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
+    photos: Annotated[list[Path], typer.Argument(help="Photos, or folders with photos directly in them.")],
+    out: Annotated[Path, typer.Option(help="Folder of the masks, soft masks and predictions.csv.")],
+    category: Annotated[str | None, typer.Option("--class", help="What all photos show; CLIP is not asked.")] = None,
+) -> None:
+    """Predict photographs' masks and boxes with a trained segmenter; run again, it does what is missing.
+
+    A photo goes to the network at about the backbone's own area, whatever its size; its mask is enlarged to its own.
+    """
+    with checked():
+        from flows.predict import check_predict
+        from flows.predict import predict as run_predict
+
+        found, todo, _ = check_predict(run, photos, out, category)
+        if not todo:
+            typer.echo(f"Nothing is left to do: {len(found)} photos are predicted in {out}")
+            return
+    with running():
+        record = run_predict(run, photos, out, category)
+        typer.echo(f"predicted {record.made}, before {record.kept}, failed {record.failed}\n{record.table}")
+    if record.failed:
+        raise typer.Exit(1)
+
+
 @app.command(epilog="Example: maskmill pretrain --run runs/pretrain --out runs/pretrain/weights")
 def pretrain(
     run: Annotated[Path, typer.Option(help="Folder of scenes, checkpoints and losses.")] = Path("runs/pretrain"),

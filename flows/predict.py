@@ -1,0 +1,58 @@
+"""Masks of photographs by a trained segmenter: read -> predict at their own size -> pictures and table."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from pydantic import BaseModel
+from tqdm import tqdm
+
+from models.backbone import check_backbone
+from models.prior import check_category
+from storage.masks import find_photos
+from storage.predictions import TABLE, check_predictions, pending_predictions
+from storage.runs import open_run, weights_facts
+from tasks.predicting import predict_photos
+
+
+class PredictRecord(BaseModel):
+    """What a run ends with: photos predicted now, predicted before and left as they are, and failed."""
+
+    table: Path
+    made: int
+    kept: int
+    failed: int
+
+
+@flow(name="predict")
+def predict(run: Path, photos: list[Path], out: Path, category: str | None = None) -> PredictRecord:
+    """Predict photos, files or folders, into the folder `out`; what is done is left as it is."""
+    found, todo, made_by = check_predict(run, photos, out, category)
+    out.mkdir(parents=True, exist_ok=True)
+    failed, batch = 0, open_run(run).config.run.batch_size
+    with tqdm(total=len(todo), desc="predicting", unit="photo") as bar:
+        for start in range(0, len(todo), batch):
+            errors = predict_photos(todo[start : start + batch], run, out, category, made_by)
+            failed += len(errors)
+            for error in errors:
+                bar.write(f"maskmill: {error}", file=sys.stderr)
+            bar.update(len(todo[start : start + batch]))
+    return PredictRecord(table=out / TABLE, made=len(todo) - failed, kept=len(found) - len(todo), failed=failed)
+
+
+def check_predict(
+    run: Path, photos: list[Path], out: Path, category: str | None
+) -> tuple[list[Path], list[Path], dict[str, Any]]:
+    """The photos, those that are not done, and what they are made by; ValueError for what would stop the run."""
+    folder = open_run(run)
+    made_by = weights_facts(folder) | {"category": category}
+    backbone = check_backbone(folder.config.backbone)
+    if category is not None and folder.config.prior.clip == "none":
+        raise ValueError(
+            f"--class {category}: {run} was trained with the empty prompt and asks for no class; leave it out"
+        )
+    check_category(category, folder.config.backbone, backbone.folder)
+    found = find_photos(photos)
+    check_predictions(out, found)
+    return found, pending_predictions(out, found, made_by), made_by

@@ -1,0 +1,16 @@
+"""The segmenters: one self-contained file each, holding a class `Segmenter`. Knows no store and no training loop.
+
+A `Segmenter(config)` has `network`, the nn.Module that is trained and saved; `loss(network, batch)`;
+`soft_masks(batch)`, the masks of a batch; and `predict(images, categories)`. A batch is a dict: "image" (B, H, W, 3)
+uint8 and "mask" (B, H, W) bool tensors, "category" a list of names, and what a segmenter's cache adds.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from models.config import TrainConfig
+
+
+def segmenter_of(config: TrainConfig) -> Any:
+    """The untrained segmenter of a configuration; importing this module loads none."""
+    return import_module(f"models.segmenters.{config.segmenter}").Segmenter(config)

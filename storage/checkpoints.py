@@ -1,0 +1,87 @@
+"""Weights and training states in a run folder, each written to a temporary name and renamed; none is a pickle.
+
+`state.pt` is what a killed training goes on from (read by weights_only), `best.safetensors` the weights of the best
+validation, which predict. The folder's description is in storage/runs.py.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from models.fitting import save_state
+from models.segmenters import segmenter_of
+from storage.runs import BEST, FILE, RunFolder, open_run, weights_facts
+
+STATE, LOG = "state.pt", "log.jsonl"
+
+
+def save_checkpoint(run: RunFolder, state: dict[str, Any], better: bool) -> None:
+    """Save a training's state, and first its weights as the best ones where they are, so that no kill loses them."""
+    if better:
+        weights = {name: value.contiguous() for name, value in state.get("average", state["model"]).items()}
+        partial = run.path / f"{BEST}.partial"
+        facts = {"segmenter": run.config.segmenter, "step": str(state["step"]), "score": repr(state["best"])}
+        save_file(weights, partial, metadata=facts)
+        os.replace(partial, run.path / BEST)
+    save_state(run.path / STATE, state)
+
+
+def load_state(run: RunFolder, device: torch.device) -> dict[str, Any] | None:
+    """The state to go on from, None where there is none."""
+    path = run.path / STATE
+    return torch.load(path, map_location=device, weights_only=True) if path.exists() else None
+
+
+def load_segmenter(run: str | Path, device: str = "auto", **choices: Any) -> Any:
+    """The trained segmenter of a run folder: `.predict(images)` makes (H, W) float32 in [0, 1] of each (H, W, 3) uint8.
+
+    `choices` replace fields of the configuration, as in prior=PriorConfig(category="dog"). ValueError for a folder
+    without its configuration or its weights, and for weights of another segmenter.
+    """
+    folder = open_run(run)
+    weights_facts(folder)
+    use = folder.config.run.model_copy(update={"device": device})
+    segmenter = segmenter_of(folder.config.model_copy(update={"run": use} | choices))
+    segmenter.network.load_state_dict(_weights(folder, segmenter.network.state_dict()))
+    segmenter.network.eval()
+    return segmenter
+
+
+def _weights(folder: RunFolder, expected: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The best weights, if they have the names and shapes of the network's."""
+    found = load_file(folder.path / BEST)
+    if {k: v.shape for k, v in found.items()} != {k: v.shape for k, v in expected.items()}:
+        raise ValueError(f"{folder.path / BEST}: is not of the network that {FILE} describes; restore its own")
+    return found
+
+
+class Log:
+    """The training's rows as JSON lines, and for TensorBoard where asked; a resumed run drops what it will do again."""
+
+    def __init__(self, run: RunFolder, step: int):
+        self.path = run.path / LOG
+        kept = [line for line in self._lines() if json.loads(line)["step"] <= step]
+        self.path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        self.board = None
+        if run.config.tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.board = SummaryWriter(str(run.path / "tensorboard"), purge_step=step + 1)
+
+    def __call__(self, row: dict[str, float]) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({k: round(v, 6) for k, v in row.items()}) + "\n")
+        if self.board is not None:
+            for name, value in row.items():
+                self.board.add_scalar(name, value, int(row["step"]))
+            self.board.flush()
+
+    def _lines(self) -> list[str]:
+        """Whole lines only: a kill may have cut the last."""
+        if not self.path.exists():
+            return []
+        return [line for line in self.path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]

@@ -1,0 +1,71 @@
+"""A run's cache of its samples' features: one file of half-precision numbers a sample, so that a kill loses none.
+
+Knows nothing of how features are made.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Shape = tuple[int, int, int]
+
+
+class FeatureCache:
+    """Features under `folder`, in a folder of their own for each `key`: what they follow from, JSON values only.
+
+    shapes: (C, h, w) of each layer.
+    """
+
+    def __init__(self, folder: Path, key: dict[str, Any], shapes: list[Shape]):
+        text = json.dumps(key, sort_keys=True, indent=2)
+        self.folder = folder / hashlib.sha256(text.encode()).hexdigest()[:16]
+        self.shapes = shapes
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "key.json").write_text(text)
+
+    @property
+    def bytes_per_sample(self) -> int:
+        return 2 * sum(int(np.prod(shape)) for shape in self.shapes)
+
+    def missing(self, indices: Iterable[int]) -> list[int]:
+        """Those of the samples whose features are not there yet."""
+        return [int(i) for i in indices if not self._file(int(i)).exists()]
+
+    def check_room(self, samples: int) -> None:
+        """ValueError where the disk has no room for the features of so many more samples."""
+        needed, free = samples * self.bytes_per_sample, shutil.disk_usage(self.folder).free
+        if needed > free:
+            raise ValueError(
+                f"{self.folder}: the features of {samples} samples take {needed / 2**30:.1f} GiB and "
+                f"{free / 2**30:.1f} GiB are free; choose another --run, or have them made anew with --set cache=false"
+            )
+
+    def write(self, index: int, features: list[NDArray[Any]]) -> None:
+        """Store one sample's features, (C, h, w) each; ValueError for what half precision cannot hold."""
+        assert [layer.shape for layer in features] == self.shapes
+        with np.errstate(over="ignore"):
+            values = np.concatenate([layer.astype(np.float16).ravel() for layer in features])
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"sample {index}: its features pass half precision's range; make them anew with --set cache=false"
+            )
+        partial = self._file(index).with_suffix(".partial")
+        with partial.open("wb") as file:
+            np.save(file, values)
+        os.replace(partial, self._file(index))
+
+    def read(self, index: int) -> list[NDArray[np.float16]]:
+        """One sample's features: for each layer (C, h, w) float16."""
+        ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes])
+        parts = np.split(np.load(self._file(index)), ends[:-1])
+        return [part.reshape(shape) for part, shape in zip(parts, self.shapes, strict=True)]
+
+    def _file(self, index: int) -> Path:
+        return self.folder / f"{index:08d}.npy"

@@ -1,0 +1,100 @@
+"""A run folder's description: which segmenter was trained with which configuration on which dataset version.
+
+Imports no torch; the weights are in storage/checkpoints.py. Knows nothing of training.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+
+from models.config import SEGMENTERS, TrainConfig
+
+FILE, BEST = "config.json", "best.safetensors"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """What a run folder says of itself."""
+
+    path: Path
+    config: TrainConfig
+    data: Path  # the dataset, absolute
+    version: str  # of the dataset
+
+
+def open_run(path: str | Path) -> RunFolder:
+    """Read a run folder; ValueError where it has no configuration, or one that cannot be read."""
+    path = Path(path)
+    file = path / FILE
+    if not file.is_file():
+        raise ValueError(
+            f"{path}: expected a run folder with its {FILE}, found none; name the folder given to train --run"
+        )
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        config, data, version = found["config"], found["data"], found["version"]
+        return RunFolder(path, config_of(config), Path(data), version)
+    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        line = " ".join(str(error).split())
+        raise ValueError(f"{file}: is not the configuration of a run ({line}); restore it, or train anew") from None
+
+
+def create_run(path: Path, config: TrainConfig, data: Path, version: str) -> RunFolder:
+    """The folder of a new run, or of one to go on with; ValueError where another run lies there (`check_run`)."""
+    check_run(path, config, data, version)
+    path.mkdir(parents=True, exist_ok=True)
+    content = {
+        "maskmill_version": installed_version("maskmill"),
+        "config": config.model_dump(mode="json"),
+        "data": str(data.resolve()),
+        "version": version,
+    }
+    partial = path / f"{FILE}.{os.getpid()}.partial"
+    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, path / FILE)
+    return open_run(path)
+
+
+def check_run(path: Path, config: TrainConfig, data: Path, version: str) -> None:
+    """ValueError where `path` cannot hold this run: a file, a folder of other things, another run. Writes nothing."""
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"--run {path}: expected a folder, found a file; choose another path")
+    if not path.exists() or not any(path.iterdir()):
+        return
+    if not (path / FILE).is_file():
+        raise ValueError(f"--run {path}: the folder is not empty and holds no run; choose another path")
+    stored = open_run(path)
+    before = stored.config.identity() | {"data": str(stored.data), "version": stored.version}
+    now = config.identity() | {"data": str(data.resolve()), "version": version}
+    if changed := sorted(name for name in before | now if before.get(name) != now.get(name)):
+        found = ", ".join(f"{name} {before.get(name)!r} where {now.get(name)!r} is asked for" for name in changed)
+        raise ValueError(f"--run {path}: holds a run with {found}; leave them, or choose another folder")
+
+
+def weights_facts(run: RunFolder) -> dict[str, Any]:
+    """What tells a run's best weights from others, or a ValueError where it has none yet. Reads the header only."""
+    path = run.path / BEST
+    if not path.is_file():
+        raise ValueError(f"{run.path}: expected {BEST}, found none; the training has not come to its first validation")
+    try:
+        with safe_open(path, "numpy") as file:
+            facts = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path}: cannot be read ({error}); restore it, or train again") from None
+    if (kind := facts.get("segmenter", "none")) != run.config.segmenter:
+        raise ValueError(f"{path}: expected weights of {run.config.segmenter}, found those of {kind}; restore its own")
+    return facts | {"config": run.config.identity()}
+
+
+def config_of(values: dict[str, Any]) -> TrainConfig:
+    """The segmenter's own configuration from plain values; ValueError for a segmenter there is not."""
+    name = values.get("segmenter")
+    if name not in SEGMENTERS:
+        raise ValueError(f"segmenter: expected one of {', '.join(SEGMENTERS)}, got {name!r}")
+    return SEGMENTERS[name].model_validate(values)

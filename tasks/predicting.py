@@ -1,0 +1,42 @@
+"""Predict photographs' masks with a run's segmenter: read, predict at their own size, write."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from storage.masks import digest
+from storage.photos import read_photo
+from storage.predictions import Row, add_predictions, write_prediction
+from tasks.base import task
+
+
+@task(name="predict")
+def predict_photos(
+    photos: list[Path], run: Path, out: Path, category: str | None, made_by: dict[str, Any]
+) -> list[str]:
+    """Write each photo's pictures and row; returns the errors of those that have no mask."""
+    from models.screening import box
+    from storage.checkpoints import load_segmenter
+
+    read, rows = _read(photos)
+    segmenter = load_segmenter(run)
+    categories = None if category is None else [category] * len(read)
+    for photo, soft in zip(read, segmenter.predict(list(read.values()), categories) if read else [], strict=True):
+        write_prediction(out, photo.stem, soft)
+        mask = soft > 0.5
+        made_from = digest(photo, made_by)
+        rows.append(Row(photo.stem, str(photo), *box(mask), area=float(mask.mean()), made_from=made_from))
+    add_predictions(out, rows)
+    return [row.error for row in rows if row.error]
+
+
+def _read(photos: list[Path]) -> tuple[dict[Path, np.ndarray], list[Row]]:
+    """The photos that can be read, and the rows of the others."""
+    read, rows = {}, []
+    for photo in photos:
+        try:
+            read[photo] = read_photo(photo)
+        except (ValueError, OSError) as error:
+            rows.append(Row(photo.stem, str(photo), error=str(error)))
+    return read, rows

@@ -1,0 +1,142 @@
+"""Train a segmenter in its run folder: its samples' features once, then the training, resumed where it was."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from models.config import TrainConfig
+from storage.runs import RunFolder, open_run
+from tasks.base import task
+
+if TYPE_CHECKING:
+    from models.fitting import Training
+    from storage.features import FeatureCache
+
+
+@task(name="features")
+def cache_features(run: Path) -> int:
+    """Make and keep the features of the run's samples that are missing, saying first how much that is; their number."""
+    from models.segmenters import segmenter_of
+    from storage.dataset import open_dataset
+
+    folder = open_run(run)
+    dataset, segmenter = open_dataset(folder.data, folder.version), segmenter_of(folder.config)
+    cache = cache_of(folder, segmenter, dataset.image_size)
+    kept, size = dataset.kept().tolist(), folder.config.run.batch_size
+    groups = [kept[start : start + size] for start in range(0, len(kept), size)]
+    # A group is made anew as a whole: a sample's last bits depend on the batch it is in.
+    todo = [group for group in groups if cache.missing(group)]
+    num_samples = sum(map(len, todo))
+    cache.check_room(num_samples)
+    room = num_samples * cache.bytes_per_sample / 2**20
+    print(f"features of {num_samples} samples, {room:.0f} MiB, go to {cache.folder}", file=sys.stderr)
+    with tqdm(total=num_samples, desc="features", unit="img") as bar:
+        for group in todo:
+            samples = [dataset[i] for i in group]
+            images = np.stack([sample.image for sample in samples])
+            layers = segmenter.features(images, [sample.category for sample in samples])
+            for i, sample in enumerate(samples):
+                cache.write(sample.index, [layer[i].cpu().numpy() for layer in layers])
+            bar.update(len(group))
+    return num_samples
+
+
+@task(name="fit")
+def fit_segmenter(run: Path) -> dict[str, float]:
+    """Train the run's segmenter to its end; returns the steps done and the best validation score."""
+    from models.fitting import Run, several_processes, train
+    from models.segmenters import segmenter_of
+    from storage.checkpoints import Log, load_state, save_checkpoint
+    from storage.loader import batches_in_epoch, training_batches
+
+    folder = open_run(run)
+    config = folder.config
+    segmenter = segmenter_of(config)
+    device = next(segmenter.network.parameters()).device
+    accelerator = several_processes(device)
+    rank, processes = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
+    samples, held_out = datasets_of(folder, segmenter)
+    training = training_of(config, batches_in_epoch(len(samples), config.batch_size, processes))
+    course = Run(segmenter.network, training, config.seed)
+    if state := load_state(folder, device):
+        course.restore(state)
+
+    def batches(start: int) -> Any:
+        return training_batches(samples, config.batch_size, config.seed, start, rank=rank, processes=processes)
+
+    with tqdm(total=training.steps, initial=course.step, desc=config.segmenter, unit="step") as bar:
+
+        def on_step(done: int, of: int, loss: float) -> None:
+            bar.set_postfix(loss=f"{loss:.4f}", best=f"{course.best:.4f}", refresh=False)
+            bar.update(done - bar.n)
+
+        train(
+            course,
+            batches,
+            segmenter.loss,
+            lambda state, better: save_checkpoint(folder, state, better),
+            validate=lambda _: validation_figures(segmenter, held_out, config.batch_size),
+            log=Log(folder, course.step) if rank == 0 else None,
+            on_step=on_step,
+            accelerator=accelerator,
+        )
+    return {"steps": course.step, "score": course.best, "training": len(samples), "validation": len(held_out)}
+
+
+def training_of(config: TrainConfig, in_epoch: int) -> "Training":
+    """The pace of a training whose epochs have so many batches; it validates after each epoch."""
+    from models.fitting import Training
+
+    steps = max(1, in_epoch // config.accumulate)
+    return Training(
+        steps=config.epochs * steps,
+        batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        warm_up=config.warm_up,
+        schedule=config.schedule,
+        ema=None,
+        clip=config.clip,
+        accumulate=config.accumulate,
+        save_every=config.save_every,
+        validate_every=steps,
+        patience=config.patience,
+    )
+
+
+def datasets_of(folder: RunFolder, segmenter: Any) -> tuple[Any, Any]:
+    """The run's samples for training and for validation, with their cached features where it has such."""
+    from storage.dataset import open_dataset
+    from storage.loader import KeptSamples, split
+
+    dataset = open_dataset(folder.data, folder.version)
+    cache = cache_of(folder, segmenter, dataset.image_size) if folder.config.cache else None
+    sides = split(dataset.kept(), folder.config.validation)
+    first, second = (KeptSamples(folder.data, folder.version, indices, cache) for indices in sides)
+    return first, second
+
+
+def cache_of(folder: RunFolder, segmenter: Any, image_size: tuple[int, int]) -> "FeatureCache":
+    """The run's cache of features, keyed by what they follow from."""
+    from storage.features import FeatureCache
+
+    key = folder.config.features() | {"data": str(folder.data), "version": folder.version}
+    return FeatureCache(folder.path / "features", key, segmenter.feature_shapes(image_size))
+
+
+def validation_figures(segmenter: Any, held_out: Any, batch_size: int) -> dict[str, float]:
+    """The metrics that are quick to take over the validation samples; "score", the one to raise, is the mean IoU."""
+    from models.metrics import acc, f_curve, iou, mae
+    from storage.loader import all_batches
+
+    rows, curves = [], []
+    for batch in all_batches(held_out, batch_size):
+        for soft, truth in zip(segmenter.soft_masks(batch), batch["mask"].numpy(), strict=True):
+            rows.append([iou(soft, truth), acc(soft, truth), mae(soft, truth)])
+            curves.append(f_curve(soft, truth))
+    means = np.mean(rows, axis=0).tolist()
+    f_max = float(np.mean(curves, axis=0).max())  # at one threshold for all
+    return {"score": means[0], "iou": means[0], "acc": means[1], "mae": means[2], "f_max": f_max}

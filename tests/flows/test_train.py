@@ -1,0 +1,151 @@
+"""Training and prediction through the command line: killed and resumed equals unbroken, and what is refused."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+import models.fitting
+from maskmill import app
+from storage import checkpoints
+from storage.checkpoints import BEST, STATE, load_segmenter
+from storage.features import FeatureCache
+from tests.rendered import rendered_dataset
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return rendered_dataset(tmp_path_factory.mktemp("rendered") / "data", 10, rejected=(3,))
+
+
+@pytest.fixture(scope="module")
+def options(tiny_folders, tmp_path_factory):
+    """A YAML file of a training of nine steps: two batches of four an epoch, and three validations."""
+    file = tmp_path_factory.mktemp("options") / "train.yaml"
+    choices = {
+        "backbone": str(tiny_folders["sd1"]),
+        "prior": {"clip": "none"},
+        "steps": 1,
+        "widths": [4, 4],
+        "epochs": 3,
+        "batch_size": 4,
+        "save_every": 1,
+        "run": {"device": "cpu", "batch_size": 3},
+    }
+    file.write_text(yaml.safe_dump(choices))
+    return file
+
+
+def invoke(*arguments: object):
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def trained(data, options, tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "whole"
+    done = invoke("train", "diffusionseg", "--data", data, "--run", run, "--config", options)
+    assert done.exit_code == 0, done.output
+    return run
+
+
+def test_a_run_holds_weights_log_and_features(trained):
+    rows = [json.loads(line) for line in (trained / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [2, 4, 6] and all(0 <= row["iou"] <= 1 for row in rows)
+    assert len(list((trained / "features").glob("*/*.npy"))) == 9  # the kept ones, and no others
+    assert json.loads((trained / "config.json").read_text())["version"] == "v1"
+
+
+def test_killed_twice_and_resumed_ends_with_the_same_weights(data, options, trained, tmp_path, monkeypatch):
+    command = ("train", "diffusionseg", "--data", data, "--run", tmp_path / "run", "--config", options)
+    written: list[int] = []
+
+    def dies_in_the_cache(self, index, features, own=FeatureCache.write):
+        if len(written) == 4:
+            raise KeyboardInterrupt
+        written.append(index)
+        own(self, index, features)
+
+    def dies_in_training(path, state, own=models.fitting.save_state):
+        own(path, state)
+        if state["step"] == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FeatureCache, "write", dies_in_the_cache)
+        assert invoke(*command).exit_code == 1
+    assert len(list((tmp_path / "run" / "features").glob("*/*.npy"))) == 4
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "save_state", dies_in_training)
+        assert invoke(*command).exit_code == 1
+    assert torch.load(tmp_path / "run" / STATE, weights_only=True)["step"] == 3
+    done = invoke(*command)
+    assert done.exit_code == 0, done.output
+    for name in (BEST, STATE):
+        read = load_file if name == BEST else lambda path: torch.load(path, weights_only=True)["model"]
+        expected, found = read(trained / name), read(tmp_path / "run" / name)
+        assert expected.keys() == found.keys() and all(torch.equal(expected[k], found[k]) for k in expected)
+    rows, expected_rows = ((run / "log.jsonl").read_text().splitlines() for run in (tmp_path / "run", trained))
+    assert [json.loads(row)["iou"] for row in rows] == [json.loads(row)["iou"] for row in expected_rows]
+
+
+def test_a_finished_run_is_done_and_more_epochs_go_on(data, options, trained, tmp_path):
+    before = (trained / STATE).read_bytes()
+    command = ("train", "diffusionseg", "--data", data, "--run", trained, "--config", options)
+    assert invoke(*command).exit_code == 0 and (trained / STATE).read_bytes() == before
+    refused = invoke(*command, "--set", "learning_rate=0.5")
+    assert refused.exit_code == 2 and "learning_rate 0.001 where 0.5" in refused.output
+
+
+def test_without_a_cache_nothing_is_kept(data, options, tmp_path):
+    run = tmp_path / "run"
+    done = invoke(
+        "train", "diffusionseg", "--data", data, "--run", run, "--config", options,
+        "--set", "cache=false", "--set", "epochs=1",
+    )  # fmt: skip
+    assert done.exit_code == 0 and not (run / "features").exists() and (run / BEST).exists()
+
+
+def test_bad_input_is_refused_before_anything_is_written(options, tmp_path, tmp_path_factory):
+    empty = rendered_dataset(tmp_path / "empty", 3, rejected=(0, 1, 2))
+    run = tmp_path / "run"
+    for command, said in (
+        (("train", "diffusionseg", "--data", empty, "--run", run), "two kept samples or more"),
+        (("train", "telepathy", "--data", empty, "--run", run), "expected one of diffusionseg"),
+        (("train", "diffusionseg", "--data", tmp_path / "no", "--run", run), "no"),
+        (("predict", run, tmp_path, "--out", tmp_path / "out"), "expected a run folder"),
+    ):
+        done = invoke(*command)
+        assert done.exit_code == 2 and said in done.output and not run.exists(), done.output
+
+
+def test_photos_are_predicted_at_their_own_size_once(trained, tmp_path):
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    rng = np.random.default_rng(0)
+    pictures = {f"p{i}": rng.integers(0, 256, (*s, 3), dtype=np.uint8) for i, s in enumerate(((40, 90), (128, 128)))}
+    for name, picture in pictures.items():
+        Image.fromarray(picture).save(photos / f"{name}.png")
+    (photos / "torn.jpg").write_bytes(b"\xff\xd8\xff")
+    first = invoke("predict", trained, photos, "--out", out)
+    assert first.exit_code == 1 and "predicted 2, before 0, failed 1" in first.output
+    soft = load_segmenter(trained, "cpu").predict(list(pictures.values()))
+    with (out / "predictions.csv").open() as file:
+        rows = {row["name"]: row for row in csv.DictReader(file)}
+    for (name, picture), expected in zip(pictures.items(), soft, strict=True):
+        mask, grey = (np.asarray(Image.open(out / f"{name}-{kind}.png")) for kind in ("mask", "soft"))
+        assert mask.shape == grey.shape == picture.shape[:2] and set(np.unique(mask)) <= {0, 255}
+        np.testing.assert_allclose(grey / 255, expected, atol=0.01)
+        x0, y0, x1, y1 = (int(rows[name][side]) for side in ("x0", "y0", "x1", "y1"))
+        assert (mask[y0:y1, x0:x1] > 0).any() == (mask > 0).any()
+    assert "torn.jpg" in rows["torn"]["error"]
+    (photos / "torn.jpg").unlink()
+    times = {path: path.stat().st_mtime_ns for path in out.iterdir()}
+    again = invoke("predict", trained, photos, "--out", out)
+    assert again.exit_code == 0 and again.output.startswith("Nothing is left to do")
+    assert times == {path: path.stat().st_mtime_ns for path in out.iterdir()}
