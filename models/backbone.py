@@ -294,11 +294,13 @@ def _refuse_other_networks(name: str, unet: dict, vae: dict, text_encoder: dict,
             ("epsilon", "v_prediction"),
         ),
     }
-    required = {"unet": (unet, ("sample_size", "down_block_types", "up_block_types", "block_out_channels"))}
-    required["vae"] = (vae, ("block_out_channels", "latent_channels"))
-    for part, (config, keys) in required.items():
-        if absent := [key for key in keys if not config.get(key)]:
-            raise ValueError(f"backbone {name}: {EXPECTED}; {part}/config.json lacks {absent[0]}; fetch it again")
+    needed = [
+        ("unet", unet, key) for key in ("sample_size", "down_block_types", "up_block_types", "block_out_channels")
+    ]
+    needed += [("vae", vae, key) for key in ("block_out_channels", "latent_channels")]
+    for part, config, key in needed:
+        if not config.get(key):
+            raise ValueError(f"backbone {name}: {EXPECTED}; {part}/config.json lacks {key}; fetch it again")
     for field, (got, allowed) in found.items():
         if got not in allowed:
             wanted = " or ".join(map(str, allowed))

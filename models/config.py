@@ -58,8 +58,8 @@ class SamplingConfig(CaptureConfig):
     width: int | None = Field(None, ge=8, description="image width in pixels; the backbone's own when absent")
     keep_pooled: bool = Field(
         False,
-        description="store the exact columns of the symmetrised A_s at the seed cells and each layer's class map too, "
-        "in float16, so that cut.tau, cut.num_seeds and sampling.top_k can change in a recut; the dry run states their size",
+        description="store the exact columns of the symmetrised A_s at the seed cells and each layer's class map, "
+        "in float16, so that cut.tau, cut.num_seeds and sampling.top_k can change in a recut; see a dry run's size",
     )
 
 

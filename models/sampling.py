@@ -31,8 +31,8 @@ class Sampled:
     """One sampled image and its evidence.
 
     image: (H, W, 3) uint8; finite: False where the sampler gave NaN or infinity, image and evidence are then zeros;
-    pooled: (h * w, K) float16, symmetrised A_s at `models.seedcells.seed_cells`, and layer_maps: (layers, h, w) float16,
-    the category's map in each cross-attention layer; both only where `keep_pooled` is set.
+    pooled: (h * w, K) float16, symmetrised A_s at `models.seedcells.seed_cells`, and layer_maps: (layers, h, w)
+    float16, the category's map in each cross-attention layer; both only where `keep_pooled` is set.
     """
 
     image: np.ndarray

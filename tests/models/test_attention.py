@@ -12,7 +12,7 @@ from models.attentioncut import affinities_of, cut, evidence_of
 from models.backbone import category_span
 from models.config import CutConfig
 from models.sampling import denoise, noise
-from models.seedcells import boundary_cells, mean_of_top, normalise, refined_map, seed_cells, seed_columns
+from models.seedcells import boundary_cells, mean_of_top, normalise, refined_map, seed_cells
 
 CUT = CutConfig()
 PROMPTS, CATEGORIES = ["a cat", "one red box"], ["cat", "red box"]

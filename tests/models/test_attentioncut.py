@@ -168,9 +168,7 @@ def test_objectness_follows_equations_3_and_4():
     mean = setting.model_copy(update={"objectness": "mean"})
     objectness, num_clamped = ac.objectness_of(ac.evidence_of(class_map, attention, mean), mean)
     np.testing.assert_allclose(objectness, np.clip(raw / 1.8, 1e-4, 1 - 1e-4), atol=1e-5)
-    assert (
-        num_clamped <= 2
-    )  # nothing saturates: at most a 0 that is both maps' least and a 1 that is both maps' greatest
+    assert num_clamped <= 2  # nothing saturates, but where both maps have their least or both their greatest value
 
 
 def test_seeds_are_a_repeatable_subset_of_the_boundary():
