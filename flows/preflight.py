@@ -95,8 +95,8 @@ def describe(plan: Plan) -> list[str]:
 
 def in_units(size: int) -> str:
     """A number of bytes to three digits, as in '18.1 MB'."""
-    power = min(3, (len(str(size)) - 1) // 3)
-    return f"{size / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB')[power]}"
+    power = min(4, (len(str(size)) - 1) // 3)
+    return f"{size / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"
 
 
 def plan_line(config: BuildConfig, index: int) -> str:
