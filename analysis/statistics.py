@@ -28,6 +28,7 @@ def summarise(frame: pd.DataFrame) -> dict[str, Any]:
         "clip_score": quantiles(kept["clip_score"]),
         "uncertainty": quantiles(kept["uncertainty"]),
         "clamped": int(frame["num_clamped"].sum()) if "num_clamped" in frame else 0,
+        "bilateral_refused": int(frame["bilateral_refused"].sum()) if "bilateral_refused" in frame else 0,
     }
 
 

@@ -26,7 +26,6 @@ boundary, all others keeping the coarse label: the full cut wherever that does n
 Letters: H, W image pixels; h, w attention grid; N = h * w.
 """
 
-import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,8 +35,6 @@ from models import bilateral, cutgraph
 from models.config import CutConfig
 from models.cutgraph import OFFSETS
 from models.seedcells import normalise, refined_map, seed_columns
-
-log = logging.getLogger(__name__)
 
 LARGEST = 1e30  # of an argument's values: sums of some thousands of them are finite in float32
 
@@ -60,7 +57,8 @@ class Cut:
     """A solved mask.
 
     mask: (H, W) bool, after post-processing; objectness: (h, w) float32 in [0, 1]; uncertainty in [0, 1]; energy: eq. 6
-    of the cut, before post-processing, on the grid it was solved on; num_clamped: cells of the objectness clamped.
+    of the cut, before post-processing, on the grid it was solved on; num_clamped: cells of the objectness clamped;
+    bilateral_refused: whether the bilateral solver's mask was too far from the cut's to be taken.
     """
 
     mask: np.ndarray
@@ -68,6 +66,7 @@ class Cut:
     uncertainty: float
     energy: float
     num_clamped: int
+    bilateral_refused: bool
 
 
 def attentioncut(image: np.ndarray, class_map: np.ndarray, self_attention: np.ndarray, config: CutConfig) -> np.ndarray:
@@ -104,10 +103,9 @@ def cut(image: np.ndarray, evidence: Evidence, config: CutConfig) -> Cut:
     objectness, num_clamped = objectness_of(evidence, config)
     affinities = scaled_affinities(evidence.affinities, config)
     mask, energy = _solve(image, objectness, affinities, config)
-    if config.bilateral:
-        mask = _smoothed(image, mask)
+    mask, refused = _smoothed(image, mask) if config.bilateral else (mask, False)
     mask = clean(mask, config.min_component, config.max_hole)
-    return Cut(mask, objectness, uncertainty_of(objectness), energy, num_clamped)
+    return Cut(mask, objectness, uncertainty_of(objectness), energy, num_clamped, refused)
 
 
 def affinities_of(self_attention: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -207,13 +205,11 @@ def components(mask: np.ndarray, structure: np.ndarray | None = None) -> tuple[n
     return parts, np.bincount(parts.ravel(), minlength=count + 1)[1:]
 
 
-def _smoothed(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The mask through the bilateral solver; the mask itself where the two have IoU < 0.5 (FOUND's rule)."""
+def _smoothed(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, bool]:
+    """The mask through the bilateral solver, or itself and True where the two have IoU < 0.5 (FOUND's rule)."""
     smooth = bilateral.solve(image, mask.astype(np.float64)) > 0.5
-    if 2 * (smooth & mask).sum() < (smooth | mask).sum():
-        log.warning("bilateral solver refused: its mask has IoU below 0.5 with the cut's")
-        return mask
-    return smooth
+    refused = bool(2 * (smooth & mask).sum() < (smooth | mask).sum())
+    return (mask if refused else smooth), refused
 
 
 def _check_arrays(image: np.ndarray, class_map: np.ndarray, self_attention: np.ndarray) -> None:

@@ -36,6 +36,7 @@ class Sample:
     area: float
     box: tuple[int, int, int, int]  # x0, y0, x1, y1
     num_clamped: int
+    bilateral_refused: bool
 
 
 @dataclass(frozen=True, eq=False)

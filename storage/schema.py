@@ -47,6 +47,7 @@ TABLE = {
     "area": ArraySpec((), "f4", float("nan")),
     "box": ArraySpec((4,), "i4"),  # x0, y0, x1, y1
     "num_clamped": ArraySpec((), "i4"),
+    "bilateral_refused": ArraySpec((), "bool", False),
 }
 
 

@@ -35,6 +35,7 @@ def cut_shard(fork: Any, shard: int, config: BuildConfig, redraw: bool = False) 
         "uncertainty": [c.uncertainty for c in cuts],
         "energy": [c.energy for c in cuts],
         "num_clamped": [c.num_clamped for c in cuts],
+        "bilateral_refused": [c.bilateral_refused for c in cuts],
         "area": [c.mask.mean() for c in cuts],
         "box": [box(c.mask) for c in cuts],
         "status": [CUT] * len(cuts),

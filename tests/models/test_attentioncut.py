@@ -314,6 +314,17 @@ def test_bilateral_option_follows_the_image():
     assert smooth.shape == rough.shape and iou(smooth, truth) > 0.5
 
 
+def test_a_bilateral_mask_far_from_the_cuts_is_refused_and_counted(monkeypatch):
+    image, evidence, _ = scene_case(4)
+    plain = ac.cut(image, evidence, config(grid="attention"))
+    assert not plain.bilateral_refused
+    for solved, refused in ((plain.mask, False), (~plain.mask, True)):
+        monkeypatch.setattr(ac.bilateral, "solve", lambda image, target, solved=solved: solved.astype(float))
+        found = ac.cut(image, evidence, config(grid="attention", bilateral=True))
+        assert found.bilateral_refused == refused
+        np.testing.assert_array_equal(found.mask, plain.mask)
+
+
 BAD = {
     "image: expected": [
         lambda i, c, a: (i.astype(np.float32), c, a),

@@ -50,7 +50,7 @@ def sampled(index: int) -> dict[str, np.ndarray]:
 
 
 def solved(index: int, alpha: float) -> dict[str, np.ndarray]:
-    names = ("mask", "objectness", "uncertainty", "energy", "area", "box", "num_clamped")
+    names = ("mask", "objectness", "uncertainty", "energy", "area", "box", "num_clamped", "bilateral_refused")
     specs = schema.array_specs(IMAGE, GRID)
     return random_rows(index, int(10 * alpha), {name: specs[name] for name in names})
 
