@@ -72,11 +72,11 @@ def check_mask(config: MaskConfig, photos: list[Path], out: Path) -> tuple[list[
 
 def refuse_unreadable(photos: list[Path]) -> None:
     """ValueError where not one photo can be read; reads no further than to the first that can."""
+    errors = []
     for photo in photos:
         try:
             read_photo(photo)
             return
         except (ValueError, OSError) as error:
-            first = str(error)
-    others = f", and none of the {len(photos) - 1} others can be read" if len(photos) > 1 else ""
-    raise ValueError(f"{first}{others}")
+            errors.append(str(error))
+    raise ValueError(f"photos: none of {len(photos)} can be read: {errors[0]}")
