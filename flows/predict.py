@@ -9,10 +9,11 @@ from pydantic import BaseModel
 from tqdm import tqdm
 
 from models.backbone import check_backbone
+from models.config import DiffusionSegConfig
 from models.prior import check_category
 from storage.masks import find_photos
 from storage.predictions import TABLE, check_predictions, pending_predictions
-from storage.runs import open_run, weights_facts
+from storage.runs import RunFolder, open_run, weights_facts
 from tasks.predicting import predict_photos
 
 
@@ -47,12 +48,18 @@ def check_predict(
     """The photos, those that are not done, and what they are made by; ValueError for what would stop the run."""
     folder = open_run(run)
     made_by = weights_facts(folder) | {"category": category}
-    backbone = check_backbone(folder.config.backbone)
-    if category is not None and folder.config.prior.clip == "none":
-        raise ValueError(
-            f"--class {category}: {run} was trained with the empty prompt and asks for no class; leave it out"
-        )
-    check_category(category, folder.config.backbone, backbone.folder)
+    check_class(folder, category)
     found = find_photos(photos)
     check_predictions(out, found)
     return found, pending_predictions(out, found, made_by), made_by
+
+
+def check_class(run: RunFolder, category: str | None) -> None:
+    """ValueError for a class that the run's segmenter does not ask for or know, and for a backbone that is gone."""
+    config = run.config
+    backbone = check_backbone(config.backbone) if isinstance(config, DiffusionSegConfig) else None
+    if category is not None and (backbone is None or config.prior.clip == "none"):
+        trained = "was trained with the empty prompt" if backbone else f"is a {config.segmenter}"
+        raise ValueError(f"--class {category}: {run.path} {trained} and asks for no class; leave it out")
+    if backbone is not None:
+        check_category(category, config.backbone, backbone.folder)

@@ -1,4 +1,4 @@
-"""Train a segmenter on a dataset version: run folder -> features, once -> training -> best weights."""
+"""Train a segmenter on a dataset version or a folder: run folder -> features, once -> training -> best weights."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,8 +8,9 @@ from pydantic import BaseModel
 
 from flows.preflight import check_machine
 from models.backbone import check_backbone
-from models.config import DiffusionSegConfig
+from models.config import BackboneConfig, BaselineConfig, DiffusionSegConfig, SegmenterConfig
 from storage.dataset import open_dataset
+from storage.folders import folder_version, layout_of, open_folder
 from storage.repository import BUILD
 from storage.runs import FILE, check_run, create_run, open_run
 from tasks.training import cache_features, fit_segmenter
@@ -27,22 +28,48 @@ class TrainRecord(BaseModel):
 
 
 @flow(name="train")
-def train(config: DiffusionSegConfig, data: Path, run: Path, version: str | None = None) -> TrainRecord:
-    """Train in the run folder, going on where it was; a finished run does no more."""
-    version = check_train(config, data, run, version)
+def train(
+    config: SegmenterConfig, data: Path, run: Path, version: str | None = None, layout: str | None = None
+) -> TrainRecord:
+    """Train in the run folder, going on where it was; a finished run does no more.
+
+    On a dataset, or where a layout of storage/folders.py is named, on the photos and masks that lie so in `data`.
+    """
+    version = check_train(config, data, run, version, layout)
     create_run(run, config, data, version)
-    if config.cache:
+    if config.caches_features():
         cache_features(run)
     return TrainRecord(run=run, version=version, **fit_segmenter(run))
 
 
-def check_train(config: DiffusionSegConfig, data: Path, run: Path, version: str | None) -> str:
-    """The version to train on; ValueError for anything that would stop the training. Writes nothing.
+def check_train(config: SegmenterConfig, data: Path, run: Path, version: str | None, layout: str | None = None) -> str:
+    """The version to train on; ValueError for anything that would stop the training. Writes nothing."""
+    version = _check_dataset(config, data, run, version) if layout is None else _check_folder(config, data, layout)
+    check_run(run, config, data, version)
+    check_machine(config.run, config.prior.clip if isinstance(config, DiffusionSegConfig) else "none", "prior.clip")
+    if config.tensorboard and find_spec("tensorboard") is None:
+        raise ValueError(
+            "tensorboard: is not installed; pip install tensorboard, or leave it: log.jsonl has the same rows"
+        )
+    return version
 
-    The latest where none is named, but the run's own for a run to go on with.
-    """
-    if version is None and (run / FILE).is_file():
-        version = open_run(run).version
+
+def _check_folder(config: SegmenterConfig, data: Path, layout: str) -> str:
+    """The version of the photos and masks in a folder."""
+    if not isinstance(config, BaselineConfig):
+        raise ValueError(f"--folder: {config.segmenter} trains on a dataset; give --data, or train unet or deeplabv3")
+    pairs = open_folder(layout, data)
+    if pairs.has_boxes:
+        raise ValueError(f"--folder {layout}: expected a set with masks to train on, got one with boxes")
+    if len(pairs) < 2:
+        raise ValueError(f"{data}: expected two pairs or more to train and validate on, got {len(pairs)}")
+    return folder_version(layout, pairs)
+
+
+def _check_dataset(config: SegmenterConfig, data: Path, run: Path, version: str | None) -> str:
+    """The version to train on: the latest where none is named, but the run's own for a run to go on with."""
+    if version is None and (run / FILE).is_file() and layout_of(stored := open_run(run).version) is None:
+        version = stored
     if version == BUILD:
         raise ValueError(
             f"--version {BUILD}: expected a published version, which stays as it is; finish the build first"
@@ -54,11 +81,6 @@ def check_train(config: DiffusionSegConfig, data: Path, run: Path, version: str 
             f"{data} {dataset.version}: expected two kept samples or more to train and validate on, got {kept} of "
             f"{len(dataset)}; build more, or screen less strictly with maskmill recut"
         )
-    check_run(run, config, data, dataset.version)
-    check_backbone(config.backbone).sizes(*dataset.image_size)
-    check_machine(config.run, config.prior.clip, "prior.clip")
-    if config.tensorboard and find_spec("tensorboard") is None:
-        raise ValueError(
-            "tensorboard: is not installed; pip install tensorboard, or leave it: log.jsonl has the same rows"
-        )
+    if isinstance(config, BackboneConfig):
+        check_backbone(config.backbone).sizes(*dataset.image_size)
     return dataset.version

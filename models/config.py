@@ -222,6 +222,14 @@ class TrainConfig(Config):
     tensorboard: bool = Field(False, description="write the curves for TensorBoard too, which must be installed")
     run: RunConfig = Field(default_factory=RunConfig, description="use of the machine")
 
+    def label(self) -> str:
+        """The segmenter in a few words, for tables."""
+        return self.segmenter
+
+    def caches_features(self) -> bool:
+        """Whether the samples' features are made once, before the training."""
+        return False
+
     def identity(self) -> dict[str, Any]:
         """What must be equal for a run to be resumed: all but its length and the machine's use."""
         free = {"epochs", "patience", "save_every", "tensorboard", "run"}
@@ -254,6 +262,9 @@ class DiffusionSegConfig(TrainConfig, BackboneConfig):
         True, description="keep the samples' features in the run folder, in float16; else they are made anew each epoch"
     )
 
+    def caches_features(self) -> bool:
+        return self.cache
+
     def identity(self) -> dict[str, Any]:
         return {name: value for name, value in super().identity().items() if name != "cache"}
 
@@ -264,7 +275,44 @@ class DiffusionSegConfig(TrainConfig, BackboneConfig):
         }  # fmt: skip
 
 
-SEGMENTERS: dict[str, type[TrainConfig]] = {"diffusionseg": DiffusionSegConfig}
+Encoder = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
+
+
+class BaselineConfig(TrainConfig):
+    """A network of segmentation_models_pytorch, trained from random weights on images of one square size."""
+
+    encoder: Encoder = Field(description="the network's encoder")
+    encoder_weights: Literal["random"] = Field("random", description="the encoder's first weights; none are pretrained")
+    size: int = Field(
+        256, ge=64, le=2048, multiple_of=32, description="side in pixels of the square that images are brought to"
+    )
+    flips: bool = Field(True, description="mirror half of the training images, drawn anew each time")
+
+    def label(self) -> str:
+        return f"{self.segmenter}, {self.encoder}, from {self.encoder_weights} weights"
+
+
+class UNetConfig(BaselineConfig):
+    """UNet (arXiv 1505.04597) with a residual encoder."""
+
+    segmenter: Literal["unet"] = Field("unet", description="name of the segmenter")
+    encoder: Encoder = Field("resnet34", description="the network's encoder")
+
+
+class DeepLabV3Config(BaselineConfig):
+    """DeepLabV3 (arXiv 1706.05587)."""
+
+    segmenter: Literal["deeplabv3"] = Field("deeplabv3", description="name of the segmenter")
+    encoder: Encoder = Field("resnet50", description="the network's encoder")
+
+
+SEGMENTERS: dict[str, type[TrainConfig]] = {
+    "diffusionseg": DiffusionSegConfig,
+    "unet": UNetConfig,
+    "deeplabv3": DeepLabV3Config,
+}
+# Any of them, told apart by its name: what a flow takes.
+SegmenterConfig = Annotated[DiffusionSegConfig | UNetConfig | DeepLabV3Config, Field(discriminator="segmenter")]
 
 
 class PretrainConfig(Config):

@@ -63,6 +63,11 @@ def resized(photo: np.ndarray, size: Size) -> np.ndarray:
     return np.asarray(Image.fromarray(photo).resize(size[::-1], Image.Resampling.LANCZOS))
 
 
+def resized_soft(soft: np.ndarray, size: Size) -> np.ndarray:
+    """(H, W) float32 in [0, 1] at another size, bilinear, averaged where it becomes smaller."""
+    return np.array(Image.fromarray(soft).resize(size[::-1], Image.Resampling.BILINEAR)).clip(0, 1)
+
+
 def reconstruct_photos(
     backbone: Backbone, images: np.ndarray, categories: list[str], config: MaskConfig, on_step: OnStep | None = None
 ) -> list[tuple[Sampled, float]]:

@@ -4,6 +4,8 @@ docs/benchmark-folders.md says it in words. Files are paired when a benchmark is
 for. Knows nothing of predictions.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,6 +117,17 @@ def open_folder(layout: str | Layout, path: Path) -> Benchmark:
         return Benchmark(tuple(p.stem for p in boxes), tuple(boxes), tuple(boxes.values()), has_boxes=True)
     known = ", ".join([*LAYOUTS, *BOXED])
     raise ValueError(f"expected a benchmark among {known}, got {layout}; for images and masks of your own it is folder")
+
+
+def folder_version(layout: str, benchmark: Benchmark) -> str:
+    """What a run trained on a folder names as its version: the layout and a digest of the pairs' names."""
+    return f"{layout}:{hashlib.sha256(json.dumps(benchmark.names).encode()).hexdigest()[:8]}"
+
+
+def layout_of(version: str) -> str | None:
+    """The layout that `folder_version` named; None for the version of a dataset."""
+    layout, colon, _ = version.partition(":")
+    return layout if colon else None
 
 
 def _masked(layout: Layout, path: Path) -> Benchmark:

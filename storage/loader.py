@@ -1,4 +1,4 @@
-"""The kept samples of a dataset version as torch reads them: which train, which validate, and in which order.
+"""The kept samples of a dataset version, or a folder's pairs, as torch reads them: which train, and in which order.
 
 The order follows from (seed, epoch) alone, so a batch is known by its number and a resumed training reads on where the
 killed one stopped. Knows nothing of models.
@@ -15,7 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
+from models.photomasks import resized, resized_soft
 from storage.dataset import Dataset, open_dataset
+from storage.folders import Benchmark
 
 
 class Features(Protocol):
@@ -51,6 +53,30 @@ class KeptSamples(torch.utils.data.Dataset):
     @cached_property
     def _dataset(self) -> Dataset:
         return open_dataset(self.path, self.version)
+
+
+class FolderSamples(torch.utils.data.Dataset):
+    """Pairs of a folder with masks by position in `indices`, each brought to a square of `side` pixels.
+
+    Each is a dict: "index", "image" (side, side, 3) uint8, "mask" (side, side) bool, and "category", which is ''.
+    """
+
+    def __init__(self, pairs: Benchmark, indices: NDArray[np.intp], side: int):
+        self.pairs, self.indices, self.size = pairs, indices, (side, side)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, position: int) -> dict[str, Any]:
+        index = int(self.indices[position])
+        photo, mask = self.pairs.pair(index)
+        image = np.array(resized(photo, self.size))  # torch wants it writable
+        return {
+            "index": index,
+            "image": image,
+            "mask": resized_soft(mask.astype(np.float32), self.size) > 0.5,
+            "category": "",
+        }
 
 
 def split(indices: NDArray[np.intp], validation: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -90,7 +116,7 @@ def batch_positions(
 
 
 def training_batches(
-    data: KeptSamples,
+    data: KeptSamples | FolderSamples,
     batch_size: int,
     seed: int,
     start: int = 0,
@@ -112,7 +138,7 @@ def training_batches(
     )
 
 
-def all_batches(data: KeptSamples, batch_size: int) -> Iterator[dict[str, Any]]:
+def all_batches(data: KeptSamples | FolderSamples, batch_size: int) -> Iterator[dict[str, Any]]:
     """Every sample once, in order, in batches of tensors."""
     yield from DataLoader(data, batch_size=batch_size)
 

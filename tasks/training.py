@@ -110,10 +110,16 @@ def training_of(config: TrainConfig, in_epoch: int) -> "Training":
 def datasets_of(folder: RunFolder, segmenter: Any) -> tuple[Any, Any]:
     """The run's samples for training and for validation, with their cached features where it has such."""
     from storage.dataset import open_dataset
-    from storage.loader import KeptSamples, split
+    from storage.folders import layout_of, open_folder
+    from storage.loader import FolderSamples, KeptSamples, split
 
+    if layout := layout_of(folder.version):
+        pairs = open_folder(layout, folder.data)
+        sides = split(np.arange(len(pairs)), folder.config.validation)
+        first, second = (FolderSamples(pairs, indices, folder.config.size) for indices in sides)
+        return first, second
     dataset = open_dataset(folder.data, folder.version)
-    cache = cache_of(folder, segmenter, dataset.image_size) if folder.config.cache else None
+    cache = cache_of(folder, segmenter, dataset.image_size) if folder.config.caches_features() else None
     sides = split(dataset.kept(), folder.config.validation)
     first, second = (KeptSamples(folder.data, folder.version, indices, cache) for indices in sides)
     return first, second

@@ -1,4 +1,4 @@
-"""The segmenters: one self-contained file each, holding a class `Segmenter`. Knows no store and no training loop.
+"""The segmenters: one self-contained file a family, holding a class `Segmenter`. Knows no store and no training loop.
 
 A `Segmenter(config)` has `network`, the nn.Module that is trained and saved; `loss(network, batch)`;
 `soft_masks(batch)`, the masks of a batch; and `predict(images, categories)`. A batch is a dict: "image" (B, H, W, 3)
@@ -10,7 +10,10 @@ from typing import Any
 
 from models.config import TrainConfig
 
+FAMILIES = {"unet": "baselines", "deeplabv3": "baselines"}  # those whose file has another name
+
 
 def segmenter_of(config: TrainConfig) -> Any:
     """The untrained segmenter of a configuration; importing this module loads none."""
-    return import_module(f"models.segmenters.{config.segmenter}").Segmenter(config)
+    file = FAMILIES.get(config.segmenter, config.segmenter)
+    return import_module(f"models.segmenters.{file}").Segmenter(config)

@@ -19,7 +19,7 @@ from models.backbone import load_backbone
 from models.config import DiffusionSegConfig
 from models.features import Shape, feature_shapes, features_of
 from models.fitting import mixed_precision
-from models.photomasks import backbone_size, resized
+from models.photomasks import backbone_size, resized, resized_soft
 from models.prior import categories_of, prompt_of
 from models.sampling import OnStep, in_batches
 
@@ -119,7 +119,7 @@ class Segmenter:
                 return list(self.soft_masks({"features": self.features(small[part], names[part])}))
 
             found |= zip(rows, in_batches(len(rows), self.config.run.batch_size, make), strict=True)
-        return [_enlarged(found[i], image.shape[:2]) for i, image in enumerate(images)]
+        return [resized_soft(found[i], image.shape[:2]) for i, image in enumerate(images)]
 
     def _named(self, images: np.ndarray) -> list[str]:
         config = self.config
@@ -136,9 +136,3 @@ def dice_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     soft = logits.sigmoid()
     overlap, total = (soft * truth).sum(dim=(1, 2)), (soft + truth).sum(dim=(1, 2))
     return (1 - (2 * overlap + 1) / (total + 1)).mean()
-
-
-def _enlarged(soft: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(h, w) -> (H, W) float32, bilinear; averaged where it becomes smaller."""
-    values = torch.from_numpy(soft)[None, None]
-    return F.interpolate(values, size, mode="bilinear", antialias=True)[0, 0].clamp(0, 1).numpy()
