@@ -72,9 +72,13 @@ class Record:
         stencil = self.stencil.setdefault(grid, query.new_zeros((B, n, 9), dtype=torch.float32))
         index, inside = _stencil_index(grid, query.device)
         for rows, probs in _probabilities(query, key, scale):
-            columns[:, rows] += probs[:, :, keys]
-            here = (keys >= rows.start) & (keys < rows.stop)
-            columns[:, :, here] += probs[:, keys[here] - rows.start].transpose(1, 2)
+            if len(keys) == n:  # as below, without gathering
+                columns[:, rows] += probs
+                columns[:, :, rows] += probs.transpose(1, 2)
+            else:
+                here = (keys >= rows.start) & (keys < rows.stop)
+                columns[:, rows] += probs[:, :, keys]
+                columns[:, :, here] += probs[:, keys[here] - rows.start].transpose(1, 2)
             near = probs.gather(2, index[rows].expand(B, -1, -1))
             stencil[:, rows] += torch.where(inside[rows], near, 0)
 
