@@ -195,14 +195,18 @@ def mask(
 
 @app.command(epilog="Example: maskmill train diffusionseg --data data/shapes --run runs/shapes --set epochs=40")
 def train(
-    segmenter: Annotated[str, typer.Argument(help="Name of the segmenter: diffusionseg.")],
-    data: Annotated[Path, typer.Option(help="Folder of the dataset.")],
+    segmenter: Annotated[str, typer.Argument(help="Name of the segmenter: diffusionseg, unet or deeplabv3.")],
     run: Annotated[Path, typer.Option(help="Folder of the run: configuration, features, weights, log.")],
+    data: Annotated[Path | None, typer.Option(help="Folder of the dataset.")] = None,
+    folder: Annotated[str | None, typer.Option(help="In place of --data photos and masks, as DUTS-TR=DIR.")] = None,
     version: Annotated[str | None, typer.Option(help="Version to train on; the latest when absent.")] = None,
     config: ConfigFile = None,
     assignments: Assignments = [],  # noqa: B006
 ) -> None:
-    """Train a segmenter on the kept samples of a dataset; run again, it resumes, and with more epochs it goes on."""
+    """Train a segmenter on the kept samples of a dataset; run again, it resumes, and with more epochs it goes on.
+
+    unet and deeplabv3 train on a benchmark's folder too; docs/benchmark-folders.md says how its files lie.
+    """
     from models.config import SEGMENTERS
     from models.layers import resolve
 
@@ -210,15 +214,19 @@ def train(
         if segmenter not in SEGMENTERS:
             raise ValueError(f"segmenter: expected one of {', '.join(SEGMENTERS)}, got {segmenter!r}")
         resolved = resolve(SEGMENTERS[segmenter], config, {}, assignments)
+        if (data is None) == (folder is None) or (folder is not None and version is not None):
+            raise ValueError("expected --data, with --version or without, or --folder alone; give one of the two")
+        layout, source = (None, data) if folder is None else named_folder("--folder", folder)
         from flows.train import check_train
         from flows.train import train as run_train
 
-        check_train(resolved, data, run, version)
+        check_train(resolved, source, run, version, layout)
     with running():
-        record = run_train(resolved, data, run, version)
+        record = run_train(resolved, source, run, version, layout)
         typer.echo(
             f"run       {record.run}\n"
-            f"trained   on {record.training} samples of {data} {record.version}, {record.steps} steps\n"
+            f"trained   {resolved.label()}, on {record.training} samples of {source} {record.version}, "
+            f"{record.steps} steps\n"
             f"IoU       {record.score:.4f} on {record.validation} held-out samples, against their own masks"
         )
 
@@ -245,6 +253,33 @@ def predict(
     with running():
         record = run_predict(run, photos, out, category)
         typer.echo(f"predicted {record.made}, before {record.kept}, failed {record.failed}\n{record.table}")
+    if record.failed:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: maskmill evaluate runs/shapes runs/unet --benchmark ECSSD=photos/ECSSD --out scores")
+def evaluate(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of trained runs, each of another name.")],
+    benchmark: Annotated[list[str], typer.Option(help="A set and its folder, as ECSSD=DIR; may be repeated.")],
+    out: Annotated[Path, typer.Option(help="Folder of the scores, tables, predictions and report.")],
+    worst: Annotated[int, typer.Option(min=0, help="Images with the lowest IoU that the report shows.")] = 12,
+) -> None:
+    """Score trained segmenters on benchmarks and compare them; run again, it does what is missing.
+
+    Truth is taken at its own size and predictions are brought to it. docs/benchmark-folders.md says how each set lies.
+    """
+    with checked():
+        named = [named_folder("--benchmark", each) for each in benchmark]
+        if len(benchmarks := dict(named)) < len(named):
+            raise ValueError("--benchmark: expected each set once; give the other folder another --out")
+        from flows.evaluate import check_evaluate
+        from flows.evaluate import evaluate as run_evaluate
+
+        check_evaluate(runs, benchmarks, out)
+    with running():
+        record = run_evaluate(runs, benchmarks, out, worst)
+        typer.echo((out / "comparison.md").read_text(encoding="utf-8"))
+        typer.echo(f"scored {record.made}, before {record.kept}, failed {record.failed}\n{record.report}")
     if record.failed:
         raise typer.Exit(1)
 
@@ -281,6 +316,14 @@ def bench(
         from benchmarks.run import run_benchmark
 
         typer.echo(run_benchmark(name, count, photos, sys.argv[1:]))
+
+
+def named_folder(option: str, given: str) -> tuple[str, Path]:
+    """'ECSSD=DIR' -> ('ECSSD', DIR)."""
+    name, equals, path = given.partition("=")
+    if not (name and equals and path):
+        raise ValueError(f"{option} {given}: expected NAME=DIR, as in {option} ECSSD=photos/ECSSD")
+    return name, Path(path)
 
 
 def summary(path: Path) -> str:

@@ -41,6 +41,15 @@ def heat(class_map: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.rint(colours * 255).astype(np.uint8)
 
 
+def framed(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Boxes (N, 4), x0, y0, x1, y1 with exclusive ends, outlined on their image: (H, W, 3) uint8 -> the same."""
+    shown, width = image.copy(), max(1, round(min(image.shape[:2]) / 96))
+    for x0, y0, x1, y1 in boxes:
+        part = shown[y0:y1, x0:x1]
+        part[:width] = part[-width:] = part[:, :width] = part[:, -width:] = (255, 230, 0)
+    return shown
+
+
 def tiles(image: np.ndarray, mask: np.ndarray, class_map: np.ndarray | None, side: int) -> list[np.ndarray]:
     """Image, mask, overlay and, if given, A_c, with longest side at most `side`: a list of (H', W', 3) uint8."""
     scale = min(1.0, side / max(mask.shape))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from analysis import figures
 from analysis.statistics import summarise
@@ -51,7 +51,7 @@ def write_report(dataset: "Dataset", folder: Path | str, gallery: int = GALLERY)
     shown = choose(frame, gallery)
     cards = list(_cards(dataset, shown, partial / "samples"))
     (partial / "index.html").write_text(_page(dataset, frame, cards), encoding="utf-8")
-    _replace(folder, partial)
+    replace(folder, partial)
     return folder / "index.html"
 
 
@@ -135,16 +135,8 @@ def _cards(dataset: "Dataset", shown: pd.DataFrame, folder: Path) -> Iterator[di
 
 
 def _page(dataset: "Dataset", frame: pd.DataFrame, cards: list[dict[str, Any]]) -> str:
-    templates = Path(__file__).parent / "templates"
-    environment = Environment(
-        loader=FileSystemLoader(templates),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     config = dict(dataset.config)
-    return environment.get_template("report.html.j2").render(
+    return template("report.html.j2").render(
         name=Path(dataset.path).name,
         version=dataset.version,
         config=config,
@@ -157,7 +149,19 @@ def _page(dataset: "Dataset", frame: pd.DataFrame, cards: list[dict[str, Any]]) 
     )
 
 
-def _replace(folder: Path, partial: Path) -> None:
+def template(name: str) -> Template:
+    """A page's template; what it is given is escaped, and a name it is not given is an error."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
+
+
+def replace(folder: Path, partial: Path) -> None:
     """Put the finished `partial` in the place of `folder`."""
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)

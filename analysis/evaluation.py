@@ -1,0 +1,185 @@
+"""Runs compared on benchmarks: per-image and summary tables, markdown, and a report that opens with no network.
+
+Frames and pictures in, files out. Knows nothing of segmenters or of how a score is computed; what a user or a file name
+says is escaped by the template or, in markdown, by `analysis.report.escape`.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from analysis import figures
+from analysis.report import escape, replace, template
+from storage.folders import Benchmark
+from storage.scores import ScoreFolder
+
+SIDE = 256  # longest side of a tile in the gallery, pixels
+# Score -> its name in tables, in their order; of two runs the higher is better, of LOWER the lower.
+SCORES = {
+    "iou": "IoU",
+    "acc": "Acc",
+    "f_max": "maxF",
+    "mae": "MAE",
+    "s": "S",
+    "e_max": "maxE",
+    "weighted_f": "wF",
+    "f_mean": "meanF",
+    "f_adaptive": "adpF",
+    "e_mean": "meanE",
+    "e_adaptive": "adpE",
+    "tokencut_f_max": "TokenCut maxF",
+    "corloc": "CorLoc",
+    "box_iou": "box IoU",
+}
+LOWER = {"mae"}
+FACTS = ("run", "segmenter", "trained on", "images", "failed")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One run on one benchmark. images: `storage.scores.table`; summary: score by name, empty where all failed."""
+
+    run: str
+    segmenter: str
+    trained_on: str
+    benchmark: str
+    pairs: Benchmark
+    scores: ScoreFolder
+    images: pd.DataFrame
+    summary: dict[str, float]
+
+    @property
+    def failed(self) -> pd.DataFrame:
+        return self.images[self.images["error"] != ""]
+
+
+def write_comparison(evaluations: list[Evaluation], out: Path, worst: int) -> Path:
+    """Write images.parquet, summary.csv, comparison.md and report/ into `out`; the path of the report's index.html."""
+    frames = [each.images.assign(run=each.run, benchmark=each.benchmark) for each in evaluations]
+    images = pd.concat(frames, ignore_index=True).drop(columns="made_from")
+    _written(out / "images.parquet", lambda path: images.to_parquet(path, index=False))
+    summary = summary_table(evaluations)
+    _written(out / "summary.csv", lambda path: summary.to_csv(path, index=False))
+    _written(out / "comparison.md", lambda path: path.write_text(markdown(summary), encoding="utf-8"))
+    return _write_report(evaluations, summary, out / "report", worst)
+
+
+def summary_table(evaluations: list[Evaluation]) -> pd.DataFrame:
+    """One row for each run and benchmark: facts, counts of images scored and failed, and all scores that there are."""
+    rows = []
+    for each in evaluations:
+        failed = len(each.failed)
+        facts = (each.run, each.segmenter, each.trained_on, len(each.images) - failed, failed)
+        rows.append({"benchmark": each.benchmark} | dict(zip(FACTS, facts, strict=True)) | each.summary)
+    frame = pd.DataFrame(rows)
+    return frame[["benchmark", *FACTS, *(name for name in SCORES if name in frame)]]
+
+
+def markdown(summary: pd.DataFrame) -> str:
+    """A table for each benchmark, the best of several runs in bold."""
+    parts = []
+    for benchmark, rows in summary.groupby("benchmark", sort=False):
+        names, cells = compared(rows)
+        head = [*FACTS, *(SCORES[name] for name in names)]
+        lines = [f"## {escape(benchmark)}", "", _line(head), _line(["---"] * 3 + ["---:"] * (len(head) - 3))]
+        for facts, scores in zip(rows[list(FACTS)].itertuples(index=False), cells, strict=True):
+            bold = [f"**{text}**" if best else text for text, best in scores]
+            lines.append(_line([*map(escape, facts), *bold]))
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def compared(rows: pd.DataFrame) -> tuple[list[str], list[list[tuple[str, bool]]]]:
+    """The scores that one benchmark's rows have, and each row's as texts, with whether it is the best of several."""
+    names = [name for name in SCORES if name in rows and rows[name].notna().any()]
+    best = {name: rows[name].min() if name in LOWER else rows[name].max() for name in names}
+    lines = rows.to_dict("records")
+
+    def cell(line: dict[Any, Any], name: str) -> tuple[str, bool]:
+        value = line[name]
+        return ("–", False) if pd.isna(value) else (f"{value:.4f}", len(rows) > 1 and value == best[name])
+
+    return names, [[cell(line, name) for name in names] for line in lines]
+
+
+def worst_images(images: pd.DataFrame, count: int) -> pd.DataFrame:
+    """The rows with the lowest IoU, of sets with boxes the lowest box IoU, the worst first."""
+    score = next((name for name in ("iou", "box_iou") if name in images), None)
+    if score is None:
+        return images.iloc[:0].assign(score=[])
+    return images.assign(score=images[score]).dropna(subset="score").sort_values("score", kind="stable")[:count]
+
+
+def _write_report(evaluations: list[Evaluation], summary: pd.DataFrame, folder: Path, worst: int) -> Path:
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    (partial / "images").mkdir(parents=True)
+    sections = []
+    for benchmark, rows in summary.groupby("benchmark", sort=False):
+        names, cells = compared(rows)
+        own = [each for each in evaluations if each.benchmark == benchmark]
+        sections.append(
+            {
+                "benchmark": benchmark,
+                "scores": [SCORES[name] for name in names],
+                "lines": list(zip(rows[list(FACTS)].values.tolist(), cells, strict=True)),
+                "galleries": [(each.run, list(_cards(each, worst, partial / "images"))) for each in own],
+                "errors": [(each.run, error) for each in own for error in each.failed["error"]],
+            }
+        )
+    page = template("evaluation.html.j2").render(sections=sections, facts=FACTS)
+    (partial / "index.html").write_text(page, encoding="utf-8")
+    replace(folder, partial)
+    return folder / "index.html"
+
+
+def _cards(evaluation: Evaluation, worst: int, folder: Path) -> Iterator[dict[str, Any]]:
+    """Draw the worst images into `folder` and yield what the cards say."""
+    position = {name: i for i, name in enumerate(evaluation.pairs.names)}
+    for row in worst_images(evaluation.images, worst).to_dict("records"):
+        photo, truth = evaluation.pairs.pair(position[row["name"]])
+        soft = np.asarray(Image.open(evaluation.scores.prediction_path(row["name"])))
+        picture = drawn(photo, truth, soft)
+        file = f"{len(list(folder.iterdir())):05d}.webp"  # no name of the user's in a path or an address
+        (folder / file).write_bytes(figures.encode(picture, "WEBP"))
+        height, width = picture.shape[:2]
+        yield {
+            "file": f"{folder.name}/{file}",
+            "width": width,
+            "height": height,
+            "name": row["name"],
+            "score": f"{row['score']:.4f}",
+        }
+
+
+def drawn(photo: np.ndarray, truth: np.ndarray, soft: np.ndarray) -> np.ndarray:
+    """Photo, truth and prediction side by side, (H', 3 W', 3) uint8, W' and H' at most SIDE.
+
+    photo: (H, W, 3) uint8; truth: (H, W) bool, or boxes (N, 4), drawn on the photo; soft: (H, W) uint8.
+    """
+    if truth.ndim == 2 and truth.dtype == bool:
+        shown = np.repeat(truth[..., None].astype(np.uint8) * 255, 3, axis=2)
+    else:
+        shown = figures.framed(photo, truth)
+    scale = min(1.0, SIDE / max(photo.shape[:2]))
+    size = (max(1, round(photo.shape[1] * scale)), max(1, round(photo.shape[0] * scale)))
+    tiles = (photo, shown, np.repeat(soft[..., None], 3, axis=2))
+    return np.concatenate([np.asarray(Image.fromarray(t).resize(size, Image.Resampling.BOX)) for t in tiles], axis=1)
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _written(path: Path, write: Any) -> None:
+    """Write to a temporary name, then rename it."""
+    partial = path.with_name(f".{path.name}.partial")
+    write(partial)
+    os.replace(partial, path)

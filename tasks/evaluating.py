@@ -1,0 +1,123 @@
+"""Score a run on a benchmark, and compare runs: read, predict, score, write."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from storage.folders import Benchmark, open_folder
+from storage.runs import open_run, weights_facts
+from storage.scores import SHARD, Scored, ScoreFolder, digest_of, table
+from tasks.base import task
+
+if TYPE_CHECKING:
+    from analysis.evaluation import Evaluation
+
+
+@task(name="score")
+def score_images(run: Path, layout: str, data: Path, out: Path) -> dict[str, int]:
+    """Score the benchmark's images that are not scored yet; how many were made now, kept from before, and failed."""
+    from storage.checkpoints import load_segmenter
+
+    pairs, scores, folder = open_folder(layout, data), score_folder(out, run, layout), open_run(run)
+    made_by = weights_facts(folder) | {"data": str(folder.data), "version": folder.version}
+    before = {row.name: row for row in scores.read(pairs)}
+    counts, segmenter, batch = {"made": 0, "kept": 0, "failed": 0}, None, folder.config.run.batch_size
+    with tqdm(total=len(pairs), desc=f"{scores.path.parent.name} on {layout}", unit="img") as bar:
+        for shard, start in enumerate(range(0, len(pairs), SHARD)):
+            images = range(start, min(start + SHARD, len(pairs)))
+            digests = {i: digest_of(pairs, i, made_by) for i in images}
+            rows = {
+                i: before[pairs.names[i]] for i in images if is_done(before.get(pairs.names[i]), digests[i], scores)
+            }
+            counts["kept"] += len(rows)
+            if todo := [i for i in images if i not in rows]:
+                segmenter = segmenter or load_segmenter(run)
+                for first in range(0, len(todo), batch):
+                    rows |= score_batch(segmenter, pairs, todo[first : first + batch], digests, scores)
+            # Also where files came or went, so that a name is in the table of one shard only.
+            if todo or [row.name for row in scores.read_shard(shard)] != [pairs.names[i] for i in images]:
+                scores.write(shard, [rows[i] for i in images])
+            failed = [rows[i].error for i in todo if rows[i].error]
+            counts["made"] += len(todo) - len(failed)
+            counts["failed"] += len(failed)
+            for error in failed:
+                bar.write(f"maskmill: {error}", file=sys.stderr)
+            bar.update(len(images))
+    return counts
+
+
+def score_folder(out: Path, run: Path, layout: str) -> ScoreFolder:
+    """Where a run's scores on a benchmark are, below an evaluation's folder."""
+    return ScoreFolder(out / "scores" / run.resolve().name / layout)
+
+
+def is_done(row: Scored | None, digest: str, scores: ScoreFolder) -> bool:
+    if row is None or row.error or not digest or row.made_from != digest:
+        return False
+    return scores.prediction_path(row.name).exists()
+
+
+def score_batch(
+    segmenter: Any, pairs: Benchmark, images: list[int], digests: dict[int, str], scores: ScoreFolder
+) -> dict[int, Scored]:
+    """Predict and score a few images; of one that cannot be read the row says why."""
+    from models.metrics import BoxScores, MaskScores
+
+    read, rows = {}, {}
+    for i in images:
+        try:
+            read[i] = pairs.pair(i)
+        except (ValueError, OSError) as error:
+            rows[i] = Scored(pairs.names[i], str(pairs.photos[i]), error=str(error))
+    soft_masks = segmenter.predict([photo for photo, _ in read.values()]) if read else []
+    for (i, (_, truth)), soft in zip(read.items(), soft_masks, strict=True):
+        one = BoxScores() if pairs.has_boxes else MaskScores()
+        figures = one.add(soft, truth)
+        scores.write_prediction(pairs.names[i], soft)
+        curves = {} if isinstance(one, BoxScores) else one.curves
+        rows[i] = Scored(pairs.names[i], str(pairs.photos[i]), "", digests[i], figures, curves)
+    return rows
+
+
+@task(name="compare")
+def compare_runs(runs: list[Path], benchmarks: dict[str, Path], out: Path, worst: int) -> Path:
+    """Write the tables over all runs and benchmarks, images.parquet, and the report; the path of the report's page."""
+    from analysis.evaluation import write_comparison
+
+    return write_comparison([evaluation_of(r, b, d, out) for b, d in benchmarks.items() for r in runs], out, worst)
+
+
+def evaluation_of(run: Path, layout: str, data: Path, out: Path) -> "Evaluation":
+    """What the comparison needs to know of one run on one benchmark."""
+    from analysis.evaluation import Evaluation
+
+    folder, pairs, scores = open_run(run), open_folder(layout, data), score_folder(out, run, layout)
+    rows = scores.read(pairs)
+    return Evaluation(
+        run=run.resolve().name,
+        segmenter=folder.config.label(),
+        trained_on=f"{folder.data.name} {folder.version}",
+        benchmark=layout,
+        pairs=pairs,
+        scores=scores,
+        images=table(rows),
+        summary=summary_of(rows, pairs.has_boxes),
+    )
+
+
+def summary_of(rows: list[Scored], has_boxes: bool) -> dict[str, float]:
+    """The scores of the images that have any, added in their order; empty where none has."""
+    from models.metrics import BoxScores, MaskScores
+
+    scores = BoxScores() if has_boxes else MaskScores()
+    for row in rows:
+        if row.error:
+            continue
+        scores.count += 1
+        for name, figure in row.figures.items():
+            scores.sums[name] = scores.sums.get(name, 0.0) + figure
+        for name, curve in row.curves.items():
+            scores.curves[name] = scores.curves.get(name, 0.0) + curve
+    return scores.summary() if scores.count else {}
