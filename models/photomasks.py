@@ -40,8 +40,8 @@ class PhotoMask:
     uncertainty: float
 
 
-def backbone_size(height: int, width: int, facts: BackboneFacts) -> Size:
-    """The size (S, T) nearest to the photo's aspect and the backbone's native area; both errors count as logarithms.
+def backbone_size(own: Size, facts: BackboneFacts) -> Size:
+    """The size (S, T) nearest to a photo's own aspect and the backbone's native area, both by the logarithm.
 
     At most twice the native area, so that of a panorama's aspect only a part is kept.
     """
@@ -50,7 +50,7 @@ def backbone_size(height: int, width: int, facts: BackboneFacts) -> Size:
 
     def error(size: Size) -> float:
         a, b = size
-        return log(b / a * height / width) ** 2 + log(a * b / units) ** 2
+        return log(b / a * own[0] / own[1]) ** 2 + log(a * b / units) ** 2
 
     a, b = min(reversed(sizes), key=error)  # of two alike the larger
     return a * facts.multiple, b * facts.multiple

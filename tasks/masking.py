@@ -49,7 +49,7 @@ def _read(photos: list[Path], config: MaskConfig) -> tuple[list[Batch], list[Row
         except (ValueError, OSError) as error:
             unread.append(Row(photo.stem, str(photo), error=str(error)))
             continue
-        size = backbone_size(*image.shape[:2], facts)
+        size = backbone_size(image.shape[:2], facts)
         batches = by_size.setdefault(size, [])
         if not batches or len(batches[-1]) == config.run.batch_size:
             batches.append({})

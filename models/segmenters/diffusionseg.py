@@ -108,7 +108,7 @@ class Segmenter:
         Each goes to the backbone at about its native area; the class is the prior's where it is not given. Images of
         one size make batches of at most `run.batch_size`, halved where memory runs out.
         """
-        sizes = [backbone_size(*image.shape[:2], facts=self.backbone.facts) for image in images]
+        sizes = [backbone_size(image.shape[:2], self.backbone.facts) for image in images]
         found: dict[int, np.ndarray] = {}
         for size in dict.fromkeys(sizes):
             rows = [i for i, own in enumerate(sizes) if own == size]

@@ -21,17 +21,17 @@ SIDES = st.integers(1, 20000)
 
 @given(SIDES, SIDES, st.sampled_from([POCKET, LARGE]))
 def test_the_backbones_size_is_of_multiples_and_of_about_its_area(height, width, facts):
-    size = backbone_size(height, width, facts)
+    size = backbone_size((height, width), facts)
     native = facts.image_size[0] * facts.image_size[1]
     assert size[0] % facts.multiple == size[1] % facts.multiple == 0
     assert native / 2 <= size[0] * size[1] <= 2 * native
-    assert size == backbone_size(width, height, facts)[::-1] or height == width
+    assert size == backbone_size((width, height), facts)[::-1] or height == width
 
 
 def test_the_backbones_size_keeps_the_aspect():
-    assert backbone_size(128, 128, POCKET) == backbone_size(4000, 4000, POCKET) == (128, 128)
+    assert backbone_size((128, 128), POCKET) == backbone_size((4000, 4000), POCKET) == (128, 128)
     for height, width in ((300, 400), (400, 300), (200, 400), (1080, 1920)):
-        size = backbone_size(height, width, LARGE)
+        size = backbone_size((height, width), LARGE)
         assert 0.85 < size[1] / size[0] * height / width < 1.18
 
 
