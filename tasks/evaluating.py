@@ -28,14 +28,15 @@ def score_images(run: Path, layout: str, data: Path, out: Path) -> dict[str, int
         for shard, start in enumerate(range(0, len(pairs), SHARD)):
             images = range(start, min(start + SHARD, len(pairs)))
             digests = {i: digest_of(pairs, i, made_by) for i in images}
-            rows = {
-                i: before[pairs.names[i]] for i in images if is_done(before.get(pairs.names[i]), digests[i], scores)
-            }
+            known = {i: before[pairs.names[i]] for i in images if pairs.names[i] in before}
+            rows = {i: row for i, row in known.items() if is_done(row, digests[i], scores)}
             counts["kept"] += len(rows)
+            bar.update(len(rows))
             if todo := [i for i in images if i not in rows]:
                 segmenter = segmenter or load_segmenter(run)
-                for first in range(0, len(todo), batch):
-                    rows |= score_batch(segmenter, pairs, todo[first : first + batch], digests, scores)
+                for part in (todo[first : first + batch] for first in range(0, len(todo), batch)):
+                    rows |= score_batch(segmenter, pairs, part, digests, scores)
+                    bar.update(len(part))
             # Also where files came or went, so that a name is in the table of one shard only.
             if todo or [row.name for row in scores.read_shard(shard)] != [pairs.names[i] for i in images]:
                 scores.write(shard, [rows[i] for i in images])
@@ -44,7 +45,6 @@ def score_images(run: Path, layout: str, data: Path, out: Path) -> dict[str, int
             counts["failed"] += len(failed)
             for error in failed:
                 bar.write(f"maskmill: {error}", file=sys.stderr)
-            bar.update(len(images))
     return counts
 
 
@@ -53,10 +53,9 @@ def score_folder(out: Path, run: Path, layout: str) -> ScoreFolder:
     return ScoreFolder(out / "scores" / run.resolve().name / layout)
 
 
-def is_done(row: Scored | None, digest: str, scores: ScoreFolder) -> bool:
-    if row is None or row.error or not digest or row.made_from != digest:
-        return False
-    return scores.prediction_path(row.name).exists()
+def is_done(row: Scored, digest: str, scores: ScoreFolder) -> bool:
+    """Whether the row is of these bytes and weights, and its prediction is there."""
+    return not row.error and row.made_from == digest and scores.prediction_path(row.name).exists()
 
 
 def score_batch(
