@@ -134,7 +134,11 @@ def _load(name: str, device: str, dtype: str) -> Backbone:
     from transformers import CLIPTextModel
     from transformers.utils.logging import disable_progress_bar
 
+    from models.hardware import keep_freed_memory
+
     disable_progress_bar()
+    if device == "cpu":
+        keep_freed_memory()
     facts = check_backbone(name)
     folder = facts.folder if _is_local(name) else _locate(name, LIGHT_FILES + HEAVY_FILES)
 

@@ -19,6 +19,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from models.hardware import keep_freed_memory
+
 
 @dataclass(frozen=True)
 class Training:
@@ -61,6 +63,8 @@ class Run:
     recent: float = math.nan  # running loss of this process, not part of the state
 
     def __post_init__(self) -> None:
+        if self.device.type == "cpu":
+            keep_freed_memory()
         pace = {"lr": self.training.learning_rate, "weight_decay": self.training.weight_decay}
         self.optimiser = torch.optim.AdamW(self.model.parameters(), **pace)
         if self.training.ema is not None:

@@ -1,10 +1,14 @@
-"""The machine in words, for figures that are worth nothing without it."""
+"""The machine in words, for figures that are worth nothing without it, and what its C library does with memory."""
 
+import ctypes
 import os
 import platform
+from functools import cache
 from pathlib import Path
 
 import torch
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 def hardware() -> str:
@@ -12,6 +16,19 @@ def hardware() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f"{_processor()}, {os.cpu_count()} cores, no GPU"
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Have glibc keep what this process frees, instead of returning it to the kernel and faulting it in again.
+
+    A network frees and takes the same megabytes in every layer: sampling pocket on 2 cores spent 13 % of its time in
+    the kernel for that, training a third. Nothing happens with another C library.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "gnu_get_libc_version"):
+        for parameter, value in ((M_TRIM_THRESHOLD, 2**31 - 1), (M_MMAP_THRESHOLD, 2**30)):
+            libc.mallopt(parameter, value)
 
 
 def _processor() -> str:
