@@ -16,7 +16,7 @@ from maskmill import app
 from storage import checkpoints
 from storage.checkpoints import BEST, STATE, load_segmenter
 from storage.features import FeatureCache
-from tests.rendered import rendered_dataset
+from benchmarks.rendered import rendered_dataset
 
 
 @pytest.fixture(scope="module")

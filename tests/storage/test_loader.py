@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from storage.loader import KeptSamples, all_batches, batch_positions, batches_in_epoch, split, training_batches
-from tests.rendered import rendered_dataset
+from benchmarks.rendered import rendered_dataset
 
 
 @pytest.fixture(scope="module")

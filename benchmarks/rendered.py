@@ -1,12 +1,13 @@
-"""A published dataset of pocket's rendered scenes with their exact masks: what training reads, without a build.
+"""Rendered scenes with their exact masks where training and evaluation read: a published dataset, a benchmark folder.
 
-Run as a script it writes one: `rendered.py PATH COUNT SEED`.
+Run as a script it writes a dataset: `rendered.py PATH COUNT SEED`.
 """
 
 import sys
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from models.pocket.scenes import SIZE, render
 from storage import schema
@@ -17,10 +18,10 @@ SHARD = 8
 
 
 def rendered_dataset(path: Path, count: int, seed: int = 5, rejected: tuple[int, ...] = ()) -> Path:
-    """Scenes 0 to count - 1 of `seed` as v1; all kept but those rejected."""
+    """Scenes 0 to count - 1 of `seed` as v1; all kept but those rejected. What is there of them already stays."""
     config = {"classes": ["scene"], "count": count, "seed": seed}
     with DatasetWriter.open(path, config, config, (SIZE, SIZE), (2, 2), SHARD, count) as writer:
-        for shard in range(schema.num_shards(count, SHARD)):
+        for shard in writer.pending("plan"):
             rows = range(count)[schema.shard_rows(shard, count, SHARD)]
             scenes = [render(seed, i) for i in rows]
             fork = writer.fork()
@@ -37,6 +38,16 @@ def rendered_dataset(path: Path, count: int, seed: int = 5, rejected: tuple[int,
             )
             writer.commit(fork, f"render {shard}")
         writer.publish("publish", {"planned": count})
+    return path
+
+
+def rendered_folder(path: Path, count: int, seed: int) -> Path:
+    """Scenes 0 to count - 1 of `seed` as images/ and masks/ of PNG files, the layout "folder"."""
+    for i in range(count):
+        scene = render(seed, i)
+        for name, picture in (("images", scene.image), ("masks", scene.mask)):
+            (path / name).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).convert("RGB" if name == "images" else "L").save(path / name / f"{i:04d}.png")
     return path
 
 
