@@ -129,7 +129,8 @@ def cache_of(folder: RunFolder, segmenter: Any, image_size: tuple[int, int]) -> 
     """The run's cache of features, keyed by what they follow from."""
     from storage.features import FeatureCache
 
-    key = folder.config.features() | {"data": str(folder.data), "version": folder.version}
+    weights = segmenter.weights_digest()
+    key = folder.config.features() | {"weights": weights, "data": str(folder.data), "version": folder.version}
     return FeatureCache(folder.path / "features", key, segmenter.feature_shapes(image_size))
 
 

@@ -1,9 +1,7 @@
 """DiffusionSeg (arXiv 2303.09813, section 3.3): a small decoder on a frozen backbone's features of an inverted image.
 
-The features are those of eq. 8 (`models.features`). The paper gives the decoder as a fully convolutional network of
-three layers; its figure shows three x2 up-samplings, from the latent grid to pixels. Widths, normalisation and loss are
-not published: each feature map is standardised per channel, optionally projected, and brought to the latent grid; the
-layers are 3x3 convolutions, each followed by one up-sampling; the loss is the binary cross-entropy of the mask.
+The features are those of eq. 8 (`models.features`); the decoder's three up-samplings lead from the latent grid to
+pixels.
 
 Letters: B images, C channels, h x w latent grid, H x W = 8h x 8w pixels of the backbone's image.
 """
@@ -13,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from models.backbone import load_backbone
 from models.config import DiffusionSegConfig
@@ -22,39 +19,7 @@ from models.fitting import mixed_precision
 from models.photomasks import backbone_size, resized, resized_soft
 from models.prior import categories_of, prompt_of
 from models.sampling import OnStep, in_batches
-
-
-class Decoder(nn.Module):
-    """Feature maps of several grids -> logits of the mask at eight times the finest grid."""
-
-    def __init__(self, shapes: list[Shape], widths: tuple[int, int], projection: int | None):
-        super().__init__()
-        channels = [C for C, _, _ in shapes]
-        self.inputs = nn.ModuleList(
-            nn.Sequential(nn.BatchNorm2d(C), nn.Conv2d(C, projection, 1) if projection else nn.Identity())
-            for C in channels
-        )
-        first, second = widths
-        self.layers = nn.Sequential(
-            *self._layer(sum(projection or C for C in channels), first),
-            nn.BatchNorm2d(first),
-            nn.ReLU(),
-            *self._layer(first, second),
-            nn.BatchNorm2d(second),
-            nn.ReLU(),
-            *self._layer(second, 1),
-        )
-
-    @staticmethod
-    def _layer(inputs: int, outputs: int) -> list[nn.Module]:
-        return [nn.Conv2d(inputs, outputs, 3, padding=1), nn.Upsample(scale_factor=2, mode="bilinear")]
-
-    def forward(self, features: list[torch.Tensor]) -> torch.Tensor:
-        """For each layer (B, C, h', w') -> (B, 8h, 8w) logits."""
-        grid = max(tuple(layer.shape[2:]) for layer in features)
-        maps = [take(layer) for take, layer in zip(self.inputs, features, strict=True)]
-        maps = [F.interpolate(each, grid, mode="bilinear") if each.shape[2:] != grid else each for each in maps]
-        return self.layers(torch.cat(maps, dim=1))[:, 0]
+from models.segmenters.decoder import Decoder, digest_of, mask_loss
 
 
 class Segmenter:
@@ -78,6 +43,10 @@ class Segmenter:
         _, grid = self.backbone.facts.sizes(*image_size)
         return feature_shapes(self.backbone.unet, grid, self.config.blocks)
 
+    def weights_digest(self) -> str:
+        """Tells the backbone's weights, as loaded, from others."""
+        return digest_of(self.backbone.vae, self.backbone.unet, self.backbone.text_encoder)
+
     def features(self, images: np.ndarray, categories: list[str], on_step: OnStep | None = None) -> list[torch.Tensor]:
         """(B, H, W, 3) uint8 and each image's category -> for each layer (B, C, h, w) float32; eq. 8.
 
@@ -91,8 +60,7 @@ class Segmenter:
         """Of a batch that holds "features", or "image" and "category" to make them from."""
         logits = network(self._features_of_batch(batch)).float()
         truth = batch["mask"].to(logits.device).float()
-        loss = F.binary_cross_entropy_with_logits(logits, truth)
-        return loss + dice_loss(logits, truth) if self.config.loss == "bce+dice" else loss
+        return mask_loss(logits, truth, self.config.loss)
 
     @torch.no_grad()
     def soft_masks(self, batch: dict[str, Any]) -> np.ndarray:
@@ -129,10 +97,3 @@ class Segmenter:
         if "features" in batch:
             return [layer.to(self.backbone.device, torch.float32) for layer in batch["features"]]
         return self.features(batch["image"].numpy(), batch["category"])
-
-
-def dice_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """1 - the soft Dice coefficient, mean over the batch; both (B, H, W), truth 0 or 1. An empty pair counts 0."""
-    soft = logits.sigmoid()
-    overlap, total = (soft * truth).sum(dim=(1, 2)), (soft + truth).sum(dim=(1, 2))
-    return (1 - (2 * overlap + 1) / (total + 1)).mean()

@@ -1,0 +1,73 @@
+"""The decoder of DiffusionSeg (arXiv 2303.09813, section 3.3) on the features of any frozen network, and its losses.
+
+The paper gives the decoder as a fully convolutional network of three layers; its figure shows three x2 up-samplings.
+Widths, normalisation and loss are not published: each feature map is standardised per channel, optionally projected,
+and brought to the finest grid; the layers are 3x3 convolutions, each followed by one up-sampling; the loss is the
+binary cross-entropy of the mask. Knows nothing of where features come from.
+
+Letters: B images, C channels, h x w a feature map's grid, H x W pixels.
+"""
+
+import hashlib
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+Shape = tuple[int, int, int]
+
+
+class Decoder(nn.Module):
+    """Feature maps of several grids -> logits of the mask at eight times the finest grid."""
+
+    def __init__(self, shapes: list[Shape], widths: tuple[int, int], projection: int | None):
+        super().__init__()
+        channels = [C for C, _, _ in shapes]
+        self.inputs = nn.ModuleList(
+            nn.Sequential(nn.BatchNorm2d(C), nn.Conv2d(C, projection, 1) if projection else nn.Identity())
+            for C in channels
+        )
+        first, second = widths
+        self.layers = nn.Sequential(
+            *self._layer(sum(projection or C for C in channels), first),
+            nn.BatchNorm2d(first),
+            nn.ReLU(),
+            *self._layer(first, second),
+            nn.BatchNorm2d(second),
+            nn.ReLU(),
+            *self._layer(second, 1),
+        )
+
+    @staticmethod
+    def _layer(inputs: int, outputs: int) -> list[nn.Module]:
+        return [nn.Conv2d(inputs, outputs, 3, padding=1), nn.Upsample(scale_factor=2, mode="bilinear")]
+
+    def forward(self, features: list[torch.Tensor]) -> torch.Tensor:
+        """For each layer (B, C, h', w') -> (B, 8h, 8w) logits."""
+        grid = max(tuple(layer.shape[2:]) for layer in features)
+        maps = [take(layer) for take, layer in zip(self.inputs, features, strict=True)]
+        maps = [F.interpolate(each, grid, mode="bilinear") if each.shape[2:] != grid else each for each in maps]
+        return self.layers(torch.cat(maps, dim=1))[:, 0]
+
+
+def mask_loss(logits: torch.Tensor, truth: torch.Tensor, kind: str) -> torch.Tensor:
+    """Binary cross-entropy, or with kind 'bce+dice' the soft Dice loss added; both (B, H, W), truth 0 or 1."""
+    loss = F.binary_cross_entropy_with_logits(logits, truth)
+    return loss + dice_loss(logits, truth) if kind == "bce+dice" else loss
+
+
+def dice_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """1 - the soft Dice coefficient, mean over the batch; both (B, H, W), truth 0 or 1. An empty pair counts 0."""
+    soft = logits.sigmoid()
+    overlap, total = (soft * truth).sum(dim=(1, 2)), (soft + truth).sum(dim=(1, 2))
+    return (1 - (2 * overlap + 1) / (total + 1)).mean()
+
+
+def digest_of(*networks: nn.Module) -> str:
+    """Tells frozen weights from others, wherever they were read from: 16 hex digits of all names and values."""
+    found = hashlib.sha256()
+    for network in networks:
+        for name, value in network.state_dict().items():
+            found.update(name.encode())
+            found.update(value.cpu().reshape(-1).view(torch.uint8).numpy())
+    return found.hexdigest()[:16]
