@@ -307,7 +307,10 @@ def pretrain(
 
 @app.command(epilog="Example: maskmill bench pocket")
 def bench(
-    name: Annotated[str, typer.Argument(help="'pocket' (the shipped backbone) or 'cut' (speed of the grids).")],
+    name: Annotated[
+        str,
+        typer.Argument(help="'pocket' (the shipped backbone), 'cut' (the grids' speed), 'ablations' (masks' parts)."),
+    ],
     count: Annotated[int | None, typer.Option(help="Samples measured; the benchmark's own number when absent.")] = None,
     photos: Annotated[Path | None, typer.Option(help="Folder of photographs and masks, for 'cut'.")] = None,
 ) -> None:

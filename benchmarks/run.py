@@ -9,8 +9,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cut, pocket
+from benchmarks import ablations, cut, pocket
 from benchmarks.cut import IOU_BAR, SPEED_BAR
+from benchmarks.intervals import words
 from models.backbone import POCKET
 from models.hardware import hardware
 from models.pocket.card import write_card
@@ -18,7 +19,7 @@ from models.pocket.card import write_card
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "benchmarks"
 PAGE = ROOT / "docs" / "benchmarks.md"
-NAMES = ("pocket", "cut")
+NAMES = ("pocket", "cut", "ablations")
 
 
 def run_benchmark(name: str, count: int | None, photos: Path | None, arguments: list[str]) -> str:
@@ -40,6 +41,8 @@ def run_benchmark(name: str, count: int | None, photos: Path | None, arguments: 
 def _measure(name: str, count: int | None, photos: Path | None) -> dict[str, Any]:
     if name == "pocket":
         return pocket.run(count or 500)
+    if name == "ablations":
+        return ablations.run(count or 500)
     return flat(cut.run(photos, count or 200))
 
 
@@ -58,19 +61,41 @@ def page(records: list[dict[str, Any]]) -> str:
 
 
 def section(record: dict[str, Any]) -> str:
-    """One benchmark: command, hardware, and a row a figure, with the bar it should reach where there is one."""
+    """One benchmark: command, hardware, and its figures or its tables."""
     lines = [
         f"## {record['name']}\n",
         f"`{record['command']}` at commit {record['commit']}, {record['date']}, {record['hardware']}, "
         f"{record['count']} {record.get('source', 'scenes and samples')}\n",
-        "| figure | measured | to reach |",
-        "|---|---|---|",
     ]
+    return "\n".join(lines + (tables(record) if "tables" in record else figures(record))) + "\n"
+
+
+def figures(record: dict[str, Any]) -> list[str]:
+    """A row a figure, with the bar it should reach where there is one."""
+    lines = ["| figure | measured | to reach |", "|---|---|---|"]
     for name, value in record["figures"].items():
         bar = record["bars"].get(name)
         verdict = "" if bar is None else f"{bar:g} {'reached' if value >= bar else '**not reached**'}"
         lines.append(f"| {name} | {value:.4g} | {verdict} |")
-    return "\n".join(lines) + "\n"
+    return lines
+
+
+def tables(record: dict[str, Any]) -> list[str]:
+    """Each table under its title, a note below it where there is one, and a line a verdict."""
+    lines = []
+    for each in record["tables"]:
+        lines += [f"### {each['title']}\n", markdown_row(each["columns"]), "|---" * len(each["columns"]) + "|"]
+        lines += [*(markdown_row(row) for row in each["rows"]), ""]
+        lines += [f"{each['note']}\n"] if each["note"] else []
+    return [*lines, *(f"- {question}: {answer}" for question, answer in record["verdicts"].items())]
+
+
+def markdown_row(cells: list[Any]) -> str:
+    """Text as it is, a number with three decimals, [mean, low, high] as 'mean [low, high]'."""
+    shown = (
+        cell if isinstance(cell, str) else words(cell) if isinstance(cell, list) else f"{cell:.3f}" for cell in cells
+    )
+    return f"| {' | '.join(shown)} |"
 
 
 def command(arguments: list[str]) -> str:

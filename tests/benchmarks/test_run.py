@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.run import command, page, run_benchmark
+from benchmarks.run import command, page, run_benchmark, section
 
 RECORD = {
     "name": "pocket",
@@ -32,3 +32,22 @@ def test_folders_of_this_machine_stay_out_of_the_command() -> None:
 def test_an_unknown_benchmark_is_refused() -> None:
     with pytest.raises(ValueError, match="expected one of pocket, cut"):
         run_benchmark("speed", None, None, [])
+
+
+def test_tables_show_numbers_intervals_and_words_and_verdicts_stand_below() -> None:
+    rows = [["one", [0.97123, 0.9601, 0.98], 0.99], ["other", "not installed", ""]]
+    table = {"title": "Table 5: masks", "columns": ["method", "IoU", "Acc"], "rows": rows, "note": "A note."}
+    record = {name: value for name, value in RECORD.items() if name not in ("figures", "bars")}
+    lines = section(record | {"tables": [table, table | {"note": ""}], "verdicts": {"Best": "yes"}}).split("\n")
+    start = lines.index("### Table 5: masks")
+    assert lines[start + 1 : start + 9] == [
+        "",
+        "| method | IoU | Acc |",
+        "|---|---|---|",
+        "| one | 0.971 [0.960, 0.980] | 0.990 |",
+        "| other | not installed |  |",
+        "",
+        "A note.",
+        "",
+    ]
+    assert lines[-3:] == ["", "- Best: yes", ""]
