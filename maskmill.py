@@ -195,7 +195,7 @@ def mask(
 
 @app.command(epilog="Example: maskmill train diffusionseg --data data/shapes --run runs/shapes --set epochs=40")
 def train(
-    segmenter: Annotated[str, typer.Argument(help="Name of the segmenter: diffusionseg, unet or deeplabv3.")],
+    segmenter: Annotated[str, typer.Argument(help="Name: diffusionseg, encoder, unet or deeplabv3.")],
     run: Annotated[Path, typer.Option(help="Folder of the run: configuration, features, weights, log.")],
     data: Annotated[Path | None, typer.Option(help="Folder of the dataset.")] = None,
     folder: Annotated[str | None, typer.Option(help="In place of --data photos and masks, as DUTS-TR=DIR.")] = None,
@@ -205,7 +205,7 @@ def train(
 ) -> None:
     """Train a segmenter on the kept samples of a dataset; run again, it resumes, and with more epochs it goes on.
 
-    unet and deeplabv3 train on a benchmark's folder too; docs/benchmark-folders.md says how its files lie.
+    All but diffusionseg train on a benchmark's folder too; docs/benchmark-folders.md says how its files lie.
     """
     from models.config import SEGMENTERS
     from models.layers import resolve

@@ -39,16 +39,22 @@ SCORES = {
     "box_iou": "box IoU",
 }
 LOWER = {"mae"}
-FACTS = ("run", "segmenter", "trained on", "images", "failed")
+FACTS = ("run", "segmenter", "trained on", "training samples", "images", "failed")
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One run on one benchmark. images: `storage.scores.table`; summary: score by name, empty where all failed."""
+    """One run on one benchmark. images: `storage.scores.table`; summary: score by name, empty where all failed.
+
+    training: samples trained on, None where the run does not say; choices: all else it was trained with and on, as
+    text, equal for runs that differ in their number of samples only.
+    """
 
     run: str
     segmenter: str
     trained_on: str
+    training: int | None
+    choices: str
     benchmark: str
     pairs: Benchmark
     scores: ScoreFolder
@@ -76,7 +82,8 @@ def summary_table(evaluations: list[Evaluation]) -> pd.DataFrame:
     rows = []
     for each in evaluations:
         failed = len(each.failed)
-        facts = (each.run, each.segmenter, each.trained_on, len(each.images) - failed, failed)
+        samples = "–" if each.training is None else str(each.training)
+        facts = (each.run, each.segmenter, each.trained_on, samples, len(each.images) - failed, failed)
         rows.append({"benchmark": each.benchmark} | dict(zip(FACTS, facts, strict=True)) | each.summary)
     frame = pd.DataFrame(rows)
     return frame[["benchmark", *FACTS, *(name for name in SCORES if name in frame)]]
@@ -117,6 +124,26 @@ def worst_images(images: pd.DataFrame, count: int) -> pd.DataFrame:
     return images.assign(score=images[score]).dropna(subset="score").sort_values("score", kind="stable")[:count]
 
 
+def scale_lines(evaluations: list[Evaluation]) -> dict[str, list[tuple[int, float]]]:
+    """Of one benchmark's runs, those that differ in their number of training samples only: IoU against it, by line.
+
+    Lines have the segmenter's name, and where several have the same, its data's and its runs' too.
+    """
+    groups: dict[str, list[Evaluation]] = {}
+    for each in evaluations:
+        if each.training is not None and "iou" in each.summary:
+            groups.setdefault(each.choices, []).append(each)
+    drawn = [group for group in groups.values() if len({each.training for each in group}) > 1]
+    names = [group[0].segmenter for group in drawn]
+    lines = {}
+    for group in drawn:
+        name = group[0].segmenter
+        if names.count(name) > 1:
+            name = f"{name}, {group[0].trained_on} ({', '.join(each.run for each in group)})"
+        lines[name] = sorted((each.training or 0, each.summary["iou"]) for each in group)
+    return lines
+
+
 def _write_report(evaluations: list[Evaluation], summary: pd.DataFrame, folder: Path, worst: int) -> Path:
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -130,6 +157,7 @@ def _write_report(evaluations: list[Evaluation], summary: pd.DataFrame, folder: 
                 "benchmark": benchmark,
                 "scores": [SCORES[name] for name in names],
                 "lines": list(zip(rows[list(FACTS)].values.tolist(), cells, strict=True)),
+                "curve": _curve(own, partial / "images"),
                 "galleries": [(each.run, list(_cards(each, worst, partial / "images"))) for each in own],
                 "errors": [(each.run, error) for each in own for error in each.failed["error"]],
             }
@@ -138,6 +166,15 @@ def _write_report(evaluations: list[Evaluation], summary: pd.DataFrame, folder: 
     (partial / "index.html").write_text(page, encoding="utf-8")
     replace(folder, partial)
     return folder / "index.html"
+
+
+def _curve(evaluations: list[Evaluation], folder: Path) -> str | None:
+    """Draw IoU against training samples into `folder`, if there is anything to draw; the picture's path in the page."""
+    if not (lines := scale_lines(evaluations)):
+        return None
+    file = f"scale-{len(list(folder.iterdir())):05d}.png"
+    (folder / file).write_bytes(figures.scale_curve(lines))
+    return f"{folder.name}/{file}"
 
 
 def _cards(evaluation: Evaluation, worst: int, folder: Path) -> Iterator[dict[str, Any]]:

@@ -6,6 +6,8 @@ Colours: kept teal, rejected orange, failed grey, everywhere.
 
 import io
 from collections.abc import Iterable, Mapping
+from math import log
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 import matplotlib
@@ -100,6 +102,34 @@ def encode(picture: np.ndarray, kind: str, quality: int = 88) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, kind, quality=quality)
     return buffer.getvalue()
+
+
+def scale_curve(lines: Mapping[str, list[tuple[int, float]]]) -> bytes:
+    """IoU against training samples, on a logarithmic axis, each line's (samples, IoU) in order; bytes of a PNG."""
+    with matplotlib.rc_context({"font.family": "sans-serif", "font.size": 9, "text.parse_math": False}):
+        figure = Figure(figsize=(5.6, 3.4), dpi=200, layout="constrained")
+        axes = figure.subplots()
+        for name, points in lines.items():
+            axes.plot(*zip(*points, strict=True), marker="o", markersize=4, label=shorten(name, 90, placeholder=" ..."))
+        axes.set(xlabel="training samples", ylabel="IoU", xscale="log")
+        samples = thinned({number for points in lines.values() for number, _ in points})
+        axes.set_xticks(samples, [f"{number:,}" for number in samples], rotation=45, ha="right", rotation_mode="anchor")
+        axes.minorticks_off()
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+        figure.legend(loc="outside lower left", frameon=False, fontsize=8)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def thinned(samples: set[int], share: float = 0.05) -> list[int]:
+    """Those of the numbers that have room for a label each on a logarithmic axis: `share` of its length apart."""
+    kept: list[int] = []
+    for number in sorted(samples):
+        if not kept or log(number / kept[-1]) >= share * log(max(samples) / min(samples)):
+            kept.append(number)
+    return kept
 
 
 def histogram(groups: Mapping[str, np.ndarray], label: str, bins: int = 30) -> bytes:

@@ -8,6 +8,7 @@ from prefect import flow
 from pydantic import BaseModel
 from tqdm import tqdm
 
+from flows.preflight import check_encoder
 from models.backbone import check_backbone
 from models.config import DiffusionSegConfig
 from models.prior import check_category
@@ -55,8 +56,9 @@ def check_predict(
 
 
 def check_class(run: RunFolder, category: str | None) -> None:
-    """ValueError for a class that the run's segmenter does not ask for or know, and for a backbone that is gone."""
+    """ValueError for a class that the run's segmenter does not ask for or know, and for a network that is gone."""
     config = run.config
+    check_encoder(config)
     backbone = check_backbone(config.backbone) if isinstance(config, DiffusionSegConfig) else None
     if category is not None and (backbone is None or config.prior.clip == "none"):
         trained = "was trained with the empty prompt" if backbone else f"is a {config.segmenter}"

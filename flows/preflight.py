@@ -5,7 +5,7 @@ from pathlib import Path
 
 import storage.target
 from models.backbone import BackboneFacts, category_span, check_backbone, load_tokenizer, resolve_device
-from models.config import BuildConfig, RunConfig
+from models.config import BuildConfig, EncoderConfig, RunConfig, TrainConfig
 from models.prompts import check_classes, farthest_prompts, plan
 from models.seedcells import seed_cells
 from storage.schema import array_specs
@@ -51,6 +51,14 @@ def check_machine(run: RunConfig, clip: str, field: str = "screen.clip") -> None
         from models.clip import check_clip
 
         check_clip(clip, field)
+
+
+def check_encoder(config: TrainConfig) -> None:
+    """Load a segmenter's frozen encoder, if it has one, fetching it if need be; ValueError where it cannot be had."""
+    if isinstance(config, EncoderConfig):
+        from models.encoders import load_encoder
+
+        load_encoder(config.encoder, config.weights, config.layers, config.seed, config.run.device)
 
 
 def load_screening(config: BuildConfig) -> None:

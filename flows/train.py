@@ -6,9 +6,9 @@ from pathlib import Path
 from prefect import flow
 from pydantic import BaseModel
 
-from flows.preflight import check_machine
+from flows.preflight import check_encoder, check_machine
 from models.backbone import check_backbone
-from models.config import BackboneConfig, BaselineConfig, DiffusionSegConfig, SegmenterConfig
+from models.config import BackboneConfig, DiffusionSegConfig, SegmenterConfig
 from storage.dataset import open_dataset
 from storage.folders import folder_version, layout_of, open_folder
 from storage.repository import BUILD
@@ -35,15 +35,22 @@ def train(
 
     On a dataset, or where a layout of storage/folders.py is named, on the photos and masks that lie so in `data`.
     """
-    version = check_train(config, data, run, version, layout)
-    create_run(run, config, data, version)
+    version, training = check_train(config, data, run, version, layout)
+    create_run(run, config, data, version, training)
     if config.caches_features():
         cache_features(run)
     return TrainRecord(run=run, version=version, **fit_segmenter(run))
 
 
-def check_train(config: SegmenterConfig, data: Path, run: Path, version: str | None, layout: str | None = None) -> str:
-    """The version to train on; ValueError for anything that would stop the training. Writes nothing."""
+def check_train(
+    config: SegmenterConfig, data: Path, run: Path, version: str | None, layout: str | None = None
+) -> tuple[str, int]:
+    """The version to train on, and how many of its samples; ValueError for what would stop the training.
+
+    Writes nothing, but fetches a pretrained encoder's weights into the user's cache.
+    """
+    from storage.loader import sides_of
+
     version = _check_dataset(config, data, run, version) if layout is None else _check_folder(config, data, layout)
     check_run(run, config, data, version)
     check_machine(config.run, config.prior.clip if isinstance(config, DiffusionSegConfig) else "none", "prior.clip")
@@ -51,13 +58,15 @@ def check_train(config: SegmenterConfig, data: Path, run: Path, version: str | N
         raise ValueError(
             "tensorboard: is not installed; pip install tensorboard, or leave it: log.jsonl has the same rows"
         )
-    return version
+    training, _ = sides_of(data, version, config)
+    check_encoder(config)
+    return version, len(training)
 
 
 def _check_folder(config: SegmenterConfig, data: Path, layout: str) -> str:
     """The version of the photos and masks in a folder."""
-    if not isinstance(config, BaselineConfig):
-        raise ValueError(f"--folder: {config.segmenter} trains on a dataset; give --data, or train unet or deeplabv3")
+    if isinstance(config, DiffusionSegConfig):
+        raise ValueError(f"--folder: {config.segmenter} trains on a dataset; give --data, or train another segmenter")
     pairs = open_folder(layout, data)
     if pairs.has_boxes:
         raise ValueError(f"--folder {layout}: expected a set with masks to train on, got one with boxes")

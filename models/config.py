@@ -216,6 +216,12 @@ class TrainConfig(Config):
     validation: float = Field(
         0.1, gt=0, lt=1, description="share of the kept samples held out, chosen by their indices"
     )
+    limit: int | None = Field(
+        None,
+        ge=1,
+        description="training samples used, chosen by their indices: a smaller limit's are among a larger one's, and "
+        "those held out stay the same; absent, all",
+    )
     patience: int | None = Field(None, ge=1, description="epochs without a better validation IoU that end the training")
     seed: int = Field(0, ge=0, lt=2**32, description="seed of the first weights and of the samples' order")
     save_every: int = Field(200, ge=1, description="steps between saved states, beside the end of each epoch")
@@ -236,19 +242,9 @@ class TrainConfig(Config):
         return self.model_dump(mode="json", exclude=free)
 
 
-class DiffusionSegConfig(TrainConfig, BackboneConfig):
-    """The DiffusionSeg decoder on a backbone's features."""
+class DecoderConfig(TrainConfig):
+    """The DiffusionSeg decoder on the features of a frozen network."""
 
-    segmenter: Literal["diffusionseg"] = Field("diffusionseg", description="name of the segmenter")
-    prior: PriorConfig = Field(
-        default_factory=PriorConfig,
-        description="class a photo is taken to show; training takes the samples' own, or with clip 'none' none either",
-    )
-    steps: int = Field(40, ge=1, le=500, description="DDIM steps of the inversion and of the reverse pass (paper: 40)")
-    blocks: Literal["encoder", "decoder"] = Field(
-        "encoder",
-        description="half of the UNet that features are taken from, two layers per resolution (paper: encoder)",
-    )
     projection: int | None = Field(
         None, ge=1, description="channels each feature map is brought to by a 1x1 convolution first; absent, none is"
     )
@@ -268,11 +264,57 @@ class DiffusionSegConfig(TrainConfig, BackboneConfig):
     def identity(self) -> dict[str, Any]:
         return {name: value for name, value in super().identity().items() if name != "cache"}
 
+
+class DiffusionSegConfig(DecoderConfig, BackboneConfig):
+    """The DiffusionSeg decoder on a backbone's features."""
+
+    segmenter: Literal["diffusionseg"] = Field("diffusionseg", description="name of the segmenter")
+    prior: PriorConfig = Field(
+        default_factory=PriorConfig,
+        description="class a photo is taken to show; training takes the samples' own, or with clip 'none' none either",
+    )
+    steps: int = Field(40, ge=1, le=500, description="DDIM steps of the inversion and of the reverse pass (paper: 40)")
+    blocks: Literal["encoder", "decoder"] = Field(
+        "encoder",
+        description="half of the UNet that features are taken from, two layers per resolution (paper: encoder)",
+    )
+
     def features(self) -> dict[str, Any]:
-        """What a sample's features follow from, beside its image and category."""
+        """What a sample's features follow from, beside its image, its category and the backbone's weights."""
         return {
             "backbone": self.backbone, "steps": self.steps, "blocks": self.blocks, "prompt": self.prior.clip != "none"
         }  # fmt: skip
+
+
+def _absolute_weights(weights: str) -> str:
+    """A file's absolute path, so that a run finds it from wherever it is called."""
+    return weights if weights in ("pretrained", "random") else str(Path(weights).absolute())
+
+
+class EncoderConfig(DecoderConfig):
+    """The DiffusionSeg decoder on the features of a frozen pre-trained encoder, as DINO's, MoCo's or CLIP's."""
+
+    segmenter: Literal["encoder"] = Field("encoder", description="name of the segmenter")
+    encoder: str = Field(
+        "timm:vit_small_patch16_224.dino",
+        pattern=r"^(timm:[^:]+|open_clip:[^:]+(:[^:]+)?)$",
+        description="a model of timm, as in 'timm:resnet50', or of open_clip, as in 'open_clip:ViT-B-32:openai'",
+    )
+    weights: Annotated[str, Field(min_length=1), AfterValidator(_absolute_weights)] = Field(
+        "pretrained", description="'pretrained', fetched by the encoder's name; a file; or 'random'"
+    )
+    layers: int = Field(
+        3, ge=1, description="last blocks of a ViT, or last strides of a ResNet, that features are taken from"
+    )
+
+    def label(self) -> str:
+        own = self.weights in ("pretrained", "random")
+        weights = f"{self.weights} weights" if own else f"weights of {Path(self.weights).name}"
+        return f"{self.segmenter}, {self.encoder}, {weights}"
+
+    def features(self) -> dict[str, Any]:
+        """What a sample's features follow from, beside its image and the encoder's weights."""
+        return {"encoder": self.encoder, "layers": self.layers}
 
 
 Encoder = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
@@ -308,11 +350,14 @@ class DeepLabV3Config(BaselineConfig):
 
 SEGMENTERS: dict[str, type[TrainConfig]] = {
     "diffusionseg": DiffusionSegConfig,
+    "encoder": EncoderConfig,
     "unet": UNetConfig,
     "deeplabv3": DeepLabV3Config,
 }
 # Any of them, told apart by its name: what a flow takes.
-SegmenterConfig = Annotated[DiffusionSegConfig | UNetConfig | DeepLabV3Config, Field(discriminator="segmenter")]
+SegmenterConfig = Annotated[
+    DiffusionSegConfig | EncoderConfig | UNetConfig | DeepLabV3Config, Field(discriminator="segmenter")
+]
 
 
 class PretrainConfig(Config):

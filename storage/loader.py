@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
+from models.config import TrainConfig
 from models.photomasks import resized, resized_soft
 from storage.dataset import Dataset, open_dataset
-from storage.folders import Benchmark
+from storage.folders import Benchmark, layout_of, open_folder
 
 
 class Features(Protocol):
@@ -56,13 +57,16 @@ class KeptSamples(torch.utils.data.Dataset):
 
 
 class FolderSamples(torch.utils.data.Dataset):
-    """Pairs of a folder with masks by position in `indices`, each brought to a square of `side` pixels.
+    """Pairs of a folder with masks by position in `indices`, each brought to `size`, (H, W).
 
-    Each is a dict: "index", "image" (side, side, 3) uint8, "mask" (side, side) bool, and "category", which is ''.
+    Each is a dict: "index", "mask" (H, W) bool, and "image" (H, W, 3) uint8 with "category", which is '', or with
+    `features` those in their place: "features", for each layer (C, h, w) float16.
     """
 
-    def __init__(self, pairs: Benchmark, indices: NDArray[np.intp], side: int):
-        self.pairs, self.indices, self.size = pairs, indices, (side, side)
+    def __init__(
+        self, pairs: Benchmark, indices: NDArray[np.intp], size: tuple[int, int], features: Features | None = None
+    ):
+        self.pairs, self.indices, self.size, self.features = pairs, indices, size, features
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -70,20 +74,22 @@ class FolderSamples(torch.utils.data.Dataset):
     def __getitem__(self, position: int) -> dict[str, Any]:
         index = int(self.indices[position])
         photo, mask = self.pairs.pair(index)
+        found: dict[str, Any] = {"index": index, "mask": resized_soft(mask.astype(np.float32), self.size) > 0.5}
+        if self.features is not None:
+            return found | {"features": self.features.read(index)}
         image = np.array(resized(photo, self.size))  # torch wants it writable
-        return {
-            "index": index,
-            "image": image,
-            "mask": resized_soft(mask.astype(np.float32), self.size) > 0.5,
-            "category": "",
-        }
+        return found | {"image": image, "category": ""}
 
 
-def split(indices: NDArray[np.intp], validation: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Indices for training and for validation, about `validation` of them; ValueError for fewer than two.
+def split(
+    indices: NDArray[np.intp], validation: float, limit: int | None = None
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Indices for training, `limit` of them where given, and for validation, about `validation` of all.
 
     Each index's side follows from its own hash, so a sample stays on its side when the dataset grows. Of a set so small
-    that a side would be empty, the one with the most fitting hash goes there.
+    that a side would be empty, the one with the most fitting hash goes there. The `limit` training samples are those
+    with the lowest hashes: a draw that no order of names or classes shapes, a smaller one within a larger, and the
+    validation always the same. ValueError for fewer than two indices, and for a limit above the training samples.
     """
     if len(indices) < 2:
         raise ValueError(
@@ -95,7 +101,20 @@ def split(indices: NDArray[np.intp], validation: float) -> tuple[NDArray[np.intp
         held_out[hashes.argmin()] = True
     if held_out.all():
         held_out[hashes.argmax()] = False
-    return indices[~held_out], indices[held_out]
+    training, order = indices[~held_out], hashes[~held_out].argsort(kind="stable")
+    if limit is not None and limit > len(training):
+        raise ValueError(f"limit: expected at most the {len(training)} training samples that there are, got {limit}")
+    return training[np.sort(order[:limit])], indices[held_out]
+
+
+def sides_of(data: Path, version: str, config: TrainConfig) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Indices that a configuration trains on and validates with: of a dataset's kept samples, or of a folder's pairs.
+
+    ValueError as `split` has it.
+    """
+    layout = layout_of(version)
+    pool = np.arange(len(open_folder(layout, data))) if layout else open_dataset(data, version).kept()
+    return split(pool, config.validation, config.limit)
 
 
 def batches_in_epoch(samples: int, batch_size: int, processes: int = 1) -> int:

@@ -1,4 +1,4 @@
-"""A run folder's description: which segmenter was trained with which configuration on which dataset version.
+"""A run folder's description: which segmenter was trained with which configuration on how much of which dataset.
 
 Imports no torch; the weights are in storage/checkpoints.py. Knows nothing of training.
 """
@@ -26,6 +26,7 @@ class RunFolder:
     config: TrainConfig
     data: Path  # the dataset, absolute
     version: str  # of the dataset
+    training: int | None  # samples trained on; None of a run made before this was noted
 
 
 def open_run(path: str | Path) -> RunFolder:
@@ -39,13 +40,13 @@ def open_run(path: str | Path) -> RunFolder:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
         config, data, version = found["config"], found["data"], found["version"]
-        return RunFolder(path, config_of(config), Path(data), version)
+        return RunFolder(path, config_of(config), Path(data), version, found.get("training"))
     except (ValueError, KeyError, TypeError, ValidationError) as error:
         line = " ".join(str(error).split())
         raise ValueError(f"{file}: is not the configuration of a run ({line}); restore it, or train anew") from None
 
 
-def create_run(path: Path, config: TrainConfig, data: Path, version: str) -> RunFolder:
+def create_run(path: Path, config: TrainConfig, data: Path, version: str, training: int) -> RunFolder:
     """The folder of a new run, or of one to go on with; ValueError where another run lies there (`check_run`)."""
     check_run(path, config, data, version)
     path.mkdir(parents=True, exist_ok=True)
@@ -54,6 +55,7 @@ def create_run(path: Path, config: TrainConfig, data: Path, version: str) -> Run
         "config": config.model_dump(mode="json"),
         "data": str(data.resolve()),
         "version": version,
+        "training": training,
     }
     partial = path / f"{FILE}.{os.getpid()}.partial"
     partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,5 +1,6 @@
 """Score a run on a benchmark, and compare runs: read, predict, score, write."""
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from storage.folders import Benchmark, open_folder
-from storage.runs import open_run, weights_facts
+from storage.runs import RunFolder, open_run, weights_facts
 from storage.scores import SHARD, Scored, ScoreFolder, digest_of, table
 from tasks.base import task
 
@@ -98,12 +99,20 @@ def evaluation_of(run: Path, layout: str, data: Path, out: Path) -> "Evaluation"
         run=run.resolve().name,
         segmenter=folder.config.label(),
         trained_on=f"{folder.data.name} {folder.version}",
+        training=folder.training,
+        choices=choices_of(folder),
         benchmark=layout,
         pairs=pairs,
         scores=scores,
         images=table(rows),
         summary=summary_of(rows, pairs.has_boxes),
     )
+
+
+def choices_of(folder: RunFolder) -> str:
+    """All that a run was trained with and on but its number of samples, as text."""
+    identity = {name: value for name, value in folder.config.identity().items() if name != "limit"}
+    return json.dumps(identity | {"data": str(folder.data), "version": folder.version}, sort_keys=True)
 
 
 def summary_of(rows: list[Scored], has_boxes: bool) -> dict[str, float]:

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 def cache_features(run: Path) -> int:
     """Make and keep the features of the run's samples that are missing, saying first how much that is; their number."""
     from models.segmenters import segmenter_of
-    from storage.dataset import open_dataset
+    from storage.loader import sides_of
 
     folder = open_run(run)
-    dataset, segmenter = open_dataset(folder.data, folder.version), segmenter_of(folder.config)
-    cache = cache_of(folder, segmenter, dataset.image_size)
-    kept, size = dataset.kept().tolist(), folder.config.run.batch_size
-    groups = [kept[start : start + size] for start in range(0, len(kept), size)]
+    segmenter, size = segmenter_of(folder.config), folder.config.run.batch_size
+    cache = cache_of(folder, segmenter)
+    indices = np.sort(np.concatenate(sides_of(folder.data, folder.version, folder.config)))
+    groups = [indices[start : start + size] for start in range(0, len(indices), size)]
     # A group is made anew as a whole: a sample's last bits depend on the batch it is in.
     todo = [group for group in groups if cache.missing(group)]
     num_samples = sum(map(len, todo))
@@ -35,11 +35,11 @@ def cache_features(run: Path) -> int:
     print(f"features of {num_samples} samples, {room:.0f} MiB, go to {cache.folder}", file=sys.stderr)
     with tqdm(total=num_samples, desc="features", unit="img") as bar:
         for group in todo:
-            samples = [dataset[i] for i in group]
-            images = np.stack([sample.image for sample in samples])
-            layers = segmenter.features(images, [sample.category for sample in samples])
-            for i, sample in enumerate(samples):
-                cache.write(sample.index, [layer[i].cpu().numpy() for layer in layers])
+            samples = samples_of(folder, segmenter, group)
+            rows = [samples[i] for i in range(len(group))]
+            layers = segmenter.features(np.stack([row["image"] for row in rows]), [row["category"] for row in rows])
+            for i, row in enumerate(rows):
+                cache.write(row["index"], [layer[i].cpu().numpy() for layer in layers])
             bar.update(len(group))
     return num_samples
 
@@ -109,29 +109,33 @@ def training_of(config: TrainConfig, in_epoch: int) -> "Training":
 
 def datasets_of(folder: RunFolder, segmenter: Any) -> tuple[Any, Any]:
     """The run's samples for training and for validation, with their cached features where it has such."""
-    from storage.dataset import open_dataset
+    from storage.loader import sides_of
+
+    cache = cache_of(folder, segmenter) if folder.config.caches_features() else None
+    training, validation = sides_of(folder.data, folder.version, folder.config)
+    return samples_of(folder, segmenter, training, cache), samples_of(folder, segmenter, validation, cache)
+
+
+def samples_of(folder: RunFolder, segmenter: Any, indices: np.ndarray, cache: "FeatureCache | None" = None) -> Any:
+    """Those of the run's samples, with their features where a cache has them, else with their images."""
     from storage.folders import layout_of, open_folder
-    from storage.loader import FolderSamples, KeptSamples, split
+    from storage.loader import FolderSamples, KeptSamples
 
     if layout := layout_of(folder.version):
-        pairs = open_folder(layout, folder.data)
-        sides = split(np.arange(len(pairs)), folder.config.validation)
-        first, second = (FolderSamples(pairs, indices, folder.config.size) for indices in sides)
-        return first, second
-    dataset = open_dataset(folder.data, folder.version)
-    cache = cache_of(folder, segmenter, dataset.image_size) if folder.config.caches_features() else None
-    sides = split(dataset.kept(), folder.config.validation)
-    first, second = (KeptSamples(folder.data, folder.version, indices, cache) for indices in sides)
-    return first, second
+        return FolderSamples(open_folder(layout, folder.data), indices, segmenter.size, cache)
+    return KeptSamples(folder.data, folder.version, indices, cache)
 
 
-def cache_of(folder: RunFolder, segmenter: Any, image_size: tuple[int, int]) -> "FeatureCache":
+def cache_of(folder: RunFolder, segmenter: Any) -> "FeatureCache":
     """The run's cache of features, keyed by what they follow from."""
+    from storage.dataset import open_dataset
     from storage.features import FeatureCache
+    from storage.folders import layout_of
 
-    weights = segmenter.weights_digest()
-    key = folder.config.features() | {"weights": weights, "data": str(folder.data), "version": folder.version}
-    return FeatureCache(folder.path / "features", key, segmenter.feature_shapes(image_size))
+    own = folder.config.features() | {"weights": segmenter.weights_digest()}
+    key = own | {"data": str(folder.data), "version": folder.version}
+    size = segmenter.size if layout_of(folder.version) else open_dataset(folder.data, folder.version).image_size
+    return FeatureCache(folder.path / "features", key, segmenter.feature_shapes(size))
 
 
 def validation_figures(segmenter: Any, held_out: Any, batch_size: int) -> dict[str, float]:

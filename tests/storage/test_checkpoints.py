@@ -28,7 +28,7 @@ def config(tiny_folders):
 
 @pytest.fixture
 def run(tmp_path, config):
-    return create_run(tmp_path / "run", config, Path("data/shapes"), "v3")
+    return create_run(tmp_path / "run", config, Path("data/shapes"), "v3", 40)
 
 
 def state_of(network: torch.nn.Module, step: int) -> dict:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from storage.loader import KeptSamples, all_batches, batch_positions, batches_in_epoch, split, training_batches
 from benchmarks.rendered import rendered_dataset
+from storage.loader import KeptSamples, all_batches, batch_positions, batches_in_epoch, split, training_batches
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +27,22 @@ def test_a_sample_stays_on_its_side_when_the_dataset_grows():
 def test_no_side_is_empty(validation):
     train, held_out = split(np.array([4, 17, 90]), validation)
     assert len(train) and len(held_out) and len(train) + len(held_out) == 3
+
+
+def test_a_smaller_limits_samples_are_among_a_larger_ones_and_validation_stays():
+    indices = np.arange(3, 900, 2)
+    everything, held_out = split(indices, 0.1)
+    before: set[int] = set()
+    for limit in (1, 2, 50, 300, len(everything)):
+        train, same = split(indices, 0.1, limit)
+        assert len(train) == limit and before < set(train.tolist()) <= set(everything.tolist())
+        np.testing.assert_array_equal(same, held_out)
+        np.testing.assert_array_equal(train, np.sort(train))
+        before = set(train.tolist())
+    few, _ = split(indices, 0.1, 100)
+    assert 250 < few.mean() < 650  # not the first ones, which in a folder may be of one class
+    with pytest.raises(ValueError, match=f"limit: expected at most the {len(everything)} training samples"):
+        split(indices, 0.1, len(everything) + 1)
 
 
 def test_fewer_than_two_samples_are_refused():
