@@ -61,3 +61,14 @@ def test_histogram_is_repeatable_and_takes_missing_values() -> None:
     groups = {"kept": np.array([0.1, np.nan, 0.2]), "rejected": np.array([])}
     assert figures.histogram(groups, "size") == figures.histogram(groups, "size")
     assert b"no values" in figures.histogram({"kept": np.array([np.nan])}, "score")
+
+
+def test_labels_of_a_logarithmic_axis_are_apart_and_begin_with_the_least() -> None:
+    assert figures.thinned({100000, 1000, 2000, 50000, 10000}) == [1000, 2000, 10000, 50000, 100000]
+    assert figures.thinned({100, 101, 102, 10000}) == [100, 10000]
+    assert figures.thinned({7}) == [7]
+
+
+def test_a_curve_is_a_picture_whatever_its_lines_are_called() -> None:
+    drawn = figures.scale_curve({"encoder, $x^{": [(2, 0.5), (40, 0.6)], "_<b>" * 60: [(2, 0.4), (9, 0.3)]})
+    assert Image.open(io.BytesIO(drawn)).format == "PNG"
