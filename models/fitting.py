@@ -211,13 +211,13 @@ def fit(
     return model.eval()
 
 
-def several_processes(device: torch.device) -> Any:
-    """accelerate's view of the processes that `accelerate launch` started; None where there is but this one."""
+def several_processes(device: str) -> Any:
+    """accelerate's view of the processes that `torchrun` started; None where there is but this one."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         return None
     from accelerate import Accelerator
 
-    return Accelerator(cpu=device.type == "cpu")
+    return Accelerator(cpu=device == "cpu")
 
 
 def mixed_precision(device: torch.device) -> torch.autocast:

@@ -18,17 +18,21 @@ if TYPE_CHECKING:
 
 @task(name="features")
 def cache_features(run: Path) -> int:
-    """Make and keep the features of the run's samples that are missing, saying first how much that is; their number."""
+    """Make and keep the features of the run's samples that are missing, saying first how much that is; their number.
+
+    Of several processes each makes its share.
+    """
     from models.segmenters import segmenter_of
     from storage.loader import sides_of
 
     folder = open_run(run)
+    _, rank, processes = processes_of(folder)
     segmenter, size = segmenter_of(folder.config), folder.config.run.batch_size
     cache = cache_of(folder, segmenter)
     indices = np.sort(np.concatenate(sides_of(folder.data, folder.version, folder.config)))
     groups = [indices[start : start + size] for start in range(0, len(indices), size)]
     # A group is made anew as a whole: a sample's last bits depend on the batch it is in.
-    todo = [group for group in groups if cache.missing(group)]
+    todo = [group for group in groups[rank::processes] if cache.missing(group)]
     num_samples = sum(map(len, todo))
     cache.check_room(num_samples)
     room = num_samples * cache.bytes_per_sample / 2**20
@@ -47,17 +51,18 @@ def cache_features(run: Path) -> int:
 @task(name="fit")
 def fit_segmenter(run: Path) -> dict[str, float]:
     """Train the run's segmenter to its end; returns the steps done and the best validation score."""
-    from models.fitting import Run, several_processes, train
+    from models.fitting import Run, train
     from models.segmenters import segmenter_of
     from storage.checkpoints import Log, load_state, save_checkpoint
     from storage.loader import batches_in_epoch, training_batches
 
     folder = open_run(run)
     config = folder.config
+    accelerator, rank, processes = processes_of(folder)
+    if accelerator is not None:
+        accelerator.wait_for_everyone()  # for the features that the others make
     segmenter = segmenter_of(config)
     device = next(segmenter.network.parameters()).device
-    accelerator = several_processes(device)
-    rank, processes = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     samples, held_out = datasets_of(folder, segmenter)
     training = training_of(config, batches_in_epoch(len(samples), config.batch_size, processes))
     course = Run(segmenter.network, training, config.seed)
@@ -67,7 +72,7 @@ def fit_segmenter(run: Path) -> dict[str, float]:
     def batches(start: int) -> Any:
         return training_batches(samples, config.batch_size, config.seed, start, rank=rank, processes=processes)
 
-    with tqdm(total=training.steps, initial=course.step, desc=config.segmenter, unit="step") as bar:
+    with tqdm(total=training.steps, initial=course.step, desc=config.segmenter, unit="step", disable=rank > 0) as bar:
 
         def on_step(done: int, of: int, loss: float) -> None:
             bar.set_postfix(loss=f"{loss:.4f}", best=f"{course.best:.4f}", refresh=False)
@@ -84,6 +89,18 @@ def fit_segmenter(run: Path) -> dict[str, float]:
             accelerator=accelerator,
         )
     return {"steps": course.step, "score": course.best, "training": len(samples), "validation": len(held_out)}
+
+
+def processes_of(folder: RunFolder) -> tuple[Any, int, int]:
+    """accelerate's view of the processes, this one's number, and how many; comes before the networks are loaded.
+
+    From here on 'cuda' is each process's own GPU.
+    """
+    from models.backbone import resolve_device
+    from models.fitting import several_processes
+
+    accelerator = several_processes(resolve_device(folder.config.run.device))
+    return (accelerator, accelerator.process_index, accelerator.num_processes) if accelerator else (None, 0, 1)
 
 
 def training_of(config: TrainConfig, in_epoch: int) -> "Training":

@@ -4,6 +4,9 @@ import copy
 import dataclasses
 import itertools
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -206,3 +209,15 @@ def test_rows_tell_loss_pace_and_figures() -> None:
 def test_a_loss_that_is_no_number_ends_the_training() -> None:
     with pytest.raises(ValueError, match="loss is nan at step 1; lower the learning rate"):
         train(run_of(PLAIN), batches, lambda model, x: squared(model, x) * float("nan"), Saves())
+
+
+@pytest.mark.slow
+def test_two_processes_end_with_the_same_weights_and_one_saves(tmp_path):
+    script = Path(__file__).with_name("two_processes.py")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", script, tmp_path]
+    environment = os.environ | {"PYTHONPATH": str(script.parents[2])}
+    done = subprocess.run([str(a) for a in command], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert all(torch.equal(first["weights"][name], second["weights"][name]) for name in first["weights"])
+    assert first["best"] == second["best"] == 0 and first["saved"] and not second["saved"]
