@@ -10,6 +10,7 @@ from flows.preflight import check_machine
 from models.config import DiffusionSegConfig
 from storage.folders import open_folder
 from storage.runs import open_run, weights_facts
+from storage.target import check_writable
 from tasks.evaluating import compare_runs, score_images
 
 
@@ -43,6 +44,7 @@ def check_evaluate(runs: list[Path], benchmarks: dict[str, Path], out: Path) -> 
         raise ValueError(f"--out {out}: expected a folder for the scores, found a file; choose another path")
     if out.exists() and any(out.iterdir()) and not (out / "scores").is_dir():
         raise ValueError(f"--out {out}: the folder is not empty and holds no evaluation; choose another path")
+    check_writable(out)
     names = [run.resolve().name for run in runs]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"runs: {', '.join(twice)} is the name of more than one; rename a folder, or name it once")

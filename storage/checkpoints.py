@@ -7,6 +7,7 @@ validation, which predict. The folder's description is in storage/runs.py.
 import json
 import os
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -31,9 +32,16 @@ def save_checkpoint(run: RunFolder, state: dict[str, Any], better: bool) -> None
 
 
 def load_state(run: RunFolder, device: torch.device) -> dict[str, Any] | None:
-    """The state to go on from, None where there is none."""
+    """The state to go on from, None where there is none; ValueError for a damaged one."""
     path = run.path / STATE
-    return torch.load(path, map_location=device, weights_only=True) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, EOFError, OSError, UnpicklingError):  # whose texts advise to unpickle it
+        raise ValueError(
+            f"{path}: cannot be read as a training's state; restore it, or remove it to train anew"
+        ) from None
 
 
 def load_segmenter(run: str | Path, device: str = "auto", **choices: Any) -> Any:

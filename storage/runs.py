@@ -10,10 +10,10 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
 from models.config import SEGMENTERS, TrainConfig
+from storage.target import check_writable
 
 FILE, BEST = "config.json", "best.safetensors"
 
@@ -40,8 +40,8 @@ def open_run(path: str | Path) -> RunFolder:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
         config, data, version = found["config"], found["data"], found["version"]
-        return RunFolder(path, config_of(config), Path(data), version, found.get("training"))
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        return RunFolder(path, config_of(config), Path(data), str(version), found.get("training"))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         line = " ".join(str(error).split())
         raise ValueError(f"{file}: is not the configuration of a run ({line}); restore it, or train anew") from None
 
@@ -67,8 +67,9 @@ def check_run(path: Path, config: TrainConfig, data: Path, version: str) -> None
     """ValueError where `path` cannot hold this run: a file, a folder of other things, another run. Writes nothing."""
     if path.exists() and not path.is_dir():
         raise ValueError(f"--run {path}: expected a folder, found a file; choose another path")
-    if not path.exists() or not any(path.iterdir()):
-        return
+    check_writable(path)
+    if not path.exists() or all(entry.suffix == ".partial" for entry in path.iterdir()):
+        return  # what a kill left, or another process of this training is about to rename
     if not (path / FILE).is_file():
         raise ValueError(f"--run {path}: the folder is not empty and holds no run; choose another path")
     stored = open_run(path)

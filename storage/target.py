@@ -53,13 +53,18 @@ def _refuse_foreign(path: Path) -> None:
         raise ValueError(f"{path}: is a link to nowhere; choose another path")
     if path.exists() and not path.is_dir():
         raise ValueError(f"{path}: expected a folder for the dataset, found a file; choose another path")
-    nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
-    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
-        raise ValueError(f"{path}: {nearest} is no folder that can be written to; choose another path")
+    check_writable(path)
     ours = {LOCK_FILE, UNFINISHED}
     others = sorted(entry.name for entry in path.iterdir() if entry.name not in ours) if path.exists() else []
     if others:
         raise ValueError(f"{path}: holds {others[0]} and is no maskmill dataset; choose an empty or new folder")
+
+
+def check_writable(path: Path) -> None:
+    """ValueError where no file could be put into the folder `path`, made where there is none. Writes nothing."""
+    nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+        raise ValueError(f"{path}: {nearest} is no folder that can be written to; choose another path")
 
 
 def difference(config: dict[str, Any], identity: dict[str, Any]) -> str:

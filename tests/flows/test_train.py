@@ -2,6 +2,10 @@
 
 import csv
 import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +16,13 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 import models.fitting
+from benchmarks.rendered import rendered_dataset
 from maskmill import app
 from storage import checkpoints
 from storage.checkpoints import BEST, STATE, load_segmenter
 from storage.features import FeatureCache
-from benchmarks.rendered import rendered_dataset
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +128,51 @@ def test_bad_input_is_refused_before_anything_is_written(options, tmp_path, tmp_
     ):
         done = invoke(*command)
         assert done.exit_code == 2 and said in done.output and not run.exists(), done.output
+
+
+def test_a_run_whose_files_are_damaged_is_named(data, options, trained, tmp_path):
+    def damaged(name: str, content: bytes) -> str:
+        run = shutil.copytree(trained, tmp_path / name)
+        (run / name).write_bytes(content)
+        use = ("predict", run, tmp_path, "--out", tmp_path / "out")
+        again = ("train", "diffusionseg", "--data", data, "--run", run, "--config", options)
+        done = invoke(*(again if name == STATE else use))
+        assert done.exit_code == (1 if name == STATE else 2), done.output
+        shutil.rmtree(run)
+        return done.stderr.splitlines()[-1]
+
+    for content in (b"", b"{}", b'{"config": [], "data": 1, "version": 2}', b"\xff"):
+        assert "config.json: is not the configuration of a run" in damaged("config.json", content)
+    whole = (trained / BEST).read_bytes()
+    for content in (b"", whole[:50], whole[:-50]):
+        assert f"{BEST}: cannot be read" in damaged(BEST, content)
+    whole = (trained / STATE).read_bytes()
+    for content in (b"", b"no state", whole[: len(whole) // 2]):
+        assert f"{STATE}: cannot be read" in damaged(STATE, content)
+
+
+def test_a_run_goes_where_it_can_be_written(data, options, tmp_path):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "killed" / "config.json.123.partial").write_text("{")
+    command = ("train", "diffusionseg", "--data", data, "--config", options, "--set", "epochs=1", "--run")
+    refused = invoke(*command, tmp_path / "file" / "below")
+    assert refused.exit_code == 2 and "no folder that can be written to" in refused.output
+    assert invoke(*command, tmp_path / "killed").exit_code == 0
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_run(data, options, tmp_path):
+    """Through the command of docs/index.md; the second process's weights are compared in tests/models."""
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--"]
+    command += ["maskmill", "train", "diffusionseg", "--data", data, "--run", run, "--config", options]
+    done = subprocess.run(
+        [*map(str, command), "--set", "batch_size=2"], cwd=ROOT, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["step"] for line in (run / "log.jsonl").read_text().splitlines()] == [2, 4, 6]
+    assert len(list((run / "features").glob("*/*.npy"))) == 9
 
 
 def test_photos_are_predicted_at_their_own_size_once(trained, tmp_path):
