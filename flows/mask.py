@@ -12,7 +12,8 @@ from flows.preflight import check_machine
 from models.backbone import check_backbone
 from models.config import MaskConfig
 from models.prior import check_category
-from storage.masks import TABLE, check_folder, find_photos, pending
+from storage.masks import MaskFolder
+from storage.outputs import find_photos
 from storage.photos import read_photo
 from tasks.masking import mask_photos
 
@@ -42,7 +43,7 @@ def mask(config: MaskConfig, photos: list[Path], out: Path) -> MaskRecord:
                 bar.write(f"maskmill: {error}", file=sys.stderr)
         bar.update(bar.total - bar.n)
     made = len(todo) - num_failed
-    return MaskRecord(table=out / TABLE, made=made, kept=len(found) - len(todo), failed=num_failed)
+    return MaskRecord(table=out / MaskFolder.table, made=made, kept=len(found) - len(todo), failed=num_failed)
 
 
 def advance(bar: "tqdm[None]", before: int) -> Callable[[int], None]:
@@ -56,11 +57,12 @@ def check_mask(config: MaskConfig, photos: list[Path], out: Path) -> tuple[list[
     Writes nothing; loads no more than CLIP, and that only where there is something to do.
     """
     found = find_photos(photos)
-    check_folder(out, found)
+    folder = MaskFolder(out)
+    folder.check(found)
     check_category(config.prior.category, config.backbone, check_backbone(config.backbone).folder)
     clip = "none" if config.prior.category else config.prior.clip
     check_machine(config.run, clip, "prior.clip")
-    todo = pending(out, found, config.identity())
+    todo = folder.pending(found, config.identity())
     if len(todo) == len(found):
         refuse_unreadable(found)
     if todo and clip != "none":

@@ -12,8 +12,8 @@ from flows.preflight import check_encoder
 from models.backbone import check_backbone
 from models.config import DiffusionSegConfig
 from models.prior import check_category
-from storage.masks import find_photos
-from storage.predictions import TABLE, check_predictions, pending_predictions
+from storage.outputs import find_photos
+from storage.predictions import PredictionFolder
 from storage.runs import RunFolder, open_run, weights_facts
 from tasks.predicting import predict_photos
 
@@ -40,7 +40,8 @@ def predict(run: Path, photos: list[Path], out: Path, category: str | None = Non
             for error in errors:
                 bar.write(f"maskmill: {error}", file=sys.stderr)
             bar.update(len(todo[start : start + batch]))
-    return PredictRecord(table=out / TABLE, made=len(todo) - failed, kept=len(found) - len(todo), failed=failed)
+    made, kept = len(todo) - failed, len(found) - len(todo)
+    return PredictRecord(table=out / PredictionFolder.table, made=made, kept=kept, failed=failed)
 
 
 def check_predict(
@@ -51,8 +52,9 @@ def check_predict(
     made_by = weights_facts(folder) | {"category": category}
     check_class(folder, category)
     found = find_photos(photos)
-    check_predictions(out, found)
-    return found, pending_predictions(out, found, made_by), made_by
+    predictions = PredictionFolder(out)
+    predictions.check(found)
+    return found, predictions.pending(found, made_by), made_by
 
 
 def check_class(run: RunFolder, category: str | None) -> None:

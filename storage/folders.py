@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from storage.boxes import coco_boxes, listed, some, voc_boxes
-from storage.photos import read_mask, read_photo
+from storage.photos import PHOTO_SUFFIXES, read_mask, read_photo
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 MASK_SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
 PLAIN = ("images", "masks")
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.config import MaskConfig
-from storage.masks import Row, add_rows, digest, write_pictures
+from storage.masks import MaskFolder, MaskRow
+from storage.outputs import digest
 from storage.photos import read_photo
 from tasks.base import task
 
@@ -25,17 +26,18 @@ def mask_photos(photos: list[Path], config: MaskConfig, out: Path, on_step: Call
     on_step is told the steps done, of which each photo takes 2 * sampling.steps.
     """
     batches, unread = _read(photos, config)
-    add_rows(out, unread)
+    folder = MaskFolder(out)
+    folder.add(unread)
     errors, done = [row.error for row in unread], len(unread)
     for batch in batches:
-        rows = _mask_batch(batch, config, out, lambda step, _, n=done: on_step(2 * config.sampling.steps * n + step))
-        add_rows(out, rows)
+        rows = _mask_batch(batch, config, folder, lambda step, _, n=done: on_step(2 * config.sampling.steps * n + step))
+        folder.add(rows)
         errors += [row.error for row in rows if row.error]
         done += len(rows)
     return errors
 
 
-def _read(photos: list[Path], config: MaskConfig) -> tuple[list[Batch], list[Row]]:
+def _read(photos: list[Path], config: MaskConfig) -> tuple[list[Batch], list[MaskRow]]:
     """Batches of equal size, and the rows of what cannot be read; photos are not kept at their own size."""
     from models.backbone import check_backbone
     from models.photomasks import backbone_size, resized
@@ -47,7 +49,7 @@ def _read(photos: list[Path], config: MaskConfig) -> tuple[list[Batch], list[Row
         try:
             image = read_photo(photo)
         except (ValueError, OSError) as error:
-            unread.append(Row(photo.stem, str(photo), error=str(error)))
+            unread.append(MaskRow(photo.stem, str(photo), error=str(error)))
             continue
         size = backbone_size(image.shape[:2], facts)
         batches = by_size.setdefault(size, [])
@@ -57,7 +59,9 @@ def _read(photos: list[Path], config: MaskConfig) -> tuple[list[Batch], list[Row
     return [batch for batches in by_size.values() for batch in batches], unread
 
 
-def _mask_batch(batch: Batch, config: MaskConfig, out: Path, on_step: Callable[[int, int], None]) -> list[Row]:
+def _mask_batch(
+    batch: Batch, config: MaskConfig, out: MaskFolder, on_step: Callable[[int, int], None]
+) -> list[MaskRow]:
     """The rows of a batch, whose pictures are written."""
     from models.backbone import load_backbone
     from models.photomasks import reconstruct_photos
@@ -69,14 +73,14 @@ def _mask_batch(batch: Batch, config: MaskConfig, out: Path, on_step: Callable[[
     made = reconstruct_photos(backbone, images, [category for category, _ in priors], config, on_step)
     rows = []
     for photo, prior, (sampled, psnr) in zip(batch, priors, made, strict=True):
-        row = Row(photo.stem, str(photo), *prior, reconstruction_db=psnr)
+        row = MaskRow(photo.stem, str(photo), category=prior[0], confidence=prior[1], reconstruction_db=psnr)
         rows.append(_cut_and_write(photo, sampled, images.shape[1:3], row, config, out))
     return rows
 
 
 def _cut_and_write(
-    photo: Path, sampled: "Sampled", size: tuple[int, int], row: Row, config: MaskConfig, out: Path
-) -> Row:
+    photo: Path, sampled: "Sampled", size: tuple[int, int], row: MaskRow, config: MaskConfig, out: MaskFolder
+) -> MaskRow:
     """The row of one photo, completed, or with the error for which it has no mask."""
     from analysis.figures import overlay
     from models.photomasks import cut_photo
@@ -88,6 +92,7 @@ def _cut_and_write(
     except (ValueError, OSError) as error:
         return replace(row, error=str(error))
     found = cut_photo(image, sampled.evidence, size, config.cut)
-    write_pictures(out, row.name, found.mask, overlay(found.small, found.small_mask), found.objectness)
+    mask = found.mask.astype(np.uint8) * 255
+    out.write_pictures(row.name, mask, overlay(found.small, found.small_mask), found.objectness)
     area = float(found.mask.mean())
     return replace(row, area=area, uncertainty=found.uncertainty, made_from=made_from)

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from storage.masks import digest
+from storage.outputs import digest
 from storage.photos import read_photo
-from storage.predictions import Row, add_predictions, write_prediction
+from storage.predictions import PredictionFolder, PredictionRow
 from tasks.base import task
 
 
@@ -20,23 +20,24 @@ def predict_photos(
     from storage.checkpoints import load_segmenter
 
     read, rows = _read(photos)
+    folder = PredictionFolder(out)
     segmenter = load_segmenter(run)
     categories = None if category is None else [category] * len(read)
     for photo, soft in zip(read, segmenter.predict(list(read.values()), categories) if read else [], strict=True):
-        write_prediction(out, photo.stem, soft)
+        folder.write_prediction(photo.stem, soft)
         mask = soft > 0.5
         made_from = digest(photo, made_by)
-        rows.append(Row(photo.stem, str(photo), *box(mask), area=float(mask.mean()), made_from=made_from))
-    add_predictions(out, rows)
+        rows.append(PredictionRow(photo.stem, str(photo), "", made_from, *box(mask), float(mask.mean())))
+    folder.add(rows)
     return [row.error for row in rows if row.error]
 
 
-def _read(photos: list[Path]) -> tuple[dict[Path, np.ndarray], list[Row]]:
+def _read(photos: list[Path]) -> tuple[dict[Path, np.ndarray], list[PredictionRow]]:
     """The photos that can be read, and the rows of the others."""
     read, rows = {}, []
     for photo in photos:
         try:
             read[photo] = read_photo(photo)
         except (ValueError, OSError) as error:
-            rows.append(Row(photo.stem, str(photo), error=str(error)))
+            rows.append(PredictionRow(photo.stem, str(photo), error=str(error)))
     return read, rows
