@@ -50,8 +50,7 @@ Table = dict[str, Any]
 def run(count: int = 500) -> dict[str, Any]:
     """Tables 5, 6 and 7 on `count` scenes of seed 2, as `benchmarks.run` writes them, and what they say."""
     scenes = [render(HELD_OUT_SEED, i) for i in tqdm(range(count), desc="rendering", unit="img")]
-    named = [scene.category for scene in scenes]
-    seen = capture(scenes, [scene.caption for scene in scenes], named, PRESET.sampling, "captured with captions")
+    seen = under_captions(scenes)
     table_5, best = mask_methods(scenes, seen)
     table_6, in_order = components(scenes, seen)
     return {
@@ -151,20 +150,35 @@ def share(image: np.ndarray, evidence: Evidence, mask: np.ndarray, free: np.ndar
 
 def priors(scenes: list[Scene], seen: list[Captured]) -> Table:
     """Table 7: AttentionCut under the true class, under CLIP's, and without any."""
-    guessed = [name for part in batches(scenes, "CLIP's classes") for name in _named_by_clip(part)]
-    wrong = [i for i, scene in enumerate(scenes) if guessed[i] != scene.category]
-    prompts = [scenes[i].caption.replace(f" {scenes[i].category} on ", f" {guessed[i]} on ", 1) for i in wrong]
-    again = capture([scenes[i] for i in wrong], prompts, [guessed[i] for i in wrong], PRESET.sampling, "CLIP's class")
-    by_clip = {**dict(enumerate(seen)), **dict(zip(wrong, again, strict=True))}
+    by_clip, num_wrong = under_clips_class(scenes, seen)
     without = capture(scenes, [""] * len(scenes), [""] * len(scenes), PRESET.sampling, "captured without prior")
     cases = {
         "AttentionCut, the true class": seen,
-        f"AttentionCut, CLIP's class (another in {len(wrong)} scenes)": [by_clip[i] for i in range(len(scenes))],
+        f"AttentionCut, CLIP's class (another in {num_wrong} scenes)": by_clip,
         "AttentionCut, without prior (empty prompt)": without,
     }
     rows = [row(name, measure(scenes, case, attentioncut, name)) for name, case in cases.items()]
     note = "DiffusionSeg's two rows come from trained runs: `maskmill bench segmenters`."
     return table("Table 7: the prior", COLUMNS, rows, note)
+
+
+def under_clips_class(scenes: list[Scene], seen: list[Captured]) -> tuple[list[Captured], int]:
+    """Every scene's attention under the class that CLIP names, and in how many that is not the true one.
+
+    seen: the attention under the true class, of which the others are captured again.
+    """
+    guessed = [name for part in batches(scenes, "CLIP's classes") for name in _named_by_clip(part)]
+    wrong = [i for i, scene in enumerate(scenes) if guessed[i] != scene.category]
+    prompts = [scenes[i].caption.replace(f" {scenes[i].category} on ", f" {guessed[i]} on ", 1) for i in wrong]
+    again = capture([scenes[i] for i in wrong], prompts, [guessed[i] for i in wrong], PRESET.sampling, "CLIP's class")
+    found = dict(enumerate(seen)) | dict(zip(wrong, again, strict=True))
+    return [found[i] for i in range(len(scenes))], len(wrong)
+
+
+def under_captions(scenes: list[Scene]) -> list[Captured]:
+    """Every scene's attention under its own caption."""
+    named = [scene.category for scene in scenes]
+    return capture(scenes, [scene.caption for scene in scenes], named, PRESET.sampling, "captured with captions")
 
 
 def attentioncut(

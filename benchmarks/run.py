@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ablations, cut, pocket
+from benchmarks import ablations, cut, pocket, segmenters
 from benchmarks.cut import IOU_BAR, SPEED_BAR
 from benchmarks.intervals import words
 from models.backbone import POCKET
@@ -19,7 +19,8 @@ from models.pocket.card import write_card
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "benchmarks"
 PAGE = ROOT / "docs" / "benchmarks.md"
-NAMES = ("pocket", "cut", "ablations")
+NAMES = ("pocket", "cut", "ablations", "segmenters")
+RUNS = ROOT / "runs" / "bench"
 
 
 def run_benchmark(name: str, count: int | None, photos: Path | None, arguments: list[str]) -> str:
@@ -43,6 +44,8 @@ def _measure(name: str, count: int | None, photos: Path | None) -> dict[str, Any
         return pocket.run(count or 500)
     if name == "ablations":
         return ablations.run(count or 500)
+    if name == "segmenters":
+        return segmenters.run(RUNS / "segmenters", count or 2000)
     return flat(cut.run(photos, count or 200))
 
 

@@ -103,7 +103,10 @@ def cut(image: np.ndarray, evidence: Evidence, config: CutConfig) -> Cut:
     objectness, num_clamped = objectness_of(evidence, config)
     affinities = scaled_affinities(evidence.affinities, config)
     mask, energy = _solve(image, objectness, affinities, config)
-    mask, refused = _smoothed(image, mask) if config.bilateral else (mask, False)
+    refused = False
+    if config.bilateral:
+        smooth, refused = bilateral.smoothed(image, mask)
+        mask = smooth > 0.5
     mask = clean(mask, config.min_component, config.max_hole)
     return Cut(mask, objectness, uncertainty_of(objectness), energy, num_clamped, refused)
 
@@ -203,13 +206,6 @@ def components(mask: np.ndarray, structure: np.ndarray | None = None) -> tuple[n
     """Connected parts of (H, W) bool: their numbers from 1, (H, W) int, and their areas in pixels, (parts,)."""
     parts, count = ndimage.label(mask, structure)
     return parts, np.bincount(parts.ravel(), minlength=count + 1)[1:]
-
-
-def _smoothed(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, bool]:
-    """The mask through the bilateral solver, or itself and True where the two have IoU < 0.5 (FOUND's rule)."""
-    smooth = bilateral.solve(image, mask.astype(np.float64)) > 0.5
-    refused = bool(2 * (smooth & mask).sum() < (smooth | mask).sum())
-    return (mask if refused else smooth), refused
 
 
 def _check_arrays(image: np.ndarray, class_map: np.ndarray, self_attention: np.ndarray) -> None:

@@ -42,6 +42,17 @@ def solve(
     return y[vertex].reshape(target.shape)
 
 
+def smoothed(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, bool]:
+    """A mask through the solver, or itself and True where the two have IoU < 0.5 (FOUND's rule).
+
+    image (H, W, 3) uint8, mask (H, W) bool -> (H, W) float64 about in [0, 1], above 0.5 inside.
+    """
+    smooth = solve(image, mask.astype(np.float64))
+    inside = smooth > 0.5
+    refused = bool(2 * (inside & mask).sum() < (inside | mask).sum())
+    return (mask.astype(np.float64) if refused else smooth), refused
+
+
 def bilateral_grid(image: np.ndarray, spatial: float, luma: float, chroma: float) -> tuple[np.ndarray, np.ndarray]:
     """Vertex of the bin each pixel falls in (P,), and the vertices' bins (V, 5) in x, y, luma and two chroma."""
     y, x = np.mgrid[: image.shape[0], : image.shape[1]].reshape(2, -1)

@@ -254,6 +254,9 @@ class DecoderConfig(TrainConfig):
     loss: Literal["bce", "bce+dice"] = Field(
         "bce", description="binary cross-entropy, or with the soft Dice loss added"
     )
+    bilateral: bool = Field(
+        False, description="smooth predicted masks with the fast bilateral solver, which finds the image's edges again"
+    )
     cache: bool = Field(
         True, description="keep the samples' features in the run folder, in float16; else they are made anew each epoch"
     )

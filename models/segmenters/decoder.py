@@ -10,9 +10,13 @@ Letters: B images, C channels, h x w a feature map's grid, H x W pixels.
 
 import hashlib
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+from models.bilateral import smoothed
+from models.photomasks import resized_soft
 
 Shape = tuple[int, int, int]
 
@@ -61,6 +65,12 @@ def dice_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     soft = logits.sigmoid()
     overlap, total = (soft * truth).sum(dim=(1, 2)), (soft + truth).sum(dim=(1, 2))
     return (1 - (2 * overlap + 1) / (total + 1)).mean()
+
+
+def at_own_size(soft: np.ndarray, image: np.ndarray, bilateral: bool) -> np.ndarray:
+    """A soft mask (h, w) float32 at its image's size, (H, W) float32 in [0, 1], smoothed where `bilateral` is set."""
+    soft = resized_soft(soft, image.shape[:2])
+    return smoothed(image, soft > 0.5)[0].clip(0, 1).astype(np.float32) if bilateral else soft
 
 
 def digest_of(*networks: nn.Module) -> str:

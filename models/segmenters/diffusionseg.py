@@ -16,10 +16,10 @@ from models.backbone import load_backbone
 from models.config import DiffusionSegConfig
 from models.features import Shape, feature_shapes, features_of
 from models.fitting import mixed_precision
-from models.photomasks import backbone_size, resized, resized_soft
+from models.photomasks import backbone_size, resized
 from models.prior import categories_of, prompt_of
 from models.sampling import OnStep, in_batches
-from models.segmenters.decoder import Decoder, digest_of, mask_loss
+from models.segmenters.decoder import Decoder, at_own_size, digest_of, mask_loss
 
 
 class Segmenter:
@@ -87,7 +87,7 @@ class Segmenter:
                 return list(self.soft_masks({"features": self.features(small[part], names[part])}))
 
             found |= zip(rows, in_batches(len(rows), self.config.run.batch_size, make), strict=True)
-        return [resized_soft(found[i], image.shape[:2]) for i, image in enumerate(images)]
+        return [at_own_size(found[i], image, self.config.bilateral) for i, image in enumerate(images)]
 
     def _named(self, images: np.ndarray) -> list[str]:
         config = self.config

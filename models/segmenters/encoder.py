@@ -18,7 +18,7 @@ from models.encoders import load_encoder
 from models.fitting import mixed_precision
 from models.photomasks import resized_soft
 from models.sampling import in_batches
-from models.segmenters.decoder import Decoder, Shape, digest_of, mask_loss
+from models.segmenters.decoder import Decoder, Shape, at_own_size, digest_of, mask_loss
 
 
 class Segmenter:
@@ -64,7 +64,8 @@ class Segmenter:
             return list(self._decoded(self.encoder.features(images[part])))
 
         found = in_batches(len(images), self.config.run.batch_size, make)
-        return [resized_soft(soft, image.shape[:2]) for soft, image in zip(found, images, strict=True)]
+        bilateral = self.config.bilateral
+        return [at_own_size(soft, image, bilateral) for soft, image in zip(found, images, strict=True)]
 
     @torch.no_grad()
     def _decoded(self, features: list[torch.Tensor]) -> np.ndarray:

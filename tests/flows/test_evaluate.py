@@ -12,12 +12,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import storage.scores
+from benchmarks.rendered import rendered_dataset
 from maskmill import app
 from models.metrics import BoxScores, MaskScores
 from storage import checkpoints
 from storage.checkpoints import BEST, load_segmenter
 from storage.folders import open_folder
-from benchmarks.rendered import rendered_dataset
 
 SIZES = ((40, 60), (64, 64), (33, 90), (50, 50), (48, 70), (71, 44))
 

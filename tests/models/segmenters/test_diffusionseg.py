@@ -6,8 +6,10 @@ import torch
 
 from models.config import DiffusionSegConfig
 from models.fitting import Run, Training, train
+from models.metrics import iou
+from models.pocket.scenes import render
 from models.segmenters import segmenter_of
-from models.segmenters.decoder import Decoder, dice_loss, digest_of
+from models.segmenters.decoder import Decoder, at_own_size, dice_loss, digest_of
 
 SHAPES = [(6, 16, 24), (8, 8, 12), (10, 4, 6)]
 
@@ -38,6 +40,15 @@ def test_dice_is_0_for_the_truth_and_near_1_for_its_opposite():
     sure = 40 * (2 * truth - 1)
     assert dice_loss(sure, truth) < 1e-5
     assert dice_loss(-sure, truth) > 0.99
+
+
+def test_smoothing_finds_the_outline_that_coarse_cells_lost():
+    scene = render(5, 0)
+    cells = scene.mask.reshape(16, 8, 16, 8).mean((1, 3)).astype(np.float32)
+    coarse, smooth = (at_own_size(cells, scene.image, bilateral) for bilateral in (False, True))
+    assert smooth.shape == coarse.shape == scene.mask.shape
+    assert 0 <= smooth.min() and smooth.max() <= 1
+    assert iou(smooth, scene.mask) > iou(coarse, scene.mask) + 0.02
 
 
 @pytest.fixture(scope="module")
