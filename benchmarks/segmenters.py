@@ -29,7 +29,7 @@ PAIRS_SEED, RENDERS_SEED = 1, 3  # pocket's own training scenes are of seed 0
 HELD_OUT = 500
 SAMPLING = {"steps": 20}  # half of the paper's, and a quarter for features: two cores need hours for it as it is
 DIFFUSIONSEG = {"steps": 10, "epochs": 12, "schedule": "cosine"}
-BASELINE = {"encoder": "resnet18", "size": 128, "epochs": 12, "batch_size": 16, "schedule": "cosine"}
+BASELINE = {"encoder": "resnet18", "size": 128, "epochs": 6, "batch_size": 16, "schedule": "cosine"}
 # Run -> data it is trained on, segmenter, its configuration
 RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "diffusionseg": ("pairs", "diffusionseg", DIFFUSIONSEG),
