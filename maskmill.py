@@ -309,7 +309,9 @@ def pretrain(
 def bench(
     name: Annotated[
         str,
-        typer.Argument(help="'pocket' (the shipped backbone), 'cut' (the grids' speed), 'ablations' or 'segmenters'."),
+        typer.Argument(
+            help="'pocket' (the shipped backbone), 'cut' (the grids' speed), 'ablations', 'diffusionseg' or 'segmenters'."
+        ),
     ],
     count: Annotated[int | None, typer.Option(help="Samples measured; the benchmark's own number when absent.")] = None,
     photos: Annotated[Path | None, typer.Option(help="Folder of photographs and masks, for 'cut'.")] = None,

@@ -19,7 +19,7 @@ from models.pocket.card import write_card
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "benchmarks"
 PAGE = ROOT / "docs" / "benchmarks.md"
-NAMES = ("pocket", "cut", "ablations", "segmenters")
+NAMES = ("pocket", "cut", "ablations", "diffusionseg", "segmenters")
 RUNS = ROOT / "runs" / "bench"
 
 
@@ -44,8 +44,9 @@ def _measure(name: str, count: int | None, photos: Path | None) -> dict[str, Any
         return pocket.run(count or 500)
     if name == "ablations":
         return ablations.run(count or 500)
-    if name == "segmenters":
-        return segmenters.run(RUNS / "segmenters", count or 2000)
+    if name in ("diffusionseg", "segmenters"):
+        names = segmenters.DECODERS if name == "diffusionseg" else tuple(segmenters.RUNS)
+        return segmenters.run(RUNS / "segmenters", count or 2000, names)
     return flat(cut.run(photos, count or 200))
 
 

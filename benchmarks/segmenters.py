@@ -38,6 +38,7 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "unet": ("pairs", "unet", BASELINE),
     "deeplabv3": ("pairs", "deeplabv3", BASELINE),
 }
+DECODERS = ("diffusionseg", "diffusionseg-on-renders", "diffusionseg-without-prior")  # without the baselines
 BARS = {"diffusionseg": 0.85, "diffusionseg-on-renders": 0.92}
 CUT = "AttentionCut, CLIP's class"
 COLUMNS = ["segmenter", "IoU [95 % interval]", "IoU after the bilateral solver"]
@@ -45,17 +46,18 @@ COLUMNS = ["segmenter", "IoU [95 % interval]", "IoU after the bilateral solver"]
 Scores = tuple[np.ndarray, np.ndarray]  # IoU of each held-out render, of the mask and of the mask smoothed; (N,) each
 
 
-def run(folder: Path, count: int = 2000) -> dict[str, Any]:
-    """Train on `count` kept pairs, and as many renders, in `folder`; returns the table of 500 held-out renders."""
+def run(folder: Path, count: int = 2000, names: tuple[str, ...] = tuple(RUNS)) -> dict[str, Any]:
+    """Train the named runs on `count` kept pairs or renders, in `folder`; returns the table of 500 held-out renders."""
     data = {
         "pairs": kept_pairs(folder / "pairs", count),
         "renders": rendered_dataset(folder / "renders", count, RENDERS_SEED),
     }
-    for name, (source, segmenter, values) in RUNS.items():
+    for name in names:
+        source, segmenter, values = RUNS[name]
         train(SEGMENTERS[segmenter](**values), data[source], folder / name)
-    evaluate([folder / name for name in RUNS], {"folder": held_out(folder)}, folder / "scores")
+    evaluate([folder / name for name in names], {"folder": held_out(folder)}, folder / "scores")
     scenes = [render(HELD_OUT_SEED, i) for i in range(HELD_OUT)]
-    found = {name: run_scores(folder / "scores", name, scenes) for name in RUNS} | {CUT: cut_scores(scenes)}
+    found = {name: run_scores(folder / "scores", name, scenes) for name in names} | {CUT: cut_scores(scenes)}
     rows = [[name, *map(mean_interval, scores)] for name, scores in found.items()]
     note = (
         "Without prior, features are of the empty prompt; on renders, training has exact masks: that is the ceiling. "
