@@ -307,12 +307,7 @@ def pretrain(
 
 @app.command(epilog="Example: maskmill bench pocket")
 def bench(
-    name: Annotated[
-        str,
-        typer.Argument(
-            help="'pocket' (the shipped backbone), 'cut' (the grids' speed), 'ablations', 'diffusionseg' or 'segmenters'."
-        ),
-    ],
+    name: Annotated[str, typer.Argument(help="pocket, cut, ablations, diffusionseg, or segmenters with baselines.")],
     count: Annotated[int | None, typer.Option(help="Samples measured; the benchmark's own number when absent.")] = None,
     photos: Annotated[Path | None, typer.Option(help="Folder of photographs and masks, for 'cut'.")] = None,
 ) -> None:
