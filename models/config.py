@@ -15,6 +15,16 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _true_is_no_number(cls, given: Any) -> Any:
+        """pydantic would take true for 1; as the text that it was, it is refused with its field's name."""
+        if not isinstance(given, dict):
+            return given
+        flags = {name for name, field in cls.model_fields.items() if field.annotation is bool}
+        wrong = {name for name, value in given.items() if isinstance(value, bool)} - flags
+        return given | {name: str(given[name]).lower() for name in wrong}
+
 
 def _class_names(names: tuple[str, ...]) -> tuple[str, ...]:
     cleaned = tuple(" ".join(name.split()) for name in names)
@@ -120,8 +130,14 @@ class RunConfig(Config):
         "auto", description="number format of the networks; auto is float16 on a GPU, float32 on a CPU"
     )
     batch_size: int = Field(8, ge=1, description="images sampled together; halved when memory runs out")
-    workers: int = Field(0, ge=0, description="Dask worker processes for the cuts; 0 cuts in threads of this process")
-    address: str | None = Field(None, description="address of a running Dask scheduler, in place of own workers")
+    workers: int = Field(
+        0, ge=0, le=1024, description="Dask worker processes for the cuts; 0 cuts in threads of this process"
+    )
+    address: str | None = Field(
+        None,
+        pattern=r"^(\w+://)?(\[[\da-fA-F:]+\]|[^\s/:]+):\d+/?$",
+        description="address of a running Dask scheduler, as in 'tcp://host:8786', in place of own workers",
+    )
 
 
 class PriorConfig(Config):

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.config import BuildConfig
+from models.config import BuildConfig, RunConfig
 from models.layers import merged, parse_assignment, resolve
 
 names = st.text("abcde_", min_size=1, max_size=3)
@@ -83,3 +83,8 @@ def test_a_key_written_twice_and_endless_nesting_are_refused(tmp_path):
     file.write_text("[" * 5000)
     with pytest.raises(ValueError, match="config.yaml"):
         resolve(BuildConfig, file, {}, [])
+
+
+@pytest.mark.parametrize("address", ["tcp://10.0.0.1:8786", "localhost:8786", "tls://[::1]:8786/"])
+def test_addresses_of_schedulers_are_taken(address):
+    assert resolve(RunConfig, None, {"address": address}, []).address == address
