@@ -22,7 +22,7 @@ def resolve(kind: type[C], file: Path | None, options: dict[str, Any], assignmen
     try:
         return kind.model_validate(choices)
     except ValidationError as error:
-        raise ValueError("; ".join(_complaint(e) for e in error.errors())) from None
+        raise ValueError(complaints(error)) from None
 
 
 def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -69,6 +69,11 @@ def _read(file: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"--config {file}: expected a mapping of fields, found {type(found).__name__}")
     return found
+
+
+def complaints(error: ValidationError) -> str:
+    """What is wrong with each field, in one line."""
+    return "; ".join(_complaint(e) for e in error.errors())
 
 
 def _complaint(error: Any) -> str:

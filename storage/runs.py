@@ -10,9 +10,11 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
 from models.config import SEGMENTERS, TrainConfig
+from models.layers import complaints
 from storage.target import check_writable
 
 FILE, BEST = "config.json", "best.safetensors"
@@ -42,7 +44,7 @@ def open_run(path: str | Path) -> RunFolder:
         config, data, version = found["config"], found["data"], found["version"]
         return RunFolder(path, config_of(config), Path(data), str(version), found.get("training"))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        line = " ".join(str(error).split())
+        line = complaints(error) if isinstance(error, ValidationError) else " ".join(str(error).split())
         raise ValueError(f"{file}: is not the configuration of a run ({line}); restore it, or train anew") from None
 
 

@@ -143,6 +143,10 @@ def test_a_run_whose_files_are_damaged_is_named(data, options, trained, tmp_path
 
     for content in (b"", b"{}", b'{"config": [], "data": 1, "version": 2}', b"\xff"):
         assert "config.json: is not the configuration of a run" in damaged("config.json", content)
+    other = json.loads((trained / "config.json").read_text())
+    other["config"]["bogus"] = 1
+    told = damaged("config.json", json.dumps(other).encode())
+    assert "(bogus: no such field" in told and "http" not in told
     whole = (trained / BEST).read_bytes()
     for content in (b"", whole[:50], whole[:-50]):
         assert f"{BEST}: cannot be read" in damaged(BEST, content)
