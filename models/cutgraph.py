@@ -215,13 +215,14 @@ def along_rows(values: np.ndarray, rows: tuple[np.ndarray, np.ndarray, np.ndarra
 
 def enlarge(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """A map (h, w) interpolated to (H, W), aligned on cell centres, constant beyond the outer centres."""
+    tall = along_rows(values, taps(values.shape[0], shape[0]))  # (H, w)
     below, above, share = taps(values.shape[1], shape[1])
-    # One matrix product in place of several large temporaries
-    blend = np.zeros((values.shape[1], shape[1]), dtype=values.dtype)
-    column = np.arange(shape[1])
-    blend[above, column] = share
-    blend[below, column] += 1 - share
-    return along_rows(values, taps(values.shape[0], shape[0])) @ blend
+    # Not a matrix product, shorter as it is: BLAS would start threads for it in every worker.
+    left, right = tall.take(below, axis=1), tall.take(above, axis=1)  # (H, W)
+    right -= left
+    right *= share
+    left += right
+    return left
 
 
 def repeat(cells: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
