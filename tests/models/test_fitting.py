@@ -136,7 +136,7 @@ def test_weights_optimiser_and_best_are_those_of_an_unbroken_training(dies_at: i
 
 
 def test_accumulated_batches_are_one_large_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without dropout: two batches of eight in one step are one of sixteen, where bfloat16 does not round the halves."""
+    """Without dropout: two batches of eight in one step are one of sixteen, unless bfloat16 rounds the halves."""
     monkeypatch.setattr("models.fitting.mixed_precision", lambda device: nullcontext())
 
     def plain() -> Run:
