@@ -68,6 +68,7 @@ def attention_power(class_map: np.ndarray, self_attention: np.ndarray, size: Siz
     rows /= rows.sum(axis=1, keepdims=True)
     for _ in range(power):
         values = rows @ values
+    values -= values.min()  # what is left of the map after four averages may be less than float32 keeps beside its mean
     return cutgraph.enlarge(normalise(values.reshape(class_map.shape)), size) > 0.5
 
 
