@@ -27,10 +27,8 @@ from storage.repository import BUILD
 
 PAIRS_SEED, RENDERS_SEED = 1, 3  # pocket's own training scenes are of seed 0
 HELD_OUT = 500
-# Half of the paper's steps, and a quarter for features, to fit into hours on two cores. The quarter is too few for the
-# inversion (docs/decisions/ablations.md): where there is a GPU, or a day, take 40.
-SAMPLING = {"steps": 20}
-DIFFUSIONSEG = {"steps": 10, "epochs": 12, "schedule": "cosine"}
+SAMPLING = {"steps": 20}  # half of the paper's, for an hour less on two cores
+DIFFUSIONSEG = {"epochs": 12, "schedule": "cosine"}  # features of 40 steps: fewer are too few for the inversion
 BASELINE = {"encoder": "resnet18", "size": 128, "epochs": 6, "batch_size": 16, "schedule": "cosine"}
 # Run -> data it is trained on, segmenter, its configuration
 RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
