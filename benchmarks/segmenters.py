@@ -24,9 +24,10 @@ from models.metrics import iou
 from models.pocket.scenes import CLASSES, Scene, render
 from storage.dataset import open_dataset
 from storage.repository import BUILD
+from tasks.evaluating import score_folder
 
 PAIRS_SEED, RENDERS_SEED = 1, 3  # pocket's own training scenes are of seed 0
-HELD_OUT = 500
+HELD_OUT, LAYOUT = 500, "folder"
 SAMPLING = {"steps": 20}  # half of the paper's, for an hour less on two cores
 DIFFUSIONSEG = {"epochs": 12, "schedule": "cosine"}  # features of 40 steps: fewer are too few for the inversion
 BASELINE = {"encoder": "resnet18", "size": 128, "epochs": 6, "batch_size": 16, "schedule": "cosine"}
@@ -38,7 +39,7 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "unet": ("pairs", "unet", BASELINE),
     "deeplabv3": ("pairs", "deeplabv3", BASELINE),
 }
-DECODERS = ("diffusionseg", "diffusionseg-on-renders", "diffusionseg-without-prior")  # without the baselines
+DECODERS = tuple(name for name, (_, segmenter, _) in RUNS.items() if segmenter == "diffusionseg")
 BARS = {"diffusionseg": 0.85, "diffusionseg-on-renders": 0.92}
 CUT = "AttentionCut, CLIP's class"
 COLUMNS = ["segmenter", "IoU [95 % interval]", "IoU after the bilateral solver"]
@@ -55,7 +56,8 @@ def run(folder: Path, count: int = 2000, names: tuple[str, ...] = tuple(RUNS)) -
     for name in names:
         source, segmenter, values = RUNS[name]
         train(SEGMENTERS[segmenter](**values), data[source], folder / name)
-    evaluate([folder / name for name in names], {"folder": held_out(folder)}, folder / "scores")
+    photos = rendered_folder(folder / "held-out", HELD_OUT, HELD_OUT_SEED)
+    evaluate([folder / name for name in names], {LAYOUT: photos}, folder / "scores")
     scenes = [render(HELD_OUT_SEED, i) for i in range(HELD_OUT)]
     found = {name: run_scores(folder / "scores", name, scenes) for name in names} | {CUT: cut_scores(scenes)}
     rows = [[name, *map(mean_interval, scores)] for name, scores in found.items()]
@@ -83,17 +85,12 @@ def kept_pairs(path: Path, count: int) -> Path:
         planned = -(-planned * count // kept)
 
 
-def held_out(folder: Path) -> Path:
-    """The held-out renders as images and masks."""
-    return rendered_folder(folder / "held-out", HELD_OUT, HELD_OUT_SEED)
-
-
 def run_scores(evaluation: Path, name: str, scenes: list[Scene]) -> Scores:
     """Those of a run, from its evaluation and its predictions."""
     images = pd.read_parquet(evaluation / "images.parquet").query("run == @name").sort_values("name")
-    smooth = []
+    predicted, smooth = score_folder(evaluation, Path(name), LAYOUT), []
     for i, scene in enumerate(scenes):
-        soft = np.asarray(Image.open(evaluation / "scores" / name / "folder" / "predictions" / f"{i:04d}.png"))
+        soft = np.asarray(Image.open(predicted.prediction_path(f"{i:04d}")))
         smooth.append(iou(smoothed(scene.image, soft > 127)[0], scene.mask))
     return images["iou"].to_numpy(), np.array(smooth)
 

@@ -6,8 +6,7 @@ from prefect import flow
 from pydantic import BaseModel
 
 from flows.predict import check_class
-from flows.preflight import check_machine
-from models.config import DiffusionSegConfig
+from flows.preflight import check_segmenter_machine
 from storage.folders import open_folder
 from storage.runs import open_run, weights_facts
 from storage.target import check_writable
@@ -52,7 +51,6 @@ def check_evaluate(runs: list[Path], benchmarks: dict[str, Path], out: Path) -> 
         folder = open_run(run)
         weights_facts(folder)
         check_class(folder, None)
-        config = folder.config
-        check_machine(config.run, config.prior.clip if isinstance(config, DiffusionSegConfig) else "none", "prior.clip")
+        check_segmenter_machine(folder.config)
     for layout, data in benchmarks.items():
         open_folder(layout, data)

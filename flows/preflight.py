@@ -5,7 +5,7 @@ from pathlib import Path
 
 import storage.target
 from models.backbone import BackboneFacts, category_span, check_backbone, load_tokenizer, resolve_device
-from models.config import BuildConfig, EncoderConfig, RunConfig, TrainConfig
+from models.config import BuildConfig, DiffusionSegConfig, EncoderConfig, RunConfig, TrainConfig
 from models.prompts import check_classes, farthest_prompts, plan
 from models.seedcells import seed_cells
 from storage.schema import array_specs
@@ -51,6 +51,12 @@ def check_machine(run: RunConfig, clip: str, field: str = "screen.clip") -> None
         from models.clip import check_clip
 
         check_clip(clip, field)
+
+
+def check_segmenter_machine(config: TrainConfig) -> None:
+    """`check_machine` for a segmenter: its device, and its prior's CLIP where it has a prior."""
+    clip = config.prior.clip if isinstance(config, DiffusionSegConfig) else "none"
+    check_machine(config.run, clip, "prior.clip")
 
 
 def check_encoder(config: TrainConfig) -> None:

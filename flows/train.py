@@ -6,7 +6,7 @@ from pathlib import Path
 from prefect import flow
 from pydantic import BaseModel
 
-from flows.preflight import check_encoder, check_machine
+from flows.preflight import check_encoder, check_segmenter_machine
 from models.backbone import check_backbone
 from models.config import BackboneConfig, DiffusionSegConfig, SegmenterConfig
 from storage.dataset import open_dataset
@@ -53,7 +53,7 @@ def check_train(
 
     version = _check_dataset(config, data, run, version) if layout is None else _check_folder(config, data, layout)
     check_run(run, config, data, version)
-    check_machine(config.run, config.prior.clip if isinstance(config, DiffusionSegConfig) else "none", "prior.clip")
+    check_segmenter_machine(config)
     if config.tensorboard and find_spec("tensorboard") is None:
         raise ValueError(
             "tensorboard: is not installed; pip install tensorboard, or leave it: log.jsonl has the same rows"
