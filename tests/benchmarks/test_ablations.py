@@ -1,10 +1,13 @@
 """Rows of Table 6 against the equation's terms, A_s's share against a sum over all pairs, and what the verdict says."""
 
+import sys
+
 import numpy as np
 import pytest
 
 from benchmarks import ablations
 from benchmarks.captured import Captured
+from benchmarks.run import tables
 from models.cutgraph import OFFSETS, band_edges, enlarge, pair_views, repeat, shrink
 from models.pocket.scenes import SIZE, Scene, render
 from models.seedcells import normalise
@@ -59,6 +62,19 @@ def test_the_unlike_picture_leaves_nothing_of_the_colour_term() -> None:
     nowhere = np.zeros((SIZE, SIZE), dtype=bool)
     none = np.zeros((4, 16, 16), dtype=np.float32)
     assert band_edges(ablations.UNLIKE, none, nowhere, ~nowhere, 1.0, ablations.FAR)[2].max() == 0
+
+
+def test_a_missing_densecrf_is_a_row_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other rows are measured, the verdict compares with one of them, and the page shows the row."""
+    monkeypatch.setitem(sys.modules, "pydensecrf", None)
+    scenes = [render(1, i) for i in range(2)]
+    table, verdict = ablations.mask_methods(scenes, [seen_of(scene, i) for i, scene in enumerate(scenes)])
+    rows = {name: cells for name, *cells in table["rows"]}
+    assert list(rows)[:5] == ["k-means", "DenseCRF", "NCut", "attention power", ablations.OURS]
+    assert rows.pop("DenseCRF") == ["not installed", ""]
+    assert all(0 <= low <= mean <= high <= 1 and 0 <= acc <= 1 for (mean, low, high), acc in rows.values())
+    assert "DenseCRF" not in verdict
+    assert "| DenseCRF | not installed |  |" in tables({"tables": [table], "verdicts": {}})
 
 
 def test_the_share_is_that_of_a_sum_over_every_pair(case) -> None:
