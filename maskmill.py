@@ -207,8 +207,8 @@ def train(
 
     All but diffusionseg train on a benchmark's folder too; docs/benchmark-folders.md says how its files lie.
     """
-    from models.config import SEGMENTERS
     from models.layers import resolve
+    from models.trainconfig import SEGMENTERS
 
     with checked():
         if segmenter not in SEGMENTERS:

@@ -19,9 +19,10 @@ from flows.build import build
 from flows.evaluate import evaluate
 from flows.train import train
 from models.bilateral import smoothed
-from models.config import SEGMENTERS, BuildConfig
+from models.config import BuildConfig
 from models.metrics import iou
 from models.pocket.scenes import CLASSES, Scene, render
+from models.trainconfig import SEGMENTERS
 from storage.dataset import open_dataset
 from storage.repository import BUILD
 from tasks.evaluating import score_folder

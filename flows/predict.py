@@ -8,10 +8,10 @@ from prefect import flow
 from pydantic import BaseModel
 from tqdm import tqdm
 
-from flows.preflight import check_encoder
+from flows.preflight import check_encoder, check_segmenter_machine
 from models.backbone import check_backbone
-from models.config import DiffusionSegConfig
 from models.prior import check_category
+from models.trainconfig import DiffusionSegConfig
 from storage.outputs import find_photos
 from storage.predictions import PredictionFolder
 from storage.runs import RunFolder, open_run, weights_facts
@@ -50,20 +50,24 @@ def check_predict(
     """The photos, those that are not done, and what they are made by; ValueError for what would stop the run."""
     folder = open_run(run)
     made_by = weights_facts(folder) | {"category": category}
-    check_class(folder, category)
+    check_segmenter(folder, category)
     found = find_photos(photos)
     predictions = PredictionFolder(out)
     predictions.check(found)
     return found, predictions.pending(found, made_by), made_by
 
 
-def check_class(run: RunFolder, category: str | None) -> None:
-    """ValueError for a class that the run's segmenter does not ask for or know, and for a network that is gone."""
+def check_segmenter(run: RunFolder, category: str | None) -> None:
+    """ValueError for a class that the run's segmenter does not ask for or know, and for what it needs and is not there.
+
+    That is its device, its prior's CLIP unless `category` is given, and its backbone or encoder.
+    """
     config = run.config
-    check_encoder(config)
     backbone = check_backbone(config.backbone) if isinstance(config, DiffusionSegConfig) else None
     if category is not None and (backbone is None or config.prior.clip == "none"):
         trained = "was trained with the empty prompt" if backbone else f"is a {config.segmenter}"
         raise ValueError(f"--class {category}: {run.path} {trained} and asks for no class; leave it out")
     if backbone is not None:
         check_category(category, config.backbone, backbone.folder)
+    check_segmenter_machine(config, category)
+    check_encoder(config)

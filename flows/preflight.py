@@ -5,9 +5,10 @@ from pathlib import Path
 
 import storage.target
 from models.backbone import BackboneFacts, category_span, check_backbone, load_tokenizer, resolve_device
-from models.config import BuildConfig, DiffusionSegConfig, EncoderConfig, RunConfig, TrainConfig
+from models.config import BuildConfig, RunConfig
 from models.prompts import check_classes, farthest_prompts, plan
 from models.seedcells import seed_cells
+from models.trainconfig import DiffusionSegConfig, EncoderConfig, TrainConfig
 from storage.schema import array_specs
 from storage.target import check_target
 from storage.writer import DatasetWriter
@@ -53,9 +54,11 @@ def check_machine(run: RunConfig, clip: str, field: str = "screen.clip") -> None
         check_clip(clip, field)
 
 
-def check_segmenter_machine(config: TrainConfig) -> None:
-    """`check_machine` for a segmenter: its device, and its prior's CLIP where it has a prior."""
-    clip = config.prior.clip if isinstance(config, DiffusionSegConfig) else "none"
+def check_segmenter_machine(config: TrainConfig, category: str | None = None) -> None:
+    """`check_machine` for a segmenter: its device, and its prior's CLIP unless `category` or its own choice names one."""
+    clip = "none"
+    if isinstance(config, DiffusionSegConfig) and category is None and config.prior.category is None:
+        clip = config.prior.clip
     check_machine(config.run, clip, "prior.clip")
 
 

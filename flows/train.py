@@ -8,7 +8,8 @@ from pydantic import BaseModel
 
 from flows.preflight import check_encoder, check_segmenter_machine
 from models.backbone import check_backbone
-from models.config import BackboneConfig, DiffusionSegConfig, SegmenterConfig
+from models.config import BackboneConfig
+from models.trainconfig import DiffusionSegConfig, SegmenterConfig
 from storage.dataset import open_dataset
 from storage.folders import folder_version, layout_of, open_folder
 from storage.repository import BUILD

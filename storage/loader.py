@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from models.config import TrainConfig
 from models.photomasks import resized, resized_soft
+from models.trainconfig import TrainConfig
 from storage.dataset import Dataset, open_dataset
 from storage.folders import Benchmark, layout_of, open_folder
 

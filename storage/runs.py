@@ -13,8 +13,8 @@ from typing import Any
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
-from models.config import SEGMENTERS, TrainConfig
 from models.layers import complaints
+from models.trainconfig import SEGMENTERS, TrainConfig
 from storage.target import check_writable
 
 FILE, BEST = "config.json", "best.safetensors"
@@ -44,7 +44,7 @@ def open_run(path: str | Path) -> RunFolder:
         config, data, version = found["config"], found["data"], found["version"]
         return RunFolder(path, config_of(config), Path(data), str(version), found.get("training"))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        line = complaints(error) if isinstance(error, ValidationError) else " ".join(str(error).split())
+        line = _in_a_line(error)
         raise ValueError(f"{file}: is not the configuration of a run ({line}); restore it, or train anew") from None
 
 
@@ -77,23 +77,29 @@ def check_run(path: Path, config: TrainConfig, data: Path, version: str) -> None
     stored = open_run(path)
     before = stored.config.identity() | {"data": str(stored.data), "version": stored.version}
     now = config.identity() | {"data": str(data.resolve()), "version": version}
-    if changed := sorted(name for name in before | now if before.get(name) != now.get(name)):
-        found = ", ".join(f"{name} {before.get(name)!r} where {now.get(name)!r} is asked for" for name in changed)
+    if found := _differences(before, now, "is asked for"):
         raise ValueError(f"--run {path}: holds a run with {found}; leave them, or choose another folder")
 
 
 def weights_facts(run: RunFolder) -> dict[str, Any]:
-    """What tells a run's best weights from others, or a ValueError where it has none yet. Reads the header only."""
+    """What tells a run's best weights from others; reads the header only.
+
+    ValueError where there are none yet, and for those of another segmenter or, where the header says how they were
+    trained, as those of runs made before it did do not, of a run with another configuration.
+    """
     path = run.path / BEST
     if not path.is_file():
         raise ValueError(f"{run.path}: expected {BEST}, found none; the training has not come to its first validation")
     try:
         with safe_open(path, "numpy") as file:
             facts = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path}: cannot be read ({error}); restore it, or train again") from None
+        config = config_of(json.loads(facts["config"])) if "config" in facts else run.config
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ValueError(f"{path}: cannot be read ({_in_a_line(error)}); restore it, or train again") from None
     if (kind := facts.get("segmenter", "none")) != run.config.segmenter:
         raise ValueError(f"{path}: expected weights of {run.config.segmenter}, found those of {kind}; restore its own")
+    if found := _differences(config.identity(), run.config.identity(), f"is in {FILE}"):
+        raise ValueError(f"{path}: expected this run's weights, found those of one with {found}; restore its own")
     return facts | {"config": run.config.identity()}
 
 
@@ -103,3 +109,13 @@ def config_of(values: dict[str, Any]) -> TrainConfig:
     if name not in SEGMENTERS:
         raise ValueError(f"segmenter: expected one of {', '.join(SEGMENTERS)}, got {name!r}")
     return SEGMENTERS[name].model_validate(values)
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any], said: str) -> str:
+    """The values that differ between two identities, as 'seed 0 where 1 is asked for'; empty where none does."""
+    changed = sorted(name for name in before | now if before.get(name) != now.get(name))
+    return ", ".join(f"{name} {before.get(name)!r} where {now.get(name)!r} {said}" for name in changed)
+
+
+def _in_a_line(error: Exception) -> str:
+    return complaints(error) if isinstance(error, ValidationError) else " ".join(str(error).split())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from models.config import TrainConfig
+from models.trainconfig import TrainConfig
 from storage.runs import RunFolder, open_run
 from tasks.base import task
 

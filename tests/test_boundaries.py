@@ -90,7 +90,11 @@ def test_importing_flows_does_not_import_torch() -> None:
 
 
 def test_importing_configs_and_the_command_line_does_not_import_torch_or_prefect() -> None:
-    present = [name for name in ("models.config", "maskmill") if (ROOT / (name.replace(".", "/") + ".py")).exists()]
+    present = [
+        name
+        for name in ("models.config", "models.trainconfig", "maskmill")
+        if (ROOT / (name.replace(".", "/") + ".py")).exists()
+    ]
     assert not {"torch", "prefect"} & loaded_by(present)
 
 

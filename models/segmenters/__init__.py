@@ -8,7 +8,7 @@ uint8 and "mask" (B, H, W) bool tensors, "category" a list of names, and what a 
 from importlib import import_module
 from typing import Any
 
-from models.config import TrainConfig
+from models.trainconfig import TrainConfig
 
 FAMILIES = {"unet": "baselines", "deeplabv3": "baselines"}  # those whose file has another name
 

@@ -14,10 +14,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from models.backbone import resolve_device
-from models.config import BaselineConfig
 from models.fitting import mixed_precision
 from models.photomasks import resized, resized_soft
 from models.sampling import in_batches
+from models.trainconfig import BaselineConfig
 
 NETWORKS = {"unet": smp.Unet, "deeplabv3": smp.DeepLabV3}
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels, in [0, 1]

@@ -13,13 +13,14 @@ import torch
 from torch import nn
 
 from models.backbone import load_backbone
-from models.config import DiffusionSegConfig
 from models.features import Shape, feature_shapes, features_of
 from models.fitting import mixed_precision
 from models.photomasks import backbone_size, resized
 from models.prior import categories_of, prompt_of
 from models.sampling import OnStep, in_batches
-from models.segmenters.decoder import Decoder, at_own_size, digest_of, mask_loss
+from models.segmenters.decoder import Decoder, at_own_size, mask_loss
+from models.trainconfig import DiffusionSegConfig
+from models.weights import digest_of
 
 
 class Segmenter:

@@ -13,12 +13,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models.config import EncoderConfig
 from models.encoders import load_encoder
 from models.fitting import mixed_precision
 from models.photomasks import resized_soft
 from models.sampling import in_batches
-from models.segmenters.decoder import Decoder, Shape, at_own_size, digest_of, mask_loss
+from models.segmenters.decoder import Decoder, Shape, at_own_size, mask_loss
+from models.trainconfig import EncoderConfig
+from models.weights import digest_of
 
 
 class Segmenter:

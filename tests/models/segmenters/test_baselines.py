@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from models.config import DeepLabV3Config, UNetConfig
 from models.fitting import Run, Training, train
 from models.segmenters import segmenter_of
+from models.trainconfig import DeepLabV3Config, UNetConfig
 
 TINY = {"encoder": "resnet18", "size": 64, "run": {"device": "cpu", "batch_size": 2}}
 

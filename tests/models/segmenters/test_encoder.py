@@ -8,10 +8,10 @@ import pytest
 import timm
 import torch
 
-from models.config import EncoderConfig
 from models.encoders import load_encoder
 from models.fitting import Run, Training, train
 from models.segmenters import segmenter_of
+from models.trainconfig import EncoderConfig
 from tests.models.segmenters.test_baselines import squares
 
 TINY = {"weights": "random", "widths": (8, 8), "run": {"device": "cpu", "batch_size": 2}}

@@ -1,0 +1,173 @@
+"""How each segmenter is trained: one frozen configuration a segmenter, and the table of their names.
+
+As models/config.py's, each is the YAML file's schema and the CLI's options in one. Imports no torch.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, PositiveInt
+
+from models.config import BackboneConfig, Config, PriorConfig, RunConfig
+
+
+class TrainConfig(Config):
+    """How a segmenter is trained, whichever it is; a segmenter's own configuration adds to it."""
+
+    segmenter: str = Field(description="name of the segmenter")
+    epochs: int = Field(20, ge=1, description="times each training sample is seen; may be raised for a finished run")
+    batch_size: int = Field(10, ge=1, description="samples of one batch on one device")
+    accumulate: int = Field(1, ge=1, description="batches whose gradients are averaged in one step")
+    learning_rate: float = Field(1e-3, gt=0, description="learning rate of Adam, or its peak")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay (AdamW); 0 is Adam")
+    schedule: Literal["constant", "cosine"] = Field("constant", description="learning rate after the warm-up")
+    warm_up: int = Field(0, ge=0, description="steps of linear warm-up")
+    clip: float | None = Field(None, gt=0, description="largest norm of the gradient; absent, it is not clipped")
+    validation: float = Field(
+        0.1, gt=0, lt=1, description="share of the kept samples held out, chosen by their indices"
+    )
+    limit: int | None = Field(
+        None,
+        ge=1,
+        description="training samples used, chosen by their indices: a smaller limit's are among a larger one's, and "
+        "those held out stay the same; absent, all",
+    )
+    patience: int | None = Field(None, ge=1, description="epochs without a better validation IoU that end the training")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of the first weights and of the samples' order")
+    save_every: int = Field(200, ge=1, description="steps between saved states, beside the end of each epoch")
+    tensorboard: bool = Field(False, description="write the curves for TensorBoard too, which must be installed")
+    run: RunConfig = Field(default_factory=RunConfig, description="use of the machine")
+
+    def label(self) -> str:
+        """The segmenter in a few words, for tables."""
+        return self.segmenter
+
+    def caches_features(self) -> bool:
+        """Whether the samples' features are made once, before the training."""
+        return False
+
+    def identity(self) -> dict[str, Any]:
+        """What must be equal for a run to be resumed: all but its length and the machine's use."""
+        free = {"epochs", "patience", "save_every", "tensorboard", "run"}
+        return self.model_dump(mode="json", exclude=free)
+
+
+class DecoderConfig(TrainConfig):
+    """The DiffusionSeg decoder on the features of a frozen network."""
+
+    projection: int | None = Field(
+        None, ge=1, description="channels each feature map is brought to by a 1x1 convolution first; absent, none is"
+    )
+    widths: tuple[PositiveInt, PositiveInt] = Field(
+        (256, 64), description="channels after the first and the second of the three layers"
+    )
+    loss: Literal["bce", "bce+dice"] = Field(
+        "bce", description="binary cross-entropy, or with the soft Dice loss added"
+    )
+    bilateral: bool = Field(
+        False, description="smooth predicted masks with the fast bilateral solver, which finds the image's edges again"
+    )
+    cache: bool = Field(
+        True, description="keep the samples' features in the run folder, in float16; else they are made anew each epoch"
+    )
+
+    def caches_features(self) -> bool:
+        return self.cache
+
+    def identity(self) -> dict[str, Any]:
+        return {name: value for name, value in super().identity().items() if name != "cache"}
+
+
+class DiffusionSegConfig(DecoderConfig, BackboneConfig):
+    """The DiffusionSeg decoder on a backbone's features."""
+
+    segmenter: Literal["diffusionseg"] = Field("diffusionseg", description="name of the segmenter")
+    prior: PriorConfig = Field(
+        default_factory=PriorConfig,
+        description="class a photo is taken to show; training takes the samples' own, or with clip 'none' none either",
+    )
+    steps: int = Field(40, ge=1, le=500, description="DDIM steps of the inversion and of the reverse pass (paper: 40)")
+    blocks: Literal["encoder", "decoder"] = Field(
+        "encoder",
+        description="half of the UNet that features are taken from, two layers per resolution (paper: encoder)",
+    )
+
+    def features(self) -> dict[str, Any]:
+        """What a sample's features follow from, beside its image, its category and the backbone's weights."""
+        return {
+            "backbone": self.backbone, "steps": self.steps, "blocks": self.blocks, "prompt": self.prior.clip != "none"
+        }  # fmt: skip
+
+
+def _absolute_weights(weights: str) -> str:
+    """A file's absolute path, so that a run finds it from wherever it is called."""
+    return weights if weights in ("pretrained", "random") else str(Path(weights).absolute())
+
+
+class EncoderConfig(DecoderConfig):
+    """The DiffusionSeg decoder on the features of a frozen pre-trained encoder, as DINO's, MoCo's or CLIP's."""
+
+    segmenter: Literal["encoder"] = Field("encoder", description="name of the segmenter")
+    encoder: str = Field(
+        "timm:vit_small_patch16_224.dino",
+        pattern=r"^(timm:[^:]+|open_clip:[^:]+(:[^:]+)?)$",
+        description="a model of timm, as in 'timm:resnet50', or of open_clip, as in 'open_clip:ViT-B-32:openai'",
+    )
+    weights: Annotated[str, Field(min_length=1), AfterValidator(_absolute_weights)] = Field(
+        "pretrained", description="'pretrained', fetched by the encoder's name; a file; or 'random'"
+    )
+    layers: int = Field(
+        3, ge=1, description="last blocks of a ViT, or last strides of a ResNet, that features are taken from"
+    )
+
+    def label(self) -> str:
+        own = self.weights in ("pretrained", "random")
+        weights = f"{self.weights} weights" if own else f"weights of {Path(self.weights).name}"
+        return f"{self.segmenter}, {self.encoder}, {weights}"
+
+    def features(self) -> dict[str, Any]:
+        """What a sample's features follow from, beside its image and the encoder's weights."""
+        return {"encoder": self.encoder, "layers": self.layers}
+
+
+Encoder = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
+
+
+class BaselineConfig(TrainConfig):
+    """A network of segmentation_models_pytorch, trained from random weights on images of one square size."""
+
+    encoder: Encoder = Field(description="the network's encoder")
+    encoder_weights: Literal["random"] = Field("random", description="the encoder's first weights; none are pretrained")
+    size: int = Field(
+        256, ge=64, le=2048, multiple_of=32, description="side in pixels of the square that images are brought to"
+    )
+    flips: bool = Field(True, description="mirror half of the training images, drawn anew each time")
+
+    def label(self) -> str:
+        return f"{self.segmenter}, {self.encoder}, from {self.encoder_weights} weights"
+
+
+class UNetConfig(BaselineConfig):
+    """UNet (arXiv 1505.04597) with a residual encoder."""
+
+    segmenter: Literal["unet"] = Field("unet", description="name of the segmenter")
+    encoder: Encoder = Field("resnet34", description="the network's encoder")
+
+
+class DeepLabV3Config(BaselineConfig):
+    """DeepLabV3 (arXiv 1706.05587)."""
+
+    segmenter: Literal["deeplabv3"] = Field("deeplabv3", description="name of the segmenter")
+    encoder: Encoder = Field("resnet50", description="the network's encoder")
+
+
+SEGMENTERS: dict[str, type[TrainConfig]] = {
+    "diffusionseg": DiffusionSegConfig,
+    "encoder": EncoderConfig,
+    "unet": UNetConfig,
+    "deeplabv3": DeepLabV3Config,
+}
+# Any of them, told apart by its name: what a flow takes.
+SegmenterConfig = Annotated[
+    DiffusionSegConfig | EncoderConfig | UNetConfig | DeepLabV3Config, Field(discriminator="segmenter")
+]
