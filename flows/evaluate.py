@@ -5,8 +5,7 @@ from pathlib import Path
 from prefect import flow
 from pydantic import BaseModel
 
-from flows.predict import check_class
-from flows.preflight import check_segmenter_machine
+from flows.predict import check_segmenter
 from storage.folders import open_folder
 from storage.runs import open_run, weights_facts
 from storage.target import check_writable
@@ -50,7 +49,6 @@ def check_evaluate(runs: list[Path], benchmarks: dict[str, Path], out: Path) -> 
     for run in runs:
         folder = open_run(run)
         weights_facts(folder)
-        check_class(folder, None)
-        check_segmenter_machine(folder.config)
+        check_segmenter(folder, None)
     for layout, data in benchmarks.items():
         open_folder(layout, data)

@@ -23,6 +23,7 @@ from torch import nn
 from models.backbone import resolve_device
 from models.clip import check_clip
 from models.photomasks import resized
+from models.weights import misfits
 
 PREFIXES = ("encoder_q.", "base_encoder.", "backbone.")  # of MoCo v1 and v2, of MoCo v3, and of many others
 
@@ -85,23 +86,21 @@ def fitting_weights(network: nn.Module, file: str) -> dict[str, torch.Tensor]:
     Of a file with several networks or of a wrapped one, those below a prefix of PREFIXES are taken; a classifier or a
     projection head in its place is left out.
     """
+    expected = network.state_dict()
+    heads = network.pretrained_cfg.get("classifier") or "fc"
+    heads = tuple(f"{head}." for head in ([heads] if isinstance(heads, str) else heads))
     with _loading(f"weights {file}"):
         found = timm.models.load_state_dict(file)  # its tensors, though they lie in 'state_dict' or below 'module.'
         prefix = next((prefix for prefix in PREFIXES if any(name.startswith(prefix) for name in found)), "")
         found = {name.removeprefix(prefix): value for name, value in found.items() if name.startswith(prefix)}
-        shapes = {name: tuple(value.shape) for name, value in found.items()}
-    heads = network.pretrained_cfg.get("classifier") or "fc"
-    heads = tuple(f"{head}." for head in ([heads] if isinstance(heads, str) else heads))
-    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    misfits = [f"{name} is missing" for name in expected if name not in found]
-    misfits += [f"{n} is {shapes[n]}, not {expected[n]}" for n in expected if n in found and shapes[n] != expected[n]]
-    misfits += [f"{name} is one too many" for name in found if name not in expected and not name.startswith(heads)]
-    if misfits:
+        found = {name: value for name, value in found.items() if name in expected or not name.startswith(heads)}
+        wrong = misfits(found, expected)
+    if wrong:
         raise ValueError(
-            f"weights {file}: {len(misfits)} of its tensors do not fit the encoder: {', '.join(misfits[:3])}; name the "
+            f"weights {file}: {len(wrong)} of its tensors do not fit the encoder: {', '.join(wrong[:3])}; name the "
             "encoder that they are of"
         )
-    return {name: found[name] for name in expected}
+    return found
 
 
 def _timm_encoder(model: str, weights: str) -> tuple[nn.Module, tuple[int, int], Any, Any]:

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from models.fitting import save_state
 from models.segmenters import segmenter_of
+from models.weights import misfits
 from storage.runs import BEST, FILE, RunFolder, open_run, weights_facts
 
 STATE, LOG = "state.pt", "log.jsonl"
@@ -26,6 +27,7 @@ def save_checkpoint(run: RunFolder, state: dict[str, Any], better: bool) -> None
         weights = {name: value.contiguous() for name, value in state.get("average", state["model"]).items()}
         partial = run.path / f"{BEST}.partial"
         facts = {"segmenter": run.config.segmenter, "step": str(state["step"]), "score": repr(state["best"])}
+        facts["config"] = json.dumps(run.config.identity())  # storage/runs.py compares it
         save_file(weights, partial, metadata=facts)
         os.replace(partial, run.path / BEST)
     save_state(run.path / STATE, state)
@@ -48,7 +50,7 @@ def load_segmenter(run: str | Path, device: str = "auto", **choices: Any) -> Any
     """The trained segmenter of a run folder: `.predict(images)` makes (H, W) float32 in [0, 1] of each (H, W, 3) uint8.
 
     `choices` replace fields of the configuration, as in prior=PriorConfig(category="dog"). ValueError for a folder
-    without its configuration or its weights, and for weights of another segmenter.
+    without its configuration or its weights, and for weights of another segmenter or of another run.
     """
     folder = open_run(run)
     weights_facts(folder)
@@ -62,8 +64,11 @@ def load_segmenter(run: str | Path, device: str = "auto", **choices: Any) -> Any
 def _weights(folder: RunFolder, expected: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The best weights, if they have the names and shapes of the network's."""
     found = load_file(folder.path / BEST)
-    if {k: v.shape for k, v in found.items()} != {k: v.shape for k, v in expected.items()}:
-        raise ValueError(f"{folder.path / BEST}: is not of the network that {FILE} describes; restore its own")
+    if wrong := misfits(found, expected):
+        raise ValueError(
+            f"{folder.path / BEST}: expected weights of the network that {FILE} describes, got {len(wrong)} tensors "
+            f"that do not fit: {', '.join(wrong[:3])}; restore the run's own"
+        )
     return found
 
 

@@ -34,7 +34,7 @@ def score_images(run: Path, layout: str, data: Path, out: Path) -> dict[str, int
             counts["kept"] += len(rows)
             bar.update(len(rows))
             if todo := [i for i in images if i not in rows]:
-                segmenter = segmenter or load_segmenter(run)
+                segmenter = segmenter or load_segmenter(run, folder.config.run.device)
                 for part in (todo[first : first + batch] for first in range(0, len(todo), batch)):
                     rows |= score_batch(segmenter, pairs, part, digests, scores)
                     bar.update(len(part))

@@ -8,6 +8,7 @@ import numpy as np
 from storage.outputs import digest
 from storage.photos import read_photo
 from storage.predictions import PredictionFolder, PredictionRow
+from storage.runs import open_run
 from tasks.base import task
 
 
@@ -21,7 +22,7 @@ def predict_photos(
 
     read, rows = _read(photos)
     folder = PredictionFolder(out)
-    segmenter = load_segmenter(run)
+    segmenter = load_segmenter(run, open_run(run).config.run.device)
     categories = None if category is None else [category] * len(read)
     for photo, soft in zip(read, segmenter.predict(list(read.values()), categories) if read else [], strict=True):
         folder.write_prediction(photo.stem, soft)

@@ -8,8 +8,6 @@ binary cross-entropy of the mask. Knows nothing of where features come from.
 Letters: B images, C channels, h x w a feature map's grid, H x W pixels.
 """
 
-import hashlib
-
 import numpy as np
 import torch
 from torch import nn
@@ -71,13 +69,3 @@ def at_own_size(soft: np.ndarray, image: np.ndarray, bilateral: bool) -> np.ndar
     """A soft mask (h, w) float32 at its image's size, (H, W) float32 in [0, 1], smoothed where `bilateral` is set."""
     soft = resized_soft(soft, image.shape[:2])
     return smoothed(image, soft > 0.5)[0].clip(0, 1).astype(np.float32) if bilateral else soft
-
-
-def digest_of(*networks: nn.Module) -> str:
-    """Tells frozen weights from others, wherever they were read from: 16 hex digits of all names and values."""
-    found = hashlib.sha256()
-    for network in networks:
-        for name, value in network.state_dict().items():
-            found.update(name.encode())
-            found.update(value.cpu().reshape(-1).view(torch.uint8).numpy())
-    return found.hexdigest()[:16]

@@ -9,12 +9,15 @@ import pandas as pd
 import pytest
 import yaml
 from PIL import Image
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 import storage.scores
 from benchmarks.rendered import rendered_dataset
 from maskmill import app
 from models.metrics import BoxScores, MaskScores
+from models.segmenters import segmenter_of
+from models.trainconfig import UNetConfig
 from storage import checkpoints
 from storage.checkpoints import BEST, load_segmenter
 from storage.folders import open_folder
@@ -80,7 +83,7 @@ def knowing(monkeypatch):
         def predict(self, photos):
             return [(photo.min(axis=2) > 200).astype(np.float32) for photo in photos]
 
-    monkeypatch.setattr(checkpoints, "load_segmenter", lambda run: Knowing())
+    monkeypatch.setattr(checkpoints, "load_segmenter", lambda run, device: Knowing())
 
 
 def test_perfect_predictions_have_iou_1_and_mae_0(trained, pairs, tmp_path, knowing):
@@ -206,6 +209,36 @@ def test_a_baseline_trains_on_a_dataset_and_predicts_photographs(tmp_path, pairs
     assert done.exit_code == 0 and "predicted 6" in done.output, done.output
     refused = invoke("predict", run, pairs / "images", "--out", tmp_path / "out", "--class", "dog")
     assert refused.exit_code == 2 and "asks for no class" in refused.output
+
+
+def test_what_a_run_cannot_be_used_with_is_refused_before_anything_is_written(trained, pairs, tmp_path):
+    """Weights of a run with a larger encoder, though they say no step or score of their own, and a GPU there is not."""
+    copies = {name: shutil.copytree(trained, tmp_path / name) for name in ("weights", "older", "device")}
+    own = json.loads((trained / "config.json").read_text())
+    larger = UNetConfig.model_validate(own["config"] | {"encoder": "resnet34"})
+    network = segmenter_of(larger).network
+    facts = {"segmenter": "unet", "step": "1", "score": "0.5"}
+    save_file(network.state_dict(), copies["weights"] / BEST, facts | {"config": json.dumps(larger.identity())})
+    save_file(network.state_dict(), copies["older"] / BEST, facts)
+    own["config"]["run"]["device"] = "cuda:99"
+    (copies["device"] / "config.json").write_text(json.dumps(own))
+
+    def refused(command: str, name: str) -> tuple[int, str]:
+        given = (pairs / "images",) if command == "predict" else ("--benchmark", f"ECSSD={pairs}")
+        done = invoke(command, copies[name], *given, "--out", tmp_path / f"out-{name}")
+        return done.exit_code, done.stderr.splitlines()[-1]
+
+    for command in ("predict", "evaluate"):
+        code, said = refused(command, "weights")
+        assert code == 2 and f"{copies['weights'] / BEST}: expected this run's weights" in said
+        assert "encoder 'resnet34' where 'resnet18' is in config.json; restore its own" in said
+        code, said = refused(command, "device")
+        assert code == 2 and "run.device: expected a device of this machine, got 'cuda:99'" in said
+        assert not list(tmp_path.glob("out-*"))
+    for command in ("predict", "evaluate"):  # headers were without a configuration: their tensors are compared
+        code, said = refused(command, "older")
+        assert code == 1 and "tensors that do not fit: encoder.layer1.2.bn1.bias is one too many" in said
+        assert len(said) < 500 + len(str(tmp_path))
 
 
 def test_bad_input_is_refused_before_anything_is_written(trained, pairs, tmp_path):

@@ -1,16 +1,17 @@
 """Run folders: a round trip of weights and states, and a line for each way in which one cannot be used."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from models.config import DiffusionSegConfig
 from models.segmenters import segmenter_of
+from models.trainconfig import DiffusionSegConfig
 from storage.checkpoints import BEST, Log, load_segmenter, load_state, save_checkpoint
-from storage.runs import FILE, check_run, create_run, open_run
+from storage.runs import FILE, check_run, create_run, open_run, weights_facts
 
 
 @pytest.fixture
@@ -82,11 +83,32 @@ def test_weights_of_another_segmenter_or_another_width_are_refused(run):
         load_segmenter(run.path, "cpu")
     wider = segmenter_of(run.config.model_copy(update={"widths": (8, 4)})).network
     save_checkpoint(run, state_of(wider, 1), True)
-    with pytest.raises(ValueError, match="not of the network"):
+    with pytest.raises(ValueError, match=r"layers.0.weight is \(8, .* not \(4, "):
         load_segmenter(run.path, "cpu")
     (run.path / BEST).write_bytes(b"half a fi")
     with pytest.raises(ValueError, match="cannot be read"):
         load_segmenter(run.path, "cpu")
+
+
+def test_weights_say_which_configuration_they_were_trained_with(run, tmp_path):
+    """Also where the tensors fit, as with other steps; a run made before they said so is as it was."""
+    save_checkpoint(run, state_of(segmenter_of(run.config).network, 1), True)
+    facts = weights_facts(run)
+    other = create_run(tmp_path / "other", run.config.model_copy(update={"steps": 2}), run.data, "v3", 40)
+    shutil.copy(run.path / BEST, other.path / BEST)
+    with pytest.raises(ValueError, match=r"safetensors: expected .* with steps 1 where 2 is in config.json; restore"):
+        load_segmenter(other.path, "cpu")
+    longer = create_run(run.path, run.config.model_copy(update={"epochs": 99}), run.data, "v3", 40)
+    assert weights_facts(longer) == facts
+    older = {name: facts[name] for name in ("segmenter", "step", "score")}
+    save_file(load_file(run.path / BEST), run.path / BEST, metadata=older)
+    assert weights_facts(run) == facts
+    load_segmenter(run.path, "cpu")
+    save_file(
+        load_file(run.path / BEST), run.path / BEST, metadata=older | {"config": '{"segmenter": "unet", "no": 1}'}
+    )
+    with pytest.raises(ValueError, match=r"cannot be read \(no: no such field; check its spelling\)"):
+        weights_facts(run)
 
 
 def test_a_folder_holds_one_run(tmp_path, run):
