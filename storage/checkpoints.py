@@ -66,8 +66,8 @@ def _weights(folder: RunFolder, expected: dict[str, torch.Tensor]) -> dict[str, 
     found = load_file(folder.path / BEST)
     if wrong := misfits(found, expected):
         raise ValueError(
-            f"{folder.path / BEST}: expected weights of the network that {FILE} describes, got {len(wrong)} tensors "
-            f"that do not fit: {', '.join(wrong[:3])}; restore the run's own"
+            f"{folder.path / BEST}: expected weights of the network that {FILE} describes ({folder.config.label()}), "
+            f"got {len(wrong)} tensors that do not fit: {', '.join(wrong[:3])}; restore the run's own"
         )
     return found
 

@@ -18,9 +18,12 @@ from typer.testing import CliRunner
 import models.fitting
 from benchmarks.rendered import rendered_dataset
 from maskmill import app
+from models.segmenters import segmenter_of
+from models.trainconfig import DiffusionSegConfig
 from storage import checkpoints
 from storage.checkpoints import BEST, STATE, load_segmenter
 from storage.features import FeatureCache
+from storage.runs import create_run
 
 ROOT = Path(__file__).parents[2]
 
@@ -153,6 +156,20 @@ def test_a_run_whose_files_are_damaged_is_named(data, options, trained, tmp_path
     whole = (trained / STATE).read_bytes()
     for content in (b"", b"no state", whole[: len(whole) // 2]):
         assert f"{STATE}: cannot be read" in damaged(STATE, content)
+
+
+def test_predict_refuses_a_clip_that_is_gone_unless_the_class_is_given(options, tmp_path):
+    choices = yaml.safe_load(options.read_text()) | {"prior": {"clip": f"RN50:{tmp_path / 'gone.pt'}"}}
+    config = DiffusionSegConfig.model_validate(choices)
+    run = create_run(tmp_path / "run", config, tmp_path / "data", "v1", 1)
+    weights = segmenter_of(config).network.state_dict()
+    checkpoints.save_checkpoint(run, {"model": weights, "step": 1, "best": 0.5}, True)
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "p.png")
+    command = ("predict", run.path, tmp_path / "p.png", "--out", tmp_path / "out")
+    refused = invoke(*command)
+    assert refused.exit_code == 2 and "prior.clip: RN50 has no weights" in refused.output
+    assert not (tmp_path / "out").exists()
+    assert invoke(*command, "--class", "cat").exit_code == 0
 
 
 def test_a_run_goes_where_it_can_be_written(data, options, tmp_path):
