@@ -55,7 +55,7 @@ def check_machine(run: RunConfig, clip: str, field: str = "screen.clip") -> None
 
 
 def check_segmenter_machine(config: TrainConfig, category: str | None = None) -> None:
-    """`check_machine` for a segmenter: its device, and its prior's CLIP unless `category` or its own choice names one."""
+    """`check_machine` for a segmenter: its device, and its prior's CLIP unless the class is given, here or there."""
     clip = "none"
     if isinstance(config, DiffusionSegConfig) and category is None and config.prior.category is None:
         clip = config.prior.clip
