@@ -8,7 +8,7 @@ from models.backbone import BackboneFacts, category_span, check_backbone, load_t
 from models.config import BuildConfig, RunConfig
 from models.prompts import check_classes, farthest_prompts, plan
 from models.seedcells import seed_cells
-from models.trainconfig import DiffusionSegConfig, EncoderConfig, TrainConfig
+from models.trainconfig import DiffusionSegConfig, EncoderConfig, LatentConfig, TrainConfig
 from storage.schema import array_specs
 from storage.target import check_target
 from storage.writer import DatasetWriter
@@ -68,6 +68,17 @@ def check_encoder(config: TrainConfig) -> None:
         from models.encoders import load_encoder
 
         load_encoder(config.encoder, config.weights, config.layers, config.seed, config.run.device)
+
+
+def check_latents(config: TrainConfig) -> None:
+    """ValueError where a segmenter that works in a backbone's latents has a backbone or a size that do not fit."""
+    if isinstance(config, LatentConfig):
+        facts = check_backbone(config.backbone)
+        if config.size % facts.multiple:
+            raise ValueError(
+                f"size: expected a multiple of {facts.multiple} for backbone {config.backbone}, got {config.size}; "
+                "change it"
+            )
 
 
 def load_screening(config: BuildConfig) -> None:

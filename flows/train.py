@@ -6,9 +6,8 @@ from pathlib import Path
 from prefect import flow
 from pydantic import BaseModel
 
-from flows.preflight import check_encoder, check_segmenter_machine
+from flows.preflight import check_encoder, check_latents, check_segmenter_machine
 from models.backbone import check_backbone
-from models.config import BackboneConfig
 from models.trainconfig import DiffusionSegConfig, SegmenterConfig
 from storage.dataset import open_dataset
 from storage.folders import folder_version, layout_of, open_folder
@@ -61,6 +60,7 @@ def check_train(
         )
     training, _ = sides_of(data, version, config)
     check_encoder(config)
+    check_latents(config)
     return version, len(training)
 
 
@@ -91,6 +91,6 @@ def _check_dataset(config: SegmenterConfig, data: Path, run: Path, version: str 
             f"{data} {dataset.version}: expected two kept samples or more to train and validate on, got {kept} of "
             f"{len(dataset)}; build more, or screen less strictly with maskmill recut"
         )
-    if isinstance(config, BackboneConfig):
+    if isinstance(config, DiffusionSegConfig):
         check_backbone(config.backbone).sizes(*dataset.image_size)
     return dataset.version

@@ -127,32 +127,43 @@ def resolve_device(device: str) -> str:
     return device
 
 
-@lru_cache(maxsize=2)
-def _load(name: str, device: str, dtype: str) -> Backbone:
+def load_network(facts: BackboneFacts, part: str, device: str = "cpu", dtype: str = "float32") -> Any:
+    """One network of a checked backbone, frozen and in evaluation mode: 'vae', 'unet' or 'text_encoder'."""
     import torch
-    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+    from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextModel
     from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
+    kind: Any = {"vae": AutoencoderKL, "unet": UNet2DConditionModel, "text_encoder": CLIPTextModel}[part]
+    folder = facts.folder if _is_local(facts.name) else _locate(facts.name, LIGHT_FILES + HEAVY_FILES)
+    loaded = kind.from_pretrained(folder, subfolder=part, torch_dtype=getattr(torch, dtype), local_files_only=True)
+    return loaded.to(device).eval().requires_grad_(False)
+
+
+def load_scheduler(facts: BackboneFacts) -> Any:
+    """The DDIM scheduler of a checked backbone; its `alphas_cumprod` are (1000,) float32."""
+    from diffusers import DDIMScheduler
+
+    return DDIMScheduler.from_pretrained(facts.folder, subfolder="scheduler", local_files_only=True)
+
+
+@lru_cache(maxsize=2)
+def _load(name: str, device: str, dtype: str) -> Backbone:
+    import torch
+
     from models.hardware import keep_freed_memory
 
-    disable_progress_bar()
     if device == "cpu":
         keep_freed_memory()
     facts = check_backbone(name)
-    folder = facts.folder if _is_local(name) else _locate(name, LIGHT_FILES + HEAVY_FILES)
-
-    def network(kind: Any, part: str) -> Any:
-        loaded = kind.from_pretrained(folder, subfolder=part, torch_dtype=getattr(torch, dtype), local_files_only=True)
-        return loaded.to(device).eval().requires_grad_(False)
-
     return Backbone(
         facts=facts,
-        vae=network(AutoencoderKL, "vae"),
-        unet=network(UNet2DConditionModel, "unet"),
-        text_encoder=network(CLIPTextModel, "text_encoder"),
-        tokenizer=load_tokenizer(folder),
-        scheduler=DDIMScheduler.from_pretrained(folder, subfolder="scheduler", local_files_only=True),
+        vae=load_network(facts, "vae", device, dtype),
+        unet=load_network(facts, "unet", device, dtype),
+        text_encoder=load_network(facts, "text_encoder", device, dtype),
+        tokenizer=load_tokenizer(facts.folder),
+        scheduler=load_scheduler(facts),
         device=torch.device(device),
         dtype=getattr(torch, dtype),
     )

@@ -31,7 +31,9 @@ class Training:
     learning_rate: float
     weight_decay: float = 0.01
     warm_up: int = 200
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal["cosine", "constant", "stepped"] = "cosine"
+    epoch: int = 1  # steps of one epoch, which the stepped schedule counts in
+    rates: dict[str, float] = field(default_factory=dict)  # beginning of names -> factor on their learning rate
     ema: float | None = 0.999  # decay of the averaged weights; None keeps no average
     clip: float | None = 1.0  # largest norm of the gradient
     accumulate: int = 1  # batches whose gradients are averaged in one step
@@ -65,10 +67,17 @@ class Run:
     def __post_init__(self) -> None:
         if self.device.type == "cpu":
             keep_freed_memory()
-        pace = {"lr": self.training.learning_rate, "weight_decay": self.training.weight_decay}
-        self.optimiser = torch.optim.AdamW(self.model.parameters(), **pace)
+        self.optimiser = torch.optim.AdamW(self._groups(), weight_decay=self.training.weight_decay)
         if self.training.ema is not None:
             self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """The trained parameters, those with a factor of their own on the learning rate in groups of their own."""
+        rates, groups = self.training.rates, dict[float, list[nn.Parameter]]()
+        for name, parameter in self.model.named_parameters():
+            factor = next((rates[start] for start in rates if name.startswith(start)), 1.0)
+            groups.setdefault(factor, []).append(parameter)
+        return [{"params": each, "factor": factor} for factor, each in groups.items()]
 
     @property
     def device(self) -> torch.device:
@@ -96,7 +105,7 @@ class Run:
         """One step of the optimiser. `forward` is the model, or accelerate's wrapping of it in process `rank`."""
         torch.manual_seed(hash_seed(self.seed, self.step, rank))
         for group in self.optimiser.param_groups:
-            group["lr"] = self.training.learning_rate * _pace(self.step, self.training)
+            group["lr"] = self.training.learning_rate * group.get("factor", 1.0) * _pace(self.step, self.training)
         self.optimiser.zero_grad(set_to_none=True)
         total = 0.0
         for _ in range(self.training.accumulate):
@@ -106,7 +115,11 @@ class Run:
             loss.backward()
             total += loss.item()
         if not math.isfinite(total):
-            raise ValueError(f"training: the loss is {total} at step {self.step + 1}; lower the learning rate")
+            which = f" on samples {batch['index'].tolist()}" if isinstance(batch, dict) and "index" in batch else ""
+            raise ValueError(
+                f"training: the loss is {total} at step {self.step + 1}{which}; what was saved before is kept; lower "
+                "the learning rate, or look at those samples, and run again"
+            )
         if self.training.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip)
         self.optimiser.step()
@@ -239,11 +252,13 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
 
 
 def _pace(step: int, training: Training) -> float:
-    """Learning-rate factor in [0.02, 1]: linear warm-up, then constant or a cosine."""
+    """Learning-rate factor: linear warm-up, then constant, a cosine down to 0.02, or DiffDIS's steps of epochs."""
     if step < training.warm_up:
         return (step + 1) / training.warm_up
     if training.schedule == "constant":
         return 1.0
+    if training.schedule == "stepped":
+        return 0.95 ** sum(epoch // 30 for epoch in range(step // training.epoch + 1))
     done = (step - training.warm_up) / max(1, training.steps - training.warm_up)
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
 

@@ -11,6 +11,7 @@ import torch
 
 from models.backbone import Backbone
 from models.config import CaptureConfig, CutConfig, SamplingConfig
+from models.latents import encoded
 from models.sampling import OnStep, Sampled, decode, move, predict, sample_from, timesteps
 
 
@@ -18,8 +19,7 @@ from models.sampling import OnStep, Sampled, decode, move, predict, sample_from,
 def encode(backbone: Backbone, images: np.ndarray) -> torch.Tensor:
     """Images (B, H, W, 3) uint8 -> clean latents (B, C, h, w) float32: the posterior's mean, scaled."""
     pixels = torch.from_numpy(np.ascontiguousarray(images)).to(backbone.device).permute(0, 3, 1, 2)
-    posterior = backbone.vae.encode((pixels.float() / 127.5 - 1).to(backbone.dtype)).latent_dist
-    return posterior.mean.float() * backbone.vae.config.scaling_factor
+    return encoded(backbone.vae, pixels.float() / 127.5 - 1)
 
 
 @torch.no_grad()

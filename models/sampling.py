@@ -18,6 +18,7 @@ from models.attention import Record, record_attention
 from models.attentioncut import Evidence
 from models.backbone import Backbone, category_span
 from models.config import CutConfig, SamplingConfig
+from models.latents import clean_and_noise, decoded, noised
 from models.seedcells import seed_cells
 
 logger = logging.getLogger(__name__)
@@ -173,19 +174,14 @@ def move(backbone: Backbone, latents: torch.Tensor, output: torch.Tensor, t: int
     An output of kind v becomes eps = sqrt(abar) v + sqrt(1 - abar) x; f follows from x and eps either way.
     """
     abar, abar_target = (float(backbone.scheduler.alphas_cumprod[level]) for level in (t, target))
-    if backbone.facts.prediction_type == "v_prediction":
-        eps = abar**0.5 * output + (1 - abar) ** 0.5 * latents
-    else:
-        eps = output
-    clean = (latents - (1 - abar) ** 0.5 * eps) / abar**0.5
-    return abar_target**0.5 * clean + (1 - abar_target) ** 0.5 * eps
+    clean, eps = clean_and_noise(backbone.facts.prediction_type, output, latents, abar)
+    return noised(clean, eps, abar_target)
 
 
 @torch.no_grad()
 def decode(backbone: Backbone, latents: torch.Tensor) -> np.ndarray:
     """One sample's latents (C, h, w) -> image (H, W, 3) float32 in [0, 1]; NaN stays NaN."""
-    scaled = (latents / backbone.vae.config.scaling_factor).to(backbone.dtype)
-    image = backbone.vae.decode(scaled[None]).sample[0].float()
+    image = decoded(backbone.vae, latents[None])[0]
     return (image / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).cpu().numpy()
 
 

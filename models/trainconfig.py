@@ -6,7 +6,7 @@ As models/config.py's, each is the YAML file's schema and the CLI's options in o
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PositiveInt
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
 from models.config import BackboneConfig, Config, PriorConfig, RunConfig
 
@@ -20,7 +20,11 @@ class TrainConfig(Config):
     accumulate: int = Field(1, ge=1, description="batches whose gradients are averaged in one step")
     learning_rate: float = Field(1e-3, gt=0, description="learning rate of Adam, or its peak")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay (AdamW); 0 is Adam")
-    schedule: Literal["constant", "cosine"] = Field("constant", description="learning rate after the warm-up")
+    schedule: Literal["constant", "cosine", "stepped"] = Field(
+        "constant",
+        description="learning rate after the warm-up; 'stepped' multiplies it by 0.95^(e // 30) in each epoch e, as "
+        "DiffDIS does",
+    )
     warm_up: int = Field(0, ge=0, description="steps of linear warm-up")
     clip: float | None = Field(None, gt=0, description="largest norm of the gradient; absent, it is not clipped")
     validation: float = Field(
@@ -45,6 +49,10 @@ class TrainConfig(Config):
     def caches_features(self) -> bool:
         """Whether the samples' features are made once, before the training."""
         return False
+
+    def rates(self) -> dict[str, float]:
+        """Beginning of parameters' names -> factor on their learning rate."""
+        return {}
 
     def identity(self) -> dict[str, Any]:
         """What must be equal for a run to be resumed: all but its length and the machine's use."""
@@ -161,13 +169,53 @@ class DeepLabV3Config(BaselineConfig):
     encoder: Encoder = Field("resnet50", description="the network's encoder")
 
 
+class LatentConfig(TrainConfig, BackboneConfig):
+    """A backbone's UNet that learns to denoise masks in the VAE's latents, the image's latents beside them.
+
+    pocket is far smaller than Stable Diffusion: with it, values not given come from POCKET_PACE first.
+    """
+
+    size: int = Field(ge=64, le=2048, description="side in pixels of the square that images are brought to")
+    start: Literal["pretrained", "random"] = Field(
+        "pretrained", description="the UNet's first weights: the backbone's, or random ones (DiffDIS, Table 4)"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _at_pockets_pace(cls, given: Any) -> Any:
+        pocket = isinstance(given, dict) and given.get("backbone", "pocket") == "pocket"
+        return POCKET_PACE | given if pocket else given
+
+
+POCKET_PACE = {"size": 128, "learning_rate": 3e-4}
+
+
+class SodDiffusionConfig(LatentConfig):
+    """SOD-diffusion (doi 10.1111/cgf.15251)."""
+
+    segmenter: Literal["sod-diffusion"] = Field("sod-diffusion", description="name of the segmenter")
+    size: int = Field(384, ge=64, le=2048, description="side in pixels of the square that images are brought to")
+    learning_rate: float = Field(3e-5, gt=0, description="learning rate of AdamW")
+
+
+class DiffDisConfig(LatentConfig):
+    """DiffDIS (ICLR 2025)."""
+
+    segmenter: Literal["diffdis"] = Field("diffdis", description="name of the segmenter")
+    size: int = Field(1024, ge=64, le=2048, description="side in pixels of the square that images are brought to")
+    learning_rate: float = Field(3e-5, gt=0, description="learning rate of Adam")
+
+
 SEGMENTERS: dict[str, type[TrainConfig]] = {
     "diffusionseg": DiffusionSegConfig,
     "encoder": EncoderConfig,
     "unet": UNetConfig,
     "deeplabv3": DeepLabV3Config,
+    "sod-diffusion": SodDiffusionConfig,
+    "diffdis": DiffDisConfig,
 }
 # Any of them, told apart by its name: what a flow takes.
 SegmenterConfig = Annotated[
-    DiffusionSegConfig | EncoderConfig | UNetConfig | DeepLabV3Config, Field(discriminator="segmenter")
+    DiffusionSegConfig | EncoderConfig | UNetConfig | DeepLabV3Config | SodDiffusionConfig | DiffDisConfig,
+    Field(discriminator="segmenter"),
 ]

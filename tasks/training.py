@@ -115,6 +115,8 @@ def training_of(config: TrainConfig, in_epoch: int) -> "Training":
         weight_decay=config.weight_decay,
         warm_up=config.warm_up,
         schedule=config.schedule,
+        epoch=steps,
+        rates=config.rates(),
         ema=None,
         clip=config.clip,
         accumulate=config.accumulate,

@@ -10,7 +10,8 @@ from typing import Any
 
 from models.trainconfig import TrainConfig
 
-FAMILIES = {"unet": "baselines", "deeplabv3": "baselines"}  # those whose file has another name
+# Those whose file has another name.
+FAMILIES = {"unet": "baselines", "deeplabv3": "baselines", "sod-diffusion": "sod_diffusion"}
 
 
 def segmenter_of(config: TrainConfig) -> Any:

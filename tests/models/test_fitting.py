@@ -16,6 +16,7 @@ import pytest
 import torch
 from torch import nn
 
+import models.fitting
 from models.fitting import Loss, Run, Training, fit, hash_seed, mixed_precision, train
 
 TRAINING = Training(steps=30, batch_size=8, learning_rate=1e-2, warm_up=5, save_every=10)
@@ -208,18 +209,36 @@ def test_rows_tell_loss_pace_and_figures() -> None:
     assert rows[-1]["loss"] < rows[0]["loss"] and rows[0]["learning_rate"] == 1e-2
 
 
-def test_a_loss_that_is_no_number_ends_the_training() -> None:
-    with pytest.raises(ValueError, match="loss is nan at step 1; lower the learning rate"):
-        train(run_of(PLAIN), batches, lambda model, x: squared(model, x) * float("nan"), Saves())
+def test_parameters_with_a_factor_learn_at_their_own_rate():
+    model = network()
+    plain, fast = (
+        Run(copy.deepcopy(model), TRAINING, 0),
+        Run(model, dataclasses.replace(TRAINING, rates={"3.": 10.0}), 0),
+    )
+    x = torch.randn(8, 4, generator=torch.Generator().manual_seed(0))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    for run in (plain, fast):
+        run.model.train()
+        run.advance(run.model, itertools.repeat(x), lambda forward, x: forward(x).pow(2).mean())
+    for name, value in before.items():
+        moved, expected = (run.model.state_dict()[name] - value for run in (fast, plain))
+        assert torch.allclose(moved, expected * (10 if name.startswith("3.") else 1), rtol=0.02, atol=1e-7), name
 
 
-@pytest.mark.slow
-def test_two_processes_end_with_the_same_weights_and_one_saves(tmp_path):
-    script = Path(__file__).with_name("two_processes.py")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", script, tmp_path]
-    environment = os.environ | {"PYTHONPATH": str(script.parents[2])}
-    done = subprocess.run([str(a) for a in command], env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
-    assert all(torch.equal(first["weights"][name], second["weights"][name]) for name in first["weights"])
-    assert first["best"] == second["best"] == 0 and first["saved"] and not second["saved"]
+def test_the_stepped_schedule_is_that_of_diffdis():
+    course = dataclasses.replace(TRAINING, schedule="stepped", warm_up=0, epoch=2)
+    rate, expected = 1.0, []
+    for epoch in range(90):
+        rate *= 0.95 ** (epoch // 30)
+        expected += [rate, rate]
+    assert [models.fitting._pace(step, course) for step in range(180)] == pytest.approx(expected)
+    assert expected[-1] == pytest.approx(0.0099, abs=0.0002)
+
+
+def test_a_loss_that_is_no_number_names_its_samples_and_leaves_the_weights():
+    run = Run(network(), TRAINING, 0)
+    before = copy.deepcopy(run.model.state_dict())
+    batches = itertools.repeat({"index": torch.tensor([7, 11])})
+    with pytest.raises(ValueError, match=r"the loss is nan at step 1 on samples \[7, 11\]"):
+        run.advance(run.model, batches, lambda forward, _: forward(torch.full((2, 4), torch.nan)).mean())
+    assert all(torch.equal(value, before[name]) for name, value in run.model.state_dict().items())

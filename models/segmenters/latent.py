@@ -1,0 +1,107 @@
+"""What SOD-diffusion and DiffDIS share: images and masks as a frozen VAE's latents, and a UNet that takes both.
+
+Every image is brought to one square size, whatever its aspect; a mask goes back to its image's size. Knows nothing of
+how masks are noised, denoised or learnt.
+
+Letters: B images, C latent channels, S side of the square, h x w = latent grid.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from models.backbone import check_backbone, load_network, load_scheduler, resolve_device
+from models.fitting import mixed_precision
+from models.latents import decoded, encoded
+from models.photomasks import resized, resized_soft
+from models.sampling import in_batches
+from models.trainconfig import LatentConfig
+
+
+class LatentSegmenter:
+    """Base of both: a kind has `network`, `loss(network, batch)` and `masks_of(rgb)`.
+
+    facts, vae, abar: of the backbone; the VAE is frozen and in run.dtype, abar (1000,) float32 on the device.
+    """
+
+    network: nn.Module
+
+    def __init__(self, config: LatentConfig):
+        self.config, self.size = config, (config.size, config.size)
+        self.facts = check_backbone(config.backbone)
+        self.device = torch.device(resolve_device(config.run.device))
+        kind = config.run.dtype
+        if kind == "auto":
+            kind = "float32" if self.device.type == "cpu" else "float16"
+        self.vae = load_network(self.facts, "vae", str(self.device), kind)
+        self.abar = load_scheduler(self.facts).alphas_cumprod.to(self.device)
+        torch.manual_seed(config.seed)
+
+    def masks_of(self, rgb: torch.Tensor) -> torch.Tensor:
+        """Pixels (B, 3, S, S) in [-1, 1] -> masks (B, S, S) float32 in [0, 1], the network being in evaluation mode."""
+        raise NotImplementedError
+
+    def soft_masks(self, batch: dict[str, Any]) -> np.ndarray:
+        """Masks of a batch at the images' size: (B, H, W) float32 in [0, 1]."""
+        return np.stack(self.predict(list(batch["image"].numpy())))
+
+    @torch.no_grad()
+    def predict(self, images: list[np.ndarray], categories: list[str] | None = None) -> list[np.ndarray]:
+        """(H, W, 3) uint8 of any sizes -> (H, W) float32 in [0, 1] at each image's own size; no class is asked for."""
+        self.network.eval()
+
+        def make(part: slice) -> list[np.ndarray]:
+            with mixed_precision(self.device):
+                return list(self.masks_of(self.pixels(images[part])).float().cpu().numpy())
+
+        found = in_batches(len(images), self.config.run.batch_size, make)
+        return [resized_soft(soft, image.shape[:2]) for soft, image in zip(found, images, strict=True)]
+
+    def pixels(self, images: list[np.ndarray]) -> torch.Tensor:
+        """(H, W, 3) uint8 of any sizes -> (B, 3, S, S) float32 in [-1, 1]."""
+        squares = torch.from_numpy(np.stack([resized(image, self.size) for image in images])).to(self.device)
+        return squares.permute(0, 3, 1, 2) / 127.5 - 1
+
+    def mask_pixels(self, masks: np.ndarray) -> torch.Tensor:
+        """(B, H, W) bool -> (B, 3, S, S) float32, -1 or 1: three equal channels, as the VAE takes an image."""
+        squares = np.stack([resized_soft(mask.astype(np.float32), self.size) > 0.5 for mask in masks])
+        values = torch.from_numpy(squares).to(self.device).float() * 2 - 1
+        return values[:, None].expand(-1, 3, -1, -1)
+
+    def encoded(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(B, 3, S, S) in [-1, 1] -> clean latents (B, C, h, w) float32."""
+        return encoded(self.vae, pixels)
+
+    def decoded_masks(self, latents: torch.Tensor) -> torch.Tensor:
+        """Clean latents (B, C, h, w) -> (B, S, S) float32 in [0, 1]: the mean of the decoded image's channels."""
+        return (decoded(self.vae, latents).mean(dim=1).clamp(-1, 1) + 1) / 2
+
+
+def unet_of(segmenter: LatentSegmenter, **changes: Any) -> Any:
+    """The backbone's UNet in float32, to be trained, or with `start` 'random' one of random weights.
+
+    changes: configuration of diffusers' UNet2DConditionModel in which it differs; parts that only the changed one has
+    keep their random weights, all others are the backbone's.
+    """
+    from diffusers import UNet2DConditionModel
+
+    own = load_network(segmenter.facts, "unet")
+    made = UNet2DConditionModel.from_config(own.config, **changes)
+    if segmenter.config.start == "pretrained":
+        there, shapes = own.state_dict(), {name: value.shape for name, value in made.state_dict().items()}
+        made.load_state_dict({k: v for k, v in there.items() if shapes[k] == v.shape}, strict=False)
+    return made.to(segmenter.device).requires_grad_(True)
+
+
+def widened(conv: nn.Conv2d) -> nn.Conv2d:
+    """A convolution of twice the input channels that gives for [x, x] what `conv` gives for x (Marigold, DiffDIS).
+
+    The weights are repeated along the inputs and halved; the bias is kept.
+    """
+    wide = nn.Conv2d(2 * conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding)
+    with torch.no_grad():
+        wide.weight.copy_(conv.weight.repeat(1, 2, 1, 1) / 2)
+        wide.bias.copy_(conv.bias)
+    return wide.to(conv.weight.device)
