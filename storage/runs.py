@@ -18,6 +18,7 @@ from models.trainconfig import SEGMENTERS, TrainConfig
 from storage.target import check_writable
 
 FILE, BEST = "config.json", "best.safetensors"
+PLACES = {"backbone", "weights"}  # fields that may name a folder or a file, which a run moved elsewhere finds elsewhere
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ def weights_facts(run: RunFolder) -> dict[str, Any]:
         raise ValueError(f"{path}: cannot be read ({_in_a_line(error)}); restore it, or train again") from None
     if (kind := facts.get("segmenter", "none")) != run.config.segmenter:
         raise ValueError(f"{path}: expected weights of {run.config.segmenter}, found those of {kind}; restore its own")
-    if found := _differences(config.identity(), run.config.identity(), f"is in {FILE}"):
+    before, now = ({k: v for k, v in each.identity().items() if k not in PLACES} for each in (config, run.config))
+    if found := _differences(before, now, f"is in {FILE}"):
         raise ValueError(f"{path}: expected this run's weights, found those of one with {found}; restore its own")
     return facts | {"config": run.config.identity()}
 

@@ -4,9 +4,6 @@ import copy
 import dataclasses
 import itertools
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
