@@ -307,9 +307,9 @@ def pretrain(
 
 @app.command(epilog="Example: maskmill bench pocket")
 def bench(
-    name: Annotated[str, typer.Argument(help="pocket, cut, ablations, diffusionseg, or segmenters with baselines.")],
+    name: Annotated[str, typer.Argument(help="pocket, cut, ablations, diffusionseg, segmenters or photographs.")],
     count: Annotated[int | None, typer.Option(help="Samples measured; the benchmark's own number when absent.")] = None,
-    photos: Annotated[Path | None, typer.Option(help="Folder of photographs and masks, for 'cut'.")] = None,
+    photos: Annotated[Path | None, typer.Option(help="Folder of DUTS-TR and ECSSD, for cut and photographs.")] = None,
 ) -> None:
     """Measure, print the figures, and write them to docs/benchmarks/."""
     with checked():
