@@ -8,7 +8,7 @@ from models.backbone import BackboneFacts, category_span, check_backbone, load_t
 from models.config import BuildConfig, RunConfig
 from models.prompts import check_classes, farthest_prompts, plan
 from models.seedcells import seed_cells
-from models.trainconfig import DiffusionSegConfig, EncoderConfig, LatentConfig, TrainConfig
+from models.trainconfig import DiffDisConfig, DiffusionSegConfig, EncoderConfig, LatentConfig, TrainConfig
 from storage.schema import array_specs
 from storage.target import check_target
 from storage.writer import DatasetWriter
@@ -79,6 +79,21 @@ def check_latents(config: TrainConfig) -> None:
                 f"size: expected a multiple of {facts.multiple} for backbone {config.backbone}, got {config.size}; "
                 "change it"
             )
+    if isinstance(config, DiffDisConfig):
+        _check_diffdis(config, facts)
+
+
+def _check_diffdis(config: DiffDisConfig, facts: BackboneFacts) -> None:
+    if config.swci and facts.num_halvings < 3:
+        raise ValueError(
+            f"swci: expected a UNet that halves its grid three times or more, got {facts.num_halvings} of backbone "
+            f"{config.backbone}; set swci to false, or choose another backbone"
+        )
+    if config.dbia != "none" and facts.num_middle != 1:
+        raise ValueError(
+            f"dbia: expected a UNet with one transformer block in its middle, got {facts.num_middle} of backbone "
+            f"{config.backbone}; set dbia to none, or choose another backbone"
+        )
 
 
 def load_screening(config: BuildConfig) -> None:

@@ -49,6 +49,9 @@ class BackboneFacts:
     multiple: int  # a side of the image must be a multiple of this, for the UNet to halve it evenly
     prediction_type: str  # epsilon or v_prediction
     num_cross: int  # cross-attention layers of the UNet
+    num_halvings: int  # times the UNet halves the latent grid
+    num_middle: int  # transformer blocks in the UNet's middle
+    cross_width: int  # channels of what they attend to
 
     def sizes(self, height: int | None, width: int | None) -> tuple[tuple[int, int], tuple[int, int]]:
         """Image (H, W) and latent (h, w) size for the asked height and width; the backbone's own where None."""
@@ -101,6 +104,9 @@ def check_backbone(name: str) -> BackboneFacts:
         multiple=factor * 2 ** (len(config["unet"]["block_out_channels"]) - 1),
         prediction_type=config["scheduler"].get("prediction_type", "epsilon"),
         num_cross=_num_cross(config["unet"]),
+        num_halvings=len(config["unet"]["block_out_channels"]) - 1,
+        num_middle=_num_middle(config["unet"]),
+        cross_width=config["unet"]["cross_attention_dim"],
     )
 
 
@@ -212,12 +218,18 @@ def _num_cross(unet: dict[str, Any]) -> int:
     down, up, num = unet["down_block_types"], unet["up_block_types"], len(unet["down_block_types"])
     given = unet.get("layers_per_block", 2), unet.get("transformer_layers_per_block", 1)
     layers, depth = ([value] * num if isinstance(value, int) else value for value in given)
-    middle = "CrossAttn" in (unet.get("mid_block_type", "UNetMidBlock2DCrossAttn") or "")
     return (
-        middle * depth[-1]
+        _num_middle(unet)
         + sum(n * d for kind, n, d in zip(down, layers, depth, strict=True) if "CrossAttn" in kind)
         + sum((n + 1) * d for kind, n, d in zip(up, layers[::-1], depth[::-1], strict=True) if "CrossAttn" in kind)
     )
+
+
+def _num_middle(unet: dict[str, Any]) -> int:
+    """Transformer blocks in a UNet's middle."""
+    depth = unet.get("transformer_layers_per_block", 1)
+    has = "CrossAttn" in (unet.get("mid_block_type", "UNetMidBlock2DCrossAttn") or "")
+    return has * (depth if isinstance(depth, int) else depth[-1])
 
 
 def _is_local(name: str) -> bool:
@@ -309,9 +321,8 @@ def _refuse_other_networks(name: str, unet: dict, vae: dict, text_encoder: dict,
             ("epsilon", "v_prediction"),
         ),
     }
-    needed = [
-        ("unet", unet, key) for key in ("sample_size", "down_block_types", "up_block_types", "block_out_channels")
-    ]
+    in_unet = ("sample_size", "down_block_types", "up_block_types", "block_out_channels", "cross_attention_dim")
+    needed = [("unet", unet, key) for key in in_unet]
     needed += [("vae", vae, key) for key in ("block_out_channels", "latent_channels")]
     for part, config, key in needed:
         if not config.get(key):

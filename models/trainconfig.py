@@ -199,11 +199,47 @@ class SodDiffusionConfig(LatentConfig):
 
 
 class DiffDisConfig(LatentConfig):
-    """DiffDIS (ICLR 2025)."""
+    """DiffDIS (ICLR 2025): a mask and its edge from noise in one step; the fields from `steps` on are its ablations."""
 
     segmenter: Literal["diffdis"] = Field("diffdis", description="name of the segmenter")
     size: int = Field(1024, ge=64, le=2048, description="side in pixels of the square that images are brought to")
-    learning_rate: float = Field(3e-5, gt=0, description="learning rate of Adam")
+    epochs: int = Field(90, ge=1, description="times each training sample is seen; may be raised for a finished run")
+    batch_size: int = Field(
+        4, ge=1, description="samples of one batch on one device; of an odd one the last is unmixed"
+    )
+    learning_rate: float = Field(3e-5, gt=0, description="learning rate of Adam; ten times that for the labels' layers")
+    schedule: Literal["constant", "cosine", "stepped"] = Field(
+        "stepped",
+        description="learning rate after the warm-up; 'stepped' multiplies it by 0.95^(e // 30) in each epoch e",
+    )
+    steps: Literal["1/1", "1*/2", "2/2", "1*/10"] = Field(
+        "1/1", description="denoising steps in training / in prediction; * draws their noise level anew (Table 4)"
+    )
+    edge: bool = Field(True, description="learn the mask's edge beside it (Table 3)")
+    dbia: Literal["mutual", "fusion", "none"] = Field(
+        "mutual",
+        description="attention between mask and edge: each to the other, or 'fusion', each to both (Tables 3, 5)",
+    )
+    swci: bool = Field(True, description="inject the image at three scales into what the decoder takes over (Table 3)")
+    cutmix: bool = Field(True, description="mix the samples of a batch in pairs (Table 3)")
+    augment: Literal["released", "paper", "none"] = Field(
+        "released", description="mirror, crop and turn, as the paper has it; 'released' alters the colours too"
+    )
+    tta: bool = Field(
+        False, description="average six predictions, at three scales and mirrored, as the released code does"
+    )
+
+    @model_validator(mode="after")
+    def _needs_an_edge(self) -> "DiffDisConfig":
+        if self.dbia != "none" and not self.edge:
+            raise ValueError(
+                f"dbia: expected none where edge is false, got {self.dbia!r}, which has no edge to attend to; set dbia "
+                "to none, or edge to true"
+            )
+        return self
+
+    def rates(self) -> dict[str, float]:
+        return {"unet.class_embedding": 10.0}
 
 
 SEGMENTERS: dict[str, type[TrainConfig]] = {

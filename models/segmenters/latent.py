@@ -6,13 +6,14 @@ how masks are noised, denoised or learnt.
 Letters: B images, C latent channels, S side of the square, h x w = latent grid.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from models.backbone import check_backbone, load_network, load_scheduler, resolve_device
+from models.backbone import check_backbone, load_network, load_scheduler, load_tokenizer, resolve_device
 from models.fitting import mixed_precision
 from models.latents import decoded, encoded
 from models.photomasks import resized, resized_soft
@@ -47,14 +48,20 @@ class LatentSegmenter:
         """Masks of a batch at the images' size: (B, H, W) float32 in [0, 1]."""
         return np.stack(self.predict(list(batch["image"].numpy())))
 
-    @torch.no_grad()
     def predict(self, images: list[np.ndarray], categories: list[str] | None = None) -> list[np.ndarray]:
         """(H, W, 3) uint8 of any sizes -> (H, W) float32 in [0, 1] at each image's own size; no class is asked for."""
+        return self.at_own_sizes(images, self.masks_of)
+
+    @torch.no_grad()
+    def at_own_sizes(
+        self, images: list[np.ndarray], masks_of: Callable[[torch.Tensor], torch.Tensor]
+    ) -> list[np.ndarray]:
+        """`predict` by `masks_of` or a variant of it."""
         self.network.eval()
 
         def make(part: slice) -> list[np.ndarray]:
             with mixed_precision(self.device):
-                return list(self.masks_of(self.pixels(images[part])).float().cpu().numpy())
+                return list(masks_of(self.pixels(images[part])).float().cpu().numpy())
 
         found = in_batches(len(images), self.config.run.batch_size, make)
         return [resized_soft(soft, image.shape[:2]) for soft, image in zip(found, images, strict=True)]
@@ -95,6 +102,13 @@ def unet_of(segmenter: LatentSegmenter, **changes: Any) -> Any:
     return made.to(segmenter.device).requires_grad_(True)
 
 
+@torch.no_grad()
+def empty_prompt(segmenter: LatentSegmenter) -> torch.Tensor:
+    """The backbone's embedding of the empty prompt without padding, its start and end tokens: (1, 2, width) float32."""
+    ids = load_tokenizer(segmenter.facts.folder)([""], return_tensors="pt").input_ids
+    return load_network(segmenter.facts, "text_encoder")(ids)[0].to(segmenter.device)
+
+
 def widened(conv: nn.Conv2d) -> nn.Conv2d:
     """A convolution of twice the input channels that gives for [x, x] what `conv` gives for x (Marigold, DiffDIS).
 
@@ -105,3 +119,16 @@ def widened(conv: nn.Conv2d) -> nn.Conv2d:
         wide.weight.copy_(conv.weight.repeat(1, 2, 1, 1) / 2)
         wide.bias.copy_(conv.bias)
     return wide.to(conv.weight.device)
+
+
+def in_float32(conv: nn.Conv2d) -> nn.Conv2d:
+    """The same convolution, computed in float32 under autocast too."""
+    exact = _Float32Conv(conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding)
+    exact.load_state_dict(conv.state_dict())
+    return exact.to(conv.weight.device)
+
+
+class _Float32Conv(nn.Conv2d):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.float())
