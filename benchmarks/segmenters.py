@@ -43,7 +43,8 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
 DECODERS = tuple(name for name, (_, segmenter, _) in RUNS.items() if segmenter == "diffusionseg")
 BARS = {"diffusionseg": 0.85, "diffusionseg-on-renders": 0.92}
 CUT = "AttentionCut, CLIP's class"
-COLUMNS = ["segmenter", "IoU [95 % interval]", "IoU after the bilateral solver"]
+HARDER, THIN = ("clutter", "distractor"), ("ring", "cross", "leaf")
+COLUMNS = ["segmenter", "IoU [95 % interval]", "clutter, distractors", "rings, crosses, leaves", "after the solver"]
 
 Scores = tuple[np.ndarray, np.ndarray]  # IoU of each held-out render, of the mask and of the mask smoothed; (N,) each
 
@@ -61,10 +62,16 @@ def run(folder: Path, count: int = 2000, names: tuple[str, ...] = tuple(RUNS)) -
     evaluate([folder / name for name in names], {LAYOUT: photos}, folder / "scores")
     scenes = [render(HELD_OUT_SEED, i) for i in range(HELD_OUT)]
     found = {name: run_scores(folder / "scores", name, scenes) for name in names} | {CUT: cut_scores(scenes)}
-    rows = [[name, *map(mean_interval, scores)] for name, scores in found.items()]
+    harder = np.array([scene.difficulty in HARDER for scene in scenes])
+    thin = np.array([scene.category in THIN for scene in scenes])
+    rows = [
+        [name, *map(mean_interval, (alone, alone[harder], alone[thin], smooth))]
+        for name, (alone, smooth) in found.items()
+    ]
     note = (
         "Without prior, features are of the empty prompt; on renders, training has exact masks: that is the ceiling. "
-        "The bilateral solver is the paper's post-processing (`--set bilateral=true`, `--set cut.bilateral=true`)."
+        f"Of the renders, {harder.sum()} have clutter or a distractor and {thin.sum()} thin objects. The bilateral "
+        "solver is the paper's post-processing (`--set bilateral=true`, `--set cut.bilateral=true`)."
     )
     title = f"IoU on {HELD_OUT} held-out renders"
     return {
