@@ -69,7 +69,7 @@ def load_encoder(name: str, weights: str, layers: int, seed: int, device: str = 
     if weights not in ("pretrained", "random") and not Path(weights).is_file():
         raise ValueError(f"weights: expected 'pretrained', 'random' or a file, found none at {weights}; check the path")
     torch.manual_seed(seed)
-    make = _timm_encoder if library == "timm" else _open_clip_encoder
+    make = timm_encoder if library == "timm" else _open_clip_encoder
     network, size, mean, spread = make(model, weights)
     network.to(resolve_device(device)).eval().requires_grad_(False)
     encoder = Encoder(network, size, tuple(mean), tuple(spread), layers)
@@ -103,7 +103,8 @@ def fitting_weights(network: nn.Module, file: str) -> dict[str, torch.Tensor]:
     return found
 
 
-def _timm_encoder(model: str, weights: str) -> tuple[nn.Module, tuple[int, int], Any, Any]:
+def timm_encoder(model: str, weights: str) -> tuple[nn.Module, tuple[int, int], Any, Any]:
+    """A network of timm without its classifier, the (H, W) of its images, their pixels' mean and deviation."""
     if not timm.is_model(model):
         raise ValueError(f"encoder: timm has no model {model!r}; name one of timm.list_models()")
     with _loading(f"encoder timm:{model}"):
