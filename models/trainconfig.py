@@ -112,6 +112,11 @@ def _absolute_weights(weights: str) -> str:
     return weights if weights in ("pretrained", "random") else str(Path(weights).absolute())
 
 
+def _in_words(weights: str) -> str:
+    own = weights in ("pretrained", "random")
+    return f"{weights} weights" if own else f"weights of {Path(weights).name}"
+
+
 class EncoderConfig(DecoderConfig):
     """The DiffusionSeg decoder on the features of a frozen pre-trained encoder, as DINO's, MoCo's or CLIP's."""
 
@@ -129,9 +134,7 @@ class EncoderConfig(DecoderConfig):
     )
 
     def label(self) -> str:
-        own = self.weights in ("pretrained", "random")
-        weights = f"{self.weights} weights" if own else f"weights of {Path(self.weights).name}"
-        return f"{self.segmenter}, {self.encoder}, {weights}"
+        return f"{self.segmenter}, {self.encoder}, {_in_words(self.weights)}"
 
     def features(self) -> dict[str, Any]:
         """What a sample's features follow from, beside its image and the encoder's weights."""
@@ -191,11 +194,79 @@ POCKET_PACE = {"size": 128, "learning_rate": 3e-4}
 
 
 class SodDiffusionConfig(LatentConfig):
-    """SOD-diffusion (doi 10.1111/cgf.15251)."""
+    """SOD-diffusion (doi 10.1111/cgf.15251): masks denoised step by step, attending to a Swin transformer's features.
+
+    The defaults are the paper's; with preset 'released' SOD_RELEASED goes before them, and with pocket POCKET_SWIN before
+    that. The ablations are swin 'none', fusion
+    'plain', context_projection 'none' and auxiliary 0.
+    """
 
     segmenter: Literal["sod-diffusion"] = Field("sod-diffusion", description="name of the segmenter")
+    preset: Literal["paper", "released"] = Field("paper", description="where values not given come from")
     size: int = Field(384, ge=64, le=2048, description="side in pixels of the square that images are brought to")
     learning_rate: float = Field(3e-5, gt=0, description="learning rate of AdamW")
+    weight_decay: float = Field(1e-2, ge=0, description="decoupled weight decay (AdamW); 0 is Adam")
+    clip: float | None = Field(1.0, gt=0, description="largest norm of the gradient; absent, it is not clipped")
+    batch_size: int = Field(4, ge=1, description="samples of one batch on one device")
+    accumulate: int = Field(8, ge=1, description="batches whose gradients are averaged in one step")
+    swin: str = Field(
+        "swin_base_patch4_window12_384",
+        pattern=r"^(none|pocket|swin_\w+)$",
+        description="the encoder: a Swin of timm; 'pocket', a small one; or 'none', the empty prompt in its place",
+    )
+    weights: Annotated[str, Field(min_length=1), AfterValidator(_absolute_weights)] = Field(
+        "pretrained", description="the Swin's: 'pretrained', fetched by its name; a file; or 'random'"
+    )
+    freeze_swin: bool = Field(True, description="keep the Swin's weights as they are")
+    fusion: Literal["cbam", "paa", "plain"] = Field(
+        "cbam",
+        description="how the Swin's stages become one map: weighted by CBAM, by parallel axial attention, or 'plain'",
+    )
+    context_projection: Literal["conv1x1", "tile16", "none"] = Field(
+        "conv1x1",
+        description="AFIM: how that map's channels become those of the UNet's keys and values, learnt or repeated; "
+        "'none' puts one plain cross-attention before the UNet in its place",
+    )
+    conv_in: Literal["dup_half", "fresh"] = Field(
+        "dup_half",
+        description="first weights of the UNet's doubled input: the backbone's, repeated and halved, or random ones",
+    )
+    rgb_range: Literal["-1..1", "0..1"] = Field(
+        "-1..1",
+        description="pixels that the VAE is given; with 0..1 the Swin is given these too, else its own weights' range",
+    )
+    auxiliary: float = Field(1.0, ge=0, description="weight of the loss on the Swin's fused features; 0 is none")
+    steps: int = Field(10, ge=1, le=500, description="DDIM steps of a prediction")
+    ensemble: int = Field(10, ge=1, le=100, description="predictions, each from a noise of its own, that a mask is of")
+    validation_steps: int = Field(10, ge=1, le=500, description="DDIM steps of a validation, which has no ensemble")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _under_presets(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        pocket = POCKET_SWIN if given.get("backbone", "pocket") == "pocket" else {}
+        released = SOD_RELEASED if given.get("preset") == "released" else {}
+        return released | pocket | given
+
+    @model_validator(mode="after")
+    def _swin_has_weights(self) -> "SodDiffusionConfig":
+        if self.swin == "pocket" and self.weights == "pretrained":
+            raise ValueError("weights: expected 'random' or a file for swin 'pocket', got 'pretrained'; change it")
+        if self.swin != "none" and self.weights == "random" and self.freeze_swin:
+            raise ValueError("freeze_swin: expected false where the Swin's weights are random, got true; change it")
+        return self
+
+    def label(self) -> str:
+        swin = "no encoder" if self.swin == "none" else f"{self.swin}, {_in_words(self.weights)}"
+        return f"{self.segmenter}, {swin}"
+
+
+SOD_RELEASED = {
+    "freeze_swin": False, "fusion": "paa", "context_projection": "tile16", "conv_in": "fresh", "rgb_range": "0..1",
+    "steps": 50,
+}  # fmt: skip
+POCKET_SWIN = {"swin": "pocket", "weights": "random", "freeze_swin": False, "batch_size": 8, "accumulate": 1}
 
 
 class DiffDisConfig(LatentConfig):
