@@ -196,9 +196,8 @@ POCKET_PACE = {"size": 128, "learning_rate": 3e-4}
 class SodDiffusionConfig(LatentConfig):
     """SOD-diffusion (doi 10.1111/cgf.15251): masks denoised step by step, attending to a Swin transformer's features.
 
-    The defaults are the paper's; with preset 'released' SOD_RELEASED goes before them, and with pocket POCKET_SWIN before
-    that. The ablations are swin 'none', fusion
-    'plain', context_projection 'none' and auxiliary 0.
+    The defaults are the paper's; with preset 'released' SOD_RELEASED goes before them, and with pocket POCKET_SOD
+    before that. The ablations are swin 'none', fusion 'plain', context_projection 'none' and auxiliary 0.
     """
 
     segmenter: Literal["sod-diffusion"] = Field("sod-diffusion", description="name of the segmenter")
@@ -245,14 +244,14 @@ class SodDiffusionConfig(LatentConfig):
     def _under_presets(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        pocket = POCKET_SWIN if given.get("backbone", "pocket") == "pocket" else {}
+        pocket = POCKET_SOD if given.get("backbone", "pocket") == "pocket" else {}
         released = SOD_RELEASED if given.get("preset") == "released" else {}
         return released | pocket | given
 
     @model_validator(mode="after")
     def _swin_has_weights(self) -> "SodDiffusionConfig":
-        if self.swin == "pocket" and self.weights == "pretrained":
-            raise ValueError("weights: expected 'random' or a file for swin 'pocket', got 'pretrained'; change it")
+        if self.swin == "pocket" and self.weights != "random":
+            raise ValueError(f"weights: expected 'random' for swin 'pocket', got {self.weights!r}; change it")
         if self.swin != "none" and self.weights == "random" and self.freeze_swin:
             raise ValueError("freeze_swin: expected false where the Swin's weights are random, got true; change it")
         return self
@@ -266,7 +265,10 @@ SOD_RELEASED = {
     "freeze_swin": False, "fusion": "paa", "context_projection": "tile16", "conv_in": "fresh", "rgb_range": "0..1",
     "steps": 50,
 }  # fmt: skip
-POCKET_SWIN = {"swin": "pocket", "weights": "random", "freeze_swin": False, "batch_size": 8, "accumulate": 1}
+POCKET_SOD = {
+    "swin": "pocket", "weights": "random", "freeze_swin": False, "batch_size": 8, "accumulate": 1, "steps": 10,
+    "ensemble": 3, "validation_steps": 4,
+}  # fmt: skip
 
 
 class DiffDisConfig(LatentConfig):
