@@ -8,7 +8,7 @@ from prefect import flow
 from pydantic import BaseModel
 from tqdm import tqdm
 
-from flows.preflight import check_encoder, check_segmenter_machine
+from flows.preflight import check_encoder, check_latents, check_segmenter_machine
 from models.backbone import check_backbone
 from models.prior import check_category
 from models.trainconfig import DiffusionSegConfig
@@ -71,3 +71,4 @@ def check_segmenter(run: RunFolder, category: str | None) -> None:
         check_category(category, config.backbone, backbone.folder)
     check_segmenter_machine(config, category)
     check_encoder(config)
+    check_latents(config)

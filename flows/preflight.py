@@ -8,7 +8,14 @@ from models.backbone import BackboneFacts, category_span, check_backbone, load_t
 from models.config import BuildConfig, RunConfig
 from models.prompts import check_classes, farthest_prompts, plan
 from models.seedcells import seed_cells
-from models.trainconfig import DiffDisConfig, DiffusionSegConfig, EncoderConfig, LatentConfig, TrainConfig
+from models.trainconfig import (
+    DiffDisConfig,
+    DiffusionSegConfig,
+    EncoderConfig,
+    LatentConfig,
+    SodDiffusionConfig,
+    TrainConfig,
+)
 from storage.schema import array_specs
 from storage.target import check_target
 from storage.writer import DatasetWriter
@@ -63,11 +70,15 @@ def check_segmenter_machine(config: TrainConfig, category: str | None = None) ->
 
 
 def check_encoder(config: TrainConfig) -> None:
-    """Load a segmenter's frozen encoder, if it has one, fetching it if need be; ValueError where it cannot be had."""
+    """Load a segmenter's encoder, if it has one, fetching it if need be; ValueError where it cannot be had."""
     if isinstance(config, EncoderConfig):
         from models.encoders import load_encoder
 
         load_encoder(config.encoder, config.weights, config.layers, config.seed, config.run.device)
+    elif isinstance(config, SodDiffusionConfig) and config.swin not in ("none", "pocket"):
+        from models.encoders import timm_encoder
+
+        timm_encoder(config.swin, config.weights)
 
 
 def check_latents(config: TrainConfig) -> None:
@@ -81,6 +92,16 @@ def check_latents(config: TrainConfig) -> None:
             )
     if isinstance(config, DiffDisConfig):
         _check_diffdis(config, facts)
+    if isinstance(config, SodDiffusionConfig):
+        _check_sod_diffusion(config, facts)
+
+
+def _check_sod_diffusion(config: SodDiffusionConfig, facts: BackboneFacts) -> None:
+    if config.swin != "none" and config.context_projection == "tile16" and facts.cross_width % 64:
+        raise ValueError(
+            f"context_projection: tile16 repeats 64 channels to the backbone's cross-attention, and that of "
+            f"{config.backbone} has {facts.cross_width}, no multiple of 64; choose conv1x1"
+        )
 
 
 def _check_diffdis(config: DiffDisConfig, facts: BackboneFacts) -> None:

@@ -35,11 +35,12 @@ def aligned(maps: torch.Tensor) -> torch.Tensor:
     def cost(x: np.ndarray) -> tuple[float, np.ndarray]:
         at = torch.tensor(x, requires_grad=True)
         with torch.enable_grad():
-            made = placed(at)
+            made = placed(at).flatten(1)  # (M, HW)
             # Of M numbers the mean squared difference over pairs is twice their variance; the root has no slope at 0.
             apart = (2 * made.var(dim=0, correction=1).mean() + 1e-12).sqrt()
-            median = _median(made)
-            total = apart + STRENGTH * (median.min().abs() + (1 - median.max()).abs())
+            median = _median(made.detach())
+            least, greatest = _middle(made[:, [median.argmin(), median.argmax()]].sort(dim=0).values)
+            total = apart + STRENGTH * (least.abs() + (1 - greatest).abs())
         (slope,) = torch.autograd.grad(total, at)
         return total.item(), slope.numpy()
 
@@ -48,6 +49,11 @@ def aligned(maps: torch.Tensor) -> torch.Tensor:
 
 
 def _median(maps: torch.Tensor) -> torch.Tensor:
-    """(M, H, W) -> (H, W); of an even number the mean of the middle two."""
-    ordered, M = maps.sort(dim=0).values, len(maps)
+    """(M, ...) -> (...); numpy sorts along the first axis several times as fast as torch."""
+    return _middle(torch.from_numpy(np.sort(maps.numpy(), axis=0)))
+
+
+def _middle(ordered: torch.Tensor) -> torch.Tensor:
+    """The middle of values sorted along the first axis; of an even number the mean of the middle two."""
+    M = len(ordered)
     return (ordered[(M - 1) // 2] + ordered[M // 2]) / 2

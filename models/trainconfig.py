@@ -210,7 +210,7 @@ class SodDiffusionConfig(LatentConfig):
     accumulate: int = Field(8, ge=1, description="batches whose gradients are averaged in one step")
     swin: str = Field(
         "swin_base_patch4_window12_384",
-        pattern=r"^(none|pocket|swin_\w+)$",
+        pattern=r"^(none|pocket|swin_[\w.]+)$",
         description="the encoder: a Swin of timm; 'pocket', a small one; or 'none', the empty prompt in its place",
     )
     weights: Annotated[str, Field(min_length=1), AfterValidator(_absolute_weights)] = Field(
