@@ -67,7 +67,7 @@ class Network(nn.Module):
         if self.encoder is None:
             return None
         f = self.encoder(pixels)
-        return f if f.shape[2:] == grid else F.interpolate(f, grid, mode="bilinear", antialias=True)
+        return f if f.shape[2:] == grid else F.interpolate(f.float(), grid, mode="bilinear", antialias=True)
 
     def output(self, image: torch.Tensor, noisy: torch.Tensor, t: Any, f: torch.Tensor | None) -> torch.Tensor:
         """The UNet's output for latents of the image and of the noisy mask, (B, C, h, w) each, as they are."""
