@@ -1,0 +1,98 @@
+"""SOD-diffusion through the command line: resumed equals unbroken, prediction, evaluation, what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+import models.fitting
+from benchmarks.rendered import rendered_dataset
+from maskmill import app
+from storage import checkpoints
+from storage.checkpoints import BEST, STATE
+
+
+def invoke(*arguments: object):
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return rendered_dataset(tmp_path_factory.mktemp("rendered") / "data", 6)
+
+
+@pytest.fixture(scope="module")
+def command(tiny_folders, tmp_path_factory, data):
+    """A training of four steps, of two batches each, with two validations; --run and its folder are to follow."""
+    file = tmp_path_factory.mktemp("options") / "train.yaml"
+    choices = {
+        "backbone": str(tiny_folders["sd2"]), "size": 64, "swin": "pocket", "weights": "random", "freeze_swin": False,
+        "epochs": 2, "batch_size": 1, "accumulate": 2, "save_every": 1, "steps": 2, "ensemble": 2,
+        "validation_steps": 1, "run": {"device": "cpu", "batch_size": 3},
+    }  # fmt: skip
+    file.write_text(yaml.safe_dump(choices))
+    return ("train", "sod-diffusion", "--data", data, "--config", file, "--run")
+
+
+@pytest.fixture(scope="module")
+def trained(command, tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "whole"
+    done = invoke(*command, run)
+    assert done.exit_code == 0, done.output
+    return run
+
+
+def test_killed_and_resumed_ends_with_the_same_weights(command, trained, tmp_path, monkeypatch):
+    def dies(path, state, own=models.fitting.save_state):
+        own(path, state)
+        if state["step"] == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "save_state", dies)
+        assert invoke(*command, tmp_path / "run").exit_code == 1
+    assert torch.load(tmp_path / "run" / STATE, weights_only=True)["step"] == 3
+    done = invoke(*command, tmp_path / "run")
+    assert done.exit_code == 0, done.output
+    for name in (BEST, STATE):
+        read = load_file if name == BEST else lambda path: torch.load(path, weights_only=True)["model"]
+        expected, found = read(trained / name), read(tmp_path / "run" / name)
+        assert expected.keys() == found.keys() and all(torch.equal(expected[k], found[k]) for k in expected)
+    rows, expected_rows = ((run / "log.jsonl").read_text().splitlines() for run in (tmp_path / "run", trained))
+    assert [json.loads(row)["iou"] for row in rows] == [json.loads(row)["iou"] for row in expected_rows]
+
+
+def test_photos_are_predicted_and_a_benchmark_is_scored(trained, tmp_path):
+    rng = np.random.default_rng(0)
+    for part in ("images", "ground_truth_mask"):
+        (tmp_path / "pairs" / part).mkdir(parents=True)
+    for i, size in enumerate(((40, 90), (64, 64))):
+        mask = np.zeros(size, np.uint8)
+        mask[10:30, 10:40] = 255
+        Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).save(tmp_path / f"pairs/images/{i}.png")
+        Image.fromarray(mask).save(tmp_path / f"pairs/ground_truth_mask/{i}.png")
+    out = tmp_path / "out"
+    done = invoke("predict", trained, tmp_path / "pairs" / "images", "--out", out)
+    assert done.exit_code == 0 and "predicted 2" in done.output, done.output
+    assert np.asarray(Image.open(out / "0-soft.png")).shape == (40, 90)
+    done = invoke("evaluate", trained, "--benchmark", f"ECSSD={tmp_path / 'pairs'}", "--out", tmp_path / "scores")
+    assert done.exit_code == 0, done.output
+    assert "sod-diffusion, pocket, random weights" in (tmp_path / "scores" / "report" / "index.html").read_text()
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_written(command, tmp_path):
+    run = tmp_path / "run"
+    for given, said in (
+        ("size=96", "size: expected a multiple of 64"),
+        ("context_projection=tile16", "no multiple of 64; choose conv1x1"),
+        ("freeze_swin=true", "freeze_swin: expected false where the Swin's weights are random"),
+        ("swin=swin_of_mine", "timm has no model 'swin_of_mine'"),
+        ("preset=mine", "preset: expected"),
+    ):
+        done = invoke(*command, run, "--set", given)
+        assert done.exit_code == 2 and said in done.output and not run.exists(), done.output
