@@ -5,6 +5,7 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 from torch import nn
 from torch.nn import functional as F
 
@@ -15,8 +16,10 @@ from models.latents import noised, target_of
 from models.pocket.scenes import render
 from models.sampling import timesteps
 from models.segmenters import segmenter_of
+from models.segmenters.sod_diffusion import Network
 from models.segmenters.swin import pocket_swin
 from models.trainconfig import SodDiffusionConfig
+from tests.models.test_sampling import FULL_SIZE, full_size
 
 SWIN = {"swin": "pocket", "weights": "random", "freeze_swin": False}
 ABLATIONS = [{"swin": "none"}, {"fusion": "plain"}, {"context_projection": "none"}, {"auxiliary": 0}]
@@ -243,6 +246,22 @@ def test_what_does_not_fit_is_refused_in_one_line(tiny_folders):
         check_encoder(config_on(folder, swin="swin_of_mine"))
 
 
+@pytest.mark.parametrize("preset", ["paper", "released"])
+def test_at_full_size_2304_tokens_of_1024_channels_are_attended_to(preset):
+    """SD 2.1's UNet with Swin-B, shapes alone."""
+    choices = {"backbone": "sd", "preset": preset, "weights": "random", "freeze_swin": False}
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(**FULL_SIZE["sd21"]["unet"] | {"in_channels": 8})
+        network = Network(unet, SodDiffusionConfig.model_validate(choices), torch.empty(1, 2, 1024))
+        x, t, pixels = torch.empty(2, 4, 48, 48), torch.empty(2), torch.empty(2, 3, 384, 384)
+        output, hint = network(x, x, t, pixels)
+        assert output.shape == (2, 4, 48, 48) and hint.shape == (2, 3, 48, 48)
+        f = network.features(pixels, x.shape[2:])
+        assert f.shape == (2, 64, 48, 48) and network.afim(f).shape == (2, 1024, 48, 48)
+    swin = network.encoder[0]
+    assert swin.size == (384, 384) and swin.channels == [256, 512, 1024]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", ["paper", "released"])
 def test_it_learns_eight_images_with_pocket(preset):
@@ -266,7 +285,6 @@ def test_it_learns_eight_images_with_pocket(preset):
 def test_full_size(tmp_path):
     """SD 2.1's configuration and Swin-B with random weights, as released: gradients reach all, and it predicts."""
     from models.backbone import _load
-    from tests.models.test_sampling import full_size
 
     full_size("sd21", tmp_path)
     _load.cache_clear()  # the whole backbone, which is not asked for here
@@ -274,8 +292,6 @@ def test_full_size(tmp_path):
     config = SodDiffusionConfig.model_validate({"backbone": str(tmp_path), "preset": "released"} | choices)
     check_latents(config)
     own, batch = segmenter_of(config), scenes(1)
-    swin = own.network.encoder[0]
-    assert swin.size == (384, 384) and swin.channels == [256, 512, 1024]
     loss = own.loss(own.network, batch)
     loss.backward()
     assert loss.isfinite() and all(p.grad.isfinite().all() for p in own.network.parameters())
