@@ -340,6 +340,20 @@ def test_empty_full_and_single_samples_train(tiny):
         assert torch.isfinite(own.loss(own.network, batch))
 
 
+def test_image_mask_and_edge_are_mixed_in_the_same_box(tiny, monkeypatch):
+    """Each pixel of all three together is the sample's own or its partner's; of the last of five, its own."""
+    batch, seen = squares(5) | {"image": torch.randint(0, 256, (5, 64, 64, 3), dtype=torch.uint8)}, []
+    for choices in (PLAIN, PLAIN | {"cutmix": True}):
+        own = tiny(**choices)
+        monkeypatch.setattr(own, "encoded", lambda pixels: pixels)
+        torch.manual_seed(1)
+        rgb, truths = own._latents(batch)
+        seen.append(torch.cat([rgb, *truths.split(5)], dim=1))  # (5, 9, 64, 64)
+    plain, mixed = seen
+    kept, partner = (mixed == plain).all(1), (mixed == plain[[1, 0, 3, 2, 4]]).all(1)
+    assert (kept | partner).all() and kept[4].all() and not kept[:4].all()
+
+
 def test_the_loss_follows_from_torchs_seed(tiny):
     own, batch = tiny(), squares(4)
     own.network.eval()  # batch statistics would be the same, but running ones move
@@ -394,6 +408,7 @@ def test_full_size(tmp_path):
     values = {"backbone": str(tmp_path), "size": 64, "batch_size": 2, "run": {"device": "cpu"}}
     own, batch = segmenter_of(DiffDisConfig.model_validate(values)), squares(2)
     (block,) = own.network.unet.mid_block.attentions[0].transformer_blocks
+    assert round(sum(weight.numel() for weight in own.network.parameters()) / 1e6) == 913  # as docs/diffdis.md says
     assert own.context.shape == (1, 2, 1024) and block.mutual.to_q.weight.shape == (1280, 1280)
     assert [injector.beta.out_channels for injector in own.network.injectors] == [320, 640, 1280]
     loss = own.loss(own.network, batch)
