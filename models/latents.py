@@ -12,10 +12,13 @@ from torch.nn import functional as F
 
 @torch.no_grad()
 def encoded(vae: Any, pixels: torch.Tensor) -> torch.Tensor:
-    """Pixels (B, 3, H, W) in [-1, 1] -> clean latents (B, C, h, w) float32: the posterior's mean, scaled."""
+    """Pixels (B, 3, H, W) in [-1, 1] -> clean latents (B, C, h, w) float32: the posterior's mean, scaled.
+
+    One image at a time, as in `decoded`: at 1024x1024 the VAE needs gigabytes for each.
+    """
     with torch.autocast(pixels.device.type, enabled=False):
-        posterior = vae.encode(pixels.to(vae.dtype)).latent_dist
-    return posterior.mean.float() * vae.config.scaling_factor
+        means = [vae.encode(each[None]).latent_dist.mean for each in pixels.to(vae.dtype)]
+    return torch.cat(means).float() * vae.config.scaling_factor
 
 
 @torch.no_grad()
