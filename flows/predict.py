@@ -70,5 +70,5 @@ def check_segmenter(run: RunFolder, category: str | None) -> None:
     if backbone is not None:
         check_category(category, config.backbone, backbone.folder)
     check_segmenter_machine(config, category)
-    check_encoder(config)
+    check_encoder(config.as_trained())
     check_latents(config)

@@ -4,7 +4,7 @@ As models/config.py's, each is the YAML file's schema and the CLI's options in o
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
@@ -53,6 +53,10 @@ class TrainConfig(Config):
     def rates(self) -> dict[str, float]:
         """Beginning of parameters' names -> factor on their learning rate."""
         return {}
+
+    def as_trained(self) -> Self:
+        """The same where a run's own weights will be loaded: nothing is fetched that they take the place of."""
+        return self
 
     def identity(self) -> dict[str, Any]:
         """What must be equal for a run to be resumed: all but its length and the machine's use."""
@@ -255,6 +259,9 @@ class SodDiffusionConfig(LatentConfig):
         if self.swin != "none" and self.weights == "random" and self.freeze_swin:
             raise ValueError("freeze_swin: expected false where the Swin's weights are random, got true; change it")
         return self
+
+    def as_trained(self) -> Self:
+        return self.model_copy(update={"weights": "random"})
 
     def label(self) -> str:
         swin = "no encoder" if self.swin == "none" else f"{self.swin}, {_in_words(self.weights)}"

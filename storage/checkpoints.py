@@ -55,7 +55,7 @@ def load_segmenter(run: str | Path, device: str = "auto", **choices: Any) -> Any
     folder = open_run(run)
     weights_facts(folder)
     use = folder.config.run.model_copy(update={"device": device})
-    segmenter = segmenter_of(folder.config.model_copy(update={"run": use} | choices))
+    segmenter = segmenter_of(folder.config.as_trained().model_copy(update={"run": use} | choices))
     segmenter.network.load_state_dict(_weights(folder, segmenter.network.state_dict()))
     segmenter.network.eval()
     return segmenter

@@ -12,9 +12,13 @@ from typer.testing import CliRunner
 
 import models.fitting
 from benchmarks.rendered import rendered_dataset
+from flows.predict import check_segmenter
 from maskmill import app
+from models.segmenters import segmenter_of
+from models.trainconfig import SodDiffusionConfig
 from storage import checkpoints
 from storage.checkpoints import BEST, STATE
+from storage.runs import create_run
 
 
 def invoke(*arguments: object):
@@ -96,3 +100,18 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(command, tmp_pa
     ):
         done = invoke(*command, run, "--set", given)
         assert done.exit_code == 2 and said in done.output and not run.exists(), done.output
+
+
+def test_a_trained_run_does_without_the_file_that_its_swin_came_from(tiny_folders, tmp_path):
+    config = SodDiffusionConfig(
+        backbone=str(tiny_folders["sd2"]),
+        size=64,
+        swin="swin_tiny_patch4_window7_224",
+        weights=str(tmp_path / "gone.pt"),
+    )
+    run = create_run(tmp_path / "run", config, tmp_path / "data", "v1", 1)
+    weights = segmenter_of(config.as_trained()).network.state_dict()
+    checkpoints.save_checkpoint(run, {"model": weights, "step": 1, "best": 0.5}, True)
+    check_segmenter(run, None)
+    found = checkpoints.load_segmenter(run.path, "cpu").network.state_dict()
+    assert all(torch.equal(found[name], value) for name, value in weights.items())
