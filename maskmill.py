@@ -195,7 +195,7 @@ def mask(
 
 @app.command(epilog="Example: maskmill train diffusionseg --data data/shapes --run runs/shapes --set epochs=40")
 def train(
-    segmenter: Annotated[str, typer.Argument(help="Name: diffusionseg, sod-diffusion, diffdis, encoder, unet, deeplabv3.")],
+    segmenter: Annotated[str, typer.Argument(help="diffusionseg, sod-diffusion, diffdis, encoder, unet or deeplabv3.")],
     run: Annotated[Path, typer.Option(help="Folder of the run: configuration, features, weights, log.")],
     data: Annotated[Path | None, typer.Option(help="Folder of the dataset.")] = None,
     folder: Annotated[str | None, typer.Option(help="In place of --data photos and masks, as DUTS-TR=DIR.")] = None,
