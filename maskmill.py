@@ -307,7 +307,7 @@ def pretrain(
 
 @app.command(epilog="Example: maskmill bench pocket")
 def bench(
-    name: Annotated[str, typer.Argument(help="pocket, cut, ablations, diffusionseg, segmenters or photographs.")],
+    name: Annotated[str, typer.Argument(help="Its name; any other word lists them.")],
     count: Annotated[int | None, typer.Option(help="Samples measured; the benchmark's own number when absent.")] = None,
     photos: Annotated[Path | None, typer.Option(help="Folder of DUTS-TR and ECSSD, for cut and photographs.")] = None,
 ) -> None:

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ablations, cut, photographs, pocket, segmenters
+from benchmarks import ablations, cut, ladders, photographs, pocket, segmenters
 from benchmarks.cut import IOU_BAR, SPEED_BAR
 from benchmarks.intervals import words
 from models.backbone import POCKET
@@ -19,7 +19,7 @@ from models.pocket.card import write_card
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "benchmarks"
 PAGE = ROOT / "docs" / "benchmarks.md"
-NAMES = ("pocket", "cut", "ablations", "diffusionseg", "segmenters", "photographs")
+NAMES = ("pocket", "cut", "ablations", "diffusionseg", "segmenters", "photographs", *ladders.ROWS)
 RUNS = ROOT / "runs" / "bench"
 
 
@@ -47,6 +47,8 @@ def _measure(name: str, count: int | None, photos: Path | None) -> dict[str, Any
     if name in ("diffusionseg", "segmenters"):
         names = segmenters.DECODERS if name == "diffusionseg" else tuple(segmenters.RUNS)
         return segmenters.run(RUNS / "segmenters", count or 2000, names)
+    if name in ladders.ROWS:
+        return ladders.run(name, RUNS / name)
     if name == "photographs":
         if photos is None:
             raise ValueError("--photos: is required; name the folder that holds DUTS-TR and ECSSD")
