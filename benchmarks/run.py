@@ -45,7 +45,7 @@ def _measure(name: str, count: int | None, photos: Path | None) -> dict[str, Any
     if name == "ablations":
         return ablations.run(count or 500)
     if name in ("diffusionseg", "segmenters"):
-        names = segmenters.DECODERS if name == "diffusionseg" else tuple(segmenters.RUNS)
+        names = tuple(segmenters.BARS) if name == "diffusionseg" else tuple(segmenters.RUNS)
         return segmenters.run(RUNS / "segmenters", count or 2000, names)
     if name in ladders.ROWS:
         return ladders.run(name, RUNS / name)

@@ -40,8 +40,7 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "unet": ("pairs", "unet", BASELINE),
     "deeplabv3": ("pairs", "deeplabv3", BASELINE),
 }
-DECODERS = tuple(name for name, (_, segmenter, _) in RUNS.items() if segmenter == "diffusionseg")
-BARS = {"diffusionseg": 0.85, "diffusionseg-on-renders": 0.92}
+BARS = {"diffusionseg": 0.85, "diffusionseg-on-renders": 0.92}  # the runs of `maskmill bench diffusionseg`
 CUT = "AttentionCut, CLIP's class"
 HARDER, THIN = ("clutter", "distractor"), ("ring", "cross", "leaf")
 COLUMNS = ["segmenter", "IoU [95 % interval]", "clutter, distractors", "rings, crosses, leaves", "after the solver"]
@@ -69,7 +68,7 @@ def run(folder: Path, count: int = 2000, names: tuple[str, ...] = tuple(RUNS)) -
         for name, (alone, smooth) in found.items()
     ]
     note = (
-        "Without prior, features are of the empty prompt; on renders, training has exact masks: that is the ceiling. "
+        "On renders, training has exact masks: that is the ceiling; without prior, features are of the empty prompt. "
         f"Of the renders, {harder.sum()} have clutter or a distractor and {thin.sum()} thin objects. The bilateral "
         "solver is the paper's post-processing (`--set bilateral=true`, `--set cut.bilateral=true`)."
     )
