@@ -216,10 +216,10 @@ def test_what_a_run_cannot_be_used_with_is_refused_before_anything_is_written(tr
     copies = {name: shutil.copytree(trained, tmp_path / name) for name in ("weights", "older", "device")}
     own = json.loads((trained / "config.json").read_text())
     larger = UNetConfig.model_validate(own["config"] | {"encoder": "resnet34"})
-    network = segmenter_of(larger).network
+    weights = {name: value.contiguous() for name, value in segmenter_of(larger).network.state_dict().items()}
     facts = {"segmenter": "unet", "step": "1", "score": "0.5"}
-    save_file(network.state_dict(), copies["weights"] / BEST, facts | {"config": json.dumps(larger.identity())})
-    save_file(network.state_dict(), copies["older"] / BEST, facts)
+    save_file(weights, copies["weights"] / BEST, facts | {"config": json.dumps(larger.identity())})
+    save_file(weights, copies["older"] / BEST, facts)
     own["config"]["run"]["device"] = "cuda:99"
     (copies["device"] / "config.json").write_text(json.dumps(own))
 
