@@ -158,7 +158,7 @@ def priors(scenes: list[Scene], seen: list[Captured]) -> Table:
         "AttentionCut, without prior (empty prompt)": without,
     }
     rows = [row(name, measure(scenes, case, attentioncut, name)) for name, case in cases.items()]
-    note = "DiffusionSeg's two rows come from trained runs: `maskmill bench diffusionseg`."
+    note = "DiffusionSeg's two rows come from trained runs: `maskmill bench segmenters`."
     return table("Table 7: the prior", COLUMNS, rows, note)
 
 

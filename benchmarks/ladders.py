@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.intervals import Estimate, mean_interval
+from benchmarks.intervals import Estimate
 from benchmarks.pocket import HELD_OUT_SEED
 from benchmarks.rendered import rendered_dataset, rendered_folder
-from benchmarks.segmenters import HARDER, HELD_OUT, LAYOUT, RENDERS_SEED, THIN
+from benchmarks.segmenters import HELD_OUT, LAYOUT, RENDERS_SEED, by_kind
 from flows.evaluate import evaluate
 from flows.train import train
-from models.pocket.scenes import render
+from models.pocket.scenes import Scene, render
 from models.trainconfig import SEGMENTERS
 
 COUNT, SEEDS = 667, (0, 1)
@@ -59,7 +59,8 @@ def run(segmenter: str, folder: Path) -> dict[str, Any]:
     photos = rendered_folder(folder / "held-out", HELD_OUT, HELD_OUT_SEED)
     evaluate([folder / name for name in names.values()], {LAYOUT: photos}, folder / "scores")
     images = pd.read_parquet(folder / "scores" / "images.parquet").sort_values(["run", "name"])
-    rows = [[row, *figures(images, [names[row, seed] for seed in SEEDS])] for row in ROWS[segmenter]]
+    scenes = [render(HELD_OUT_SEED, i) for i in range(HELD_OUT)]
+    rows = [[row, *figures(images, [names[row, seed] for seed in SEEDS], scenes)] for row in ROWS[segmenter]]
     note = (
         f"Each row: {COUNT} renders, a tenth of them to validate on, {PACE['epochs']} epochs, the best validation's "
         "weights. An interval is of the means over seeds, by resampling scenes; how far seeds lie apart is in the last "
@@ -74,15 +75,11 @@ def run(segmenter: str, folder: Path) -> dict[str, Any]:
     }
 
 
-def figures(images: pd.DataFrame, runs: list[str]) -> list[Estimate | str]:
+def figures(images: pd.DataFrame, runs: list[str], scenes: list[Scene]) -> list[Estimate | str]:
     """A row's mean IoU over its runs: of all scenes, of the harder ones, of thin objects; and that of each run."""
-    scenes = [render(HELD_OUT_SEED, i) for i in range(HELD_OUT)]
-    harder = np.array([scene.difficulty in HARDER for scene in scenes])
-    thin = np.array([scene.category in THIN for scene in scenes])
     each = np.stack([images.query("run == @name")["iou"].to_numpy() for name in runs])  # (seeds, scenes)
-    mean = each.mean(axis=0)
     apart = ", ".join(f"{value:.3f}" for value in each.mean(axis=1))
-    return [*(mean_interval(mean[which]) for which in (slice(None), harder, thin)), apart]
+    return [*by_kind(each.mean(axis=0), scenes), apart]
 
 
 def slug(row: str) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 from PIL import Image
 
 from benchmarks import ablations
-from benchmarks.intervals import mean_interval, words
+from benchmarks.intervals import Estimate, mean_interval, words
 from benchmarks.pocket import HELD_OUT_SEED
 from benchmarks.rendered import rendered_dataset, rendered_folder
 from flows.build import build
@@ -61,12 +61,8 @@ def run(folder: Path, count: int = 2000, names: tuple[str, ...] = tuple(RUNS)) -
     evaluate([folder / name for name in names], {LAYOUT: photos}, folder / "scores")
     scenes = [render(HELD_OUT_SEED, i) for i in range(HELD_OUT)]
     found = {name: run_scores(folder / "scores", name, scenes) for name in names} | {CUT: cut_scores(scenes)}
-    harder = np.array([scene.difficulty in HARDER for scene in scenes])
-    thin = np.array([scene.category in THIN for scene in scenes])
-    rows = [
-        [name, *map(mean_interval, (alone, alone[harder], alone[thin], smooth))]
-        for name, (alone, smooth) in found.items()
-    ]
+    harder, thin = kinds(scenes)
+    rows = [[name, *by_kind(alone, scenes), mean_interval(smooth)] for name, (alone, smooth) in found.items()]
     note = (
         "On renders, training has exact masks: that is the ceiling; without prior, features are of the empty prompt. "
         f"Of the renders, {harder.sum()} have clutter or a distractor and {thin.sum()} thin objects. The bilateral "
@@ -90,6 +86,16 @@ def kept_pairs(path: Path, count: int) -> Path:
         if kept >= count:
             return path
         planned = -(-planned * count // kept)
+
+
+def kinds(scenes: list[Scene]) -> tuple[np.ndarray, np.ndarray]:
+    """Which scenes are cluttered or have a distractor, and which show a thin object: (N,) bool each."""
+    return np.array([s.difficulty in HARDER for s in scenes]), np.array([s.category in THIN for s in scenes])
+
+
+def by_kind(values: np.ndarray, scenes: list[Scene]) -> list[Estimate]:
+    """Mean and interval of the scenes' values (N,): of all, of the harder ones, of thin objects."""
+    return [mean_interval(values[which]) for which in (slice(None), *kinds(scenes))]
 
 
 def run_scores(evaluation: Path, name: str, scenes: list[Scene]) -> Scores:

@@ -83,13 +83,13 @@ def check_encoder(config: TrainConfig) -> None:
 
 def check_latents(config: TrainConfig) -> None:
     """ValueError where a segmenter that works in a backbone's latents has a backbone or a size that do not fit."""
-    if isinstance(config, LatentConfig):
-        facts = check_backbone(config.backbone)
-        if config.size % facts.multiple:
-            raise ValueError(
-                f"size: expected a multiple of {facts.multiple} for backbone {config.backbone}, got {config.size}; "
-                "change it"
-            )
+    if not isinstance(config, LatentConfig):
+        return
+    facts = check_backbone(config.backbone)
+    if config.size % facts.multiple:
+        raise ValueError(
+            f"size: expected a multiple of {facts.multiple} for backbone {config.backbone}, got {config.size}; change it"
+        )
     if isinstance(config, DiffDisConfig):
         _check_diffdis(config, facts)
     if isinstance(config, SodDiffusionConfig):

@@ -68,6 +68,11 @@ def resized_soft(soft: np.ndarray, size: Size) -> np.ndarray:
     return np.array(Image.fromarray(soft).resize(size[::-1], Image.Resampling.BILINEAR)).clip(0, 1)
 
 
+def resized_mask(mask: np.ndarray, size: Size) -> np.ndarray:
+    """(H, W) bool at another size: object where more than half of a pixel is."""
+    return resized_soft(mask.astype(np.float32), size) > 0.5
+
+
 def reconstruct_photos(
     backbone: Backbone, images: np.ndarray, categories: list[str], config: MaskConfig, on_step: OnStep | None = None
 ) -> list[tuple[Sampled, float]]:

@@ -121,6 +121,9 @@ def _in_words(weights: str) -> str:
     return f"{weights} weights" if own else f"weights of {Path(weights).name}"
 
 
+Weights = Annotated[str, Field(min_length=1), AfterValidator(_absolute_weights)]
+
+
 class EncoderConfig(DecoderConfig):
     """The DiffusionSeg decoder on the features of a frozen pre-trained encoder, as DINO's, MoCo's or CLIP's."""
 
@@ -130,7 +133,7 @@ class EncoderConfig(DecoderConfig):
         pattern=r"^(timm:[^:]+|open_clip:[^:]+(:[^:]+)?)$",
         description="a model of timm, as in 'timm:resnet50', or of open_clip, as in 'open_clip:ViT-B-32:openai'",
     )
-    weights: Annotated[str, Field(min_length=1), AfterValidator(_absolute_weights)] = Field(
+    weights: Weights = Field(
         "pretrained", description="'pretrained', fetched by the encoder's name; a file; or 'random'"
     )
     layers: int = Field(
@@ -217,7 +220,7 @@ class SodDiffusionConfig(LatentConfig):
         pattern=r"^(none|pocket|swin_[\w.]+)$",
         description="the encoder: a Swin of timm; 'pocket', a small one; or 'none', the empty prompt in its place",
     )
-    weights: Annotated[str, Field(min_length=1), AfterValidator(_absolute_weights)] = Field(
+    weights: Weights = Field(
         "pretrained", description="the Swin's: 'pretrained', fetched by its name; a file; or 'random'"
     )
     freeze_swin: bool = Field(True, description="keep the Swin's weights as they are")

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from models.photomasks import resized, resized_soft
+from models.photomasks import resized, resized_mask
 from models.trainconfig import TrainConfig
 from storage.dataset import Dataset, open_dataset
 from storage.folders import Benchmark, layout_of, open_folder
@@ -74,7 +74,7 @@ class FolderSamples(torch.utils.data.Dataset):
     def __getitem__(self, position: int) -> dict[str, Any]:
         index = int(self.indices[position])
         photo, mask = self.pairs.pair(index)
-        found: dict[str, Any] = {"index": index, "mask": resized_soft(mask.astype(np.float32), self.size) > 0.5}
+        found: dict[str, Any] = {"index": index, "mask": resized_mask(mask, self.size)}
         if self.features is not None:
             return found | {"features": self.features.read(index)}
         image = np.array(resized(photo, self.size))  # torch wants it writable

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from models.backbone import resolve_device
 from models.fitting import mixed_precision
-from models.photomasks import resized, resized_soft
+from models.photomasks import resized, resized_mask, resized_soft
 from models.sampling import in_batches
 from models.trainconfig import BaselineConfig
 
@@ -36,7 +36,7 @@ class Segmenter:
     def loss(self, network: nn.Module, batch: dict[str, Any]) -> torch.Tensor:
         """Binary cross-entropy of a batch's masks, images and masks mirrored alike where `flips` has it so."""
         images = self._input(list(batch["image"].numpy()))
-        masks = [resized_soft(mask.astype(np.float32), self.size) > 0.5 for mask in batch["mask"].numpy()]
+        masks = [resized_mask(mask, self.size) for mask in batch["mask"].numpy()]
         truth = torch.from_numpy(np.stack(masks)).to(self.device).float()
         if self.config.flips:
             turned = (torch.rand(len(truth)) < 0.5).to(self.device)

@@ -16,7 +16,7 @@ from torch import nn
 from models.backbone import check_backbone, load_network, load_scheduler, load_tokenizer, resolve_device
 from models.fitting import mixed_precision
 from models.latents import decoded, encoded
-from models.photomasks import resized, resized_soft
+from models.photomasks import resized, resized_mask, resized_soft
 from models.sampling import in_batches
 from models.trainconfig import LatentConfig
 
@@ -73,7 +73,7 @@ class LatentSegmenter:
 
     def mask_pixels(self, masks: np.ndarray) -> torch.Tensor:
         """(B, H, W) bool -> (B, 3, S, S) float32, -1 or 1: three equal channels, as the VAE takes an image."""
-        squares = np.stack([resized_soft(mask.astype(np.float32), self.size) > 0.5 for mask in masks])
+        squares = np.stack([resized_mask(mask, self.size) for mask in masks])
         values = torch.from_numpy(squares).to(self.device).float() * 2 - 1
         return values[:, None].expand(-1, 3, -1, -1)
 

@@ -28,7 +28,7 @@ def test_figures_are_means_over_seeds_of_all_scenes_of_the_harder_and_of_the_thi
     scenes = [render(HELD_OUT_SEED, i) for i in range(HELD_OUT)]
     iou = np.array([(s.difficulty in HARDER) * 0.5 + (s.category in THIN) * 0.25 for s in scenes])
     frames = [pd.DataFrame({"run": name, "iou": iou + shift}) for name, shift in (("a", 0.0), ("b", 0.2), ("c", 9.0))]
-    everything, harder, thin, apart = figures(pd.concat(frames), ["a", "b"])
+    everything, harder, thin, apart = figures(pd.concat(frames), ["a", "b"], scenes)
     hard, small = (np.array([getattr(s, field) in kinds for s in scenes]) for field, kinds in FIELDS)
     for found, which in ((everything, slice(None)), (harder, hard), (thin, small)):
         assert found[0] == pytest.approx(iou[which].mean() + 0.1, abs=1e-4) and found[1] <= found[0] <= found[2]

@@ -14,7 +14,7 @@ from benchmarks.rendered import rendered_dataset
 from storage import checkpoints
 from storage.checkpoints import BEST, STATE
 from tests.flows.test_evaluate import write_pairs
-from tests.flows.test_train import invoke
+from tests.flows.training import assert_same_weights, dies_after, invoke
 
 
 @pytest.fixture(scope="module")
@@ -43,22 +43,16 @@ def trained(data, options, tmp_path_factory):
 def test_killed_and_resumed_ends_with_the_same_weights(data, options, trained, tmp_path, monkeypatch):
     command = ("train", "diffdis", "--data", data, "--run", tmp_path / "run", "--config", options)
 
-    def dies(path, state, own=checkpoints.save_state):
-        own(path, state)
-        if state["step"] == 3:
-            raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints, "save_state", dies)
+        patch.setattr(checkpoints, "save_state", dies_after(3))
         assert invoke(*command).exit_code == 1
     assert torch.load(tmp_path / "run" / STATE, weights_only=True)["step"] == 3
     done = invoke(*command)
     assert done.exit_code == 0, done.output
-    for name in (BEST, STATE):
-        read = load_file if name == BEST else lambda path: torch.load(path, weights_only=True)["model"]
-        expected, found = read(trained / name), read(tmp_path / "run" / name)
-        assert expected.keys() == found.keys() and all(torch.equal(expected[k], found[k]) for k in expected)
-        assert any("running_mean" in key for key in found)  # what SWCI normalises by is kept too
+    assert_same_weights(trained, tmp_path / "run")
+    state = torch.load(tmp_path / "run" / STATE, weights_only=True)["model"]
+    for kept in (load_file(tmp_path / "run" / BEST), state):
+        assert any("running_mean" in key for key in kept)  # what SWCI normalises by is kept too
 
 
 def test_a_trained_run_predicts_and_is_evaluated(trained, tmp_path):

@@ -7,22 +7,15 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from safetensors.torch import load_file
-from typer.testing import CliRunner
 
-import models.fitting
 from benchmarks.rendered import rendered_dataset
 from flows.predict import check_segmenter
-from maskmill import app
 from models.segmenters import segmenter_of
 from models.trainconfig import SodDiffusionConfig
 from storage import checkpoints
-from storage.checkpoints import BEST, STATE
+from storage.checkpoints import STATE
 from storage.runs import create_run
-
-
-def invoke(*arguments: object):
-    return CliRunner().invoke(app, [str(a) for a in arguments])
+from tests.flows.training import assert_same_weights, dies_after, invoke
 
 
 @pytest.fixture(scope="module")
@@ -52,21 +45,13 @@ def trained(command, tmp_path_factory):
 
 
 def test_killed_and_resumed_ends_with_the_same_weights(command, trained, tmp_path, monkeypatch):
-    def dies(path, state, own=models.fitting.save_state):
-        own(path, state)
-        if state["step"] == 3:
-            raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints, "save_state", dies)
+        patch.setattr(checkpoints, "save_state", dies_after(3))
         assert invoke(*command, tmp_path / "run").exit_code == 1
     assert torch.load(tmp_path / "run" / STATE, weights_only=True)["step"] == 3
     done = invoke(*command, tmp_path / "run")
     assert done.exit_code == 0, done.output
-    for name in (BEST, STATE):
-        read = load_file if name == BEST else lambda path: torch.load(path, weights_only=True)["model"]
-        expected, found = read(trained / name), read(tmp_path / "run" / name)
-        assert expected.keys() == found.keys() and all(torch.equal(expected[k], found[k]) for k in expected)
+    assert_same_weights(trained, tmp_path / "run")
     rows, expected_rows = ((run / "log.jsonl").read_text().splitlines() for run in (tmp_path / "run", trained))
     assert [json.loads(row)["iou"] for row in rows] == [json.loads(row)["iou"] for row in expected_rows]
 

@@ -12,18 +12,15 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from safetensors.torch import load_file
-from typer.testing import CliRunner
 
-import models.fitting
 from benchmarks.rendered import rendered_dataset
-from maskmill import app
 from models.segmenters import segmenter_of
 from models.trainconfig import DiffusionSegConfig
 from storage import checkpoints
 from storage.checkpoints import BEST, STATE, load_segmenter
 from storage.features import FeatureCache
 from storage.runs import create_run
+from tests.flows.training import assert_same_weights, dies_after, invoke
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,10 +48,6 @@ def options(tiny_folders, tmp_path_factory):
     return file
 
 
-def invoke(*arguments: object):
-    return CliRunner().invoke(app, [str(a) for a in arguments])
-
-
 @pytest.fixture(scope="module")
 def trained(data, options, tmp_path_factory):
     run = tmp_path_factory.mktemp("runs") / "whole"
@@ -80,25 +73,17 @@ def test_killed_twice_and_resumed_ends_with_the_same_weights(data, options, trai
         written.append(index)
         own(self, index, features)
 
-    def dies_in_training(path, state, own=models.fitting.save_state):
-        own(path, state)
-        if state["step"] == 3:
-            raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
         patch.setattr(FeatureCache, "write", dies_in_the_cache)
         assert invoke(*command).exit_code == 1
     assert len(list((tmp_path / "run" / "features").glob("*/*.npy"))) == 4
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints, "save_state", dies_in_training)
+        patch.setattr(checkpoints, "save_state", dies_after(3))
         assert invoke(*command).exit_code == 1
     assert torch.load(tmp_path / "run" / STATE, weights_only=True)["step"] == 3
     done = invoke(*command)
     assert done.exit_code == 0, done.output
-    for name in (BEST, STATE):
-        read = load_file if name == BEST else lambda path: torch.load(path, weights_only=True)["model"]
-        expected, found = read(trained / name), read(tmp_path / "run" / name)
-        assert expected.keys() == found.keys() and all(torch.equal(expected[k], found[k]) for k in expected)
+    assert_same_weights(trained, tmp_path / "run")
     rows, expected_rows = ((run / "log.jsonl").read_text().splitlines() for run in (tmp_path / "run", trained))
     assert [json.loads(row)["iou"] for row in rows] == [json.loads(row)["iou"] for row in expected_rows]
 
