@@ -87,9 +87,8 @@ def check_latents(config: TrainConfig) -> None:
         return
     facts = check_backbone(config.backbone)
     if config.size % facts.multiple:
-        raise ValueError(
-            f"size: expected a multiple of {facts.multiple} for backbone {config.backbone}, got {config.size}; change it"
-        )
+        fits = f"a multiple of {facts.multiple} for backbone {config.backbone}"
+        raise ValueError(f"size: expected {fits}, got {config.size}; change it")
     if isinstance(config, DiffDisConfig):
         _check_diffdis(config, facts)
     if isinstance(config, SodDiffusionConfig):
