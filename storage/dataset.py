@@ -87,10 +87,16 @@ class Dataset:
 
     @cached_property
     def _table(self) -> pd.DataFrame:
-        columns = {name: np.asarray(array_of(self.group, name)[:]) for name in schema.TABLE}
+        columns = {name: self._column(name, spec) for name, spec in schema.TABLE.items()}
         table = pd.DataFrame({name: _series(values) for name, values in columns.items()})
         table["status"] = np.asarray(schema.STATUS, dtype=object)[columns["status"]]
         return table.rename_axis("index")
+
+    def _column(self, name: str, spec: schema.ArraySpec) -> NDArray[Any]:
+        """A column of the table; of a dataset older than the column, the value of what is unwritten."""
+        if name not in self.group:
+            return np.full((len(self), *spec.shape), spec.fill, dtype=object if spec.is_text else spec.dtype)
+        return np.asarray(array_of(self.group, name)[:])
 
     @cached_property
     def _records(self) -> list[dict[str, Any]]:

@@ -8,6 +8,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from models.config import BuildConfig
 from storage.repository import (
     BUILD,
     LOCK_FILE,
@@ -70,10 +73,19 @@ def check_writable(path: Path) -> None:
 def difference(config: dict[str, Any], identity: dict[str, Any]) -> str:
     """The first field, dotted, in which a stored config departs from an identity, with both values; else empty."""
     stored, wanted = _flat({key: config.get(key) for key in identity}), _flat(identity)
+    stored |= {field: value for field, value in _flat(_with_later_fields(config)).items() if field in wanted} | stored
     for field in sorted(stored.keys() | wanted.keys()):
         if stored.get(field) != wanted.get(field):
             return f"{field} is {stored.get(field, 'absent')} there, {wanted.get(field, 'absent')} here"
     return ""
+
+
+def _with_later_fields(config: dict[str, Any]) -> dict[str, Any]:
+    """A stored config, and the defaults of the fields that configs have gained since it was stored."""
+    try:
+        return BuildConfig.model_validate(config).model_dump(mode="json", by_alias=True)
+    except ValidationError:
+        return config
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, str]:

@@ -173,6 +173,7 @@ class DatasetWriter:
         again = np.isin(status, (schema.CUT, schema.KEPT, schema.REJECTED))
         reason = array_of(group, "reason")[:]
         with writing(f"{self.path}"):
+            _add_columns(group)
             array_of(group, "status")[:] = np.where(again, schema.SAMPLED, status).astype("u1")
             array_of(group, "reason")[:] = np.where(again, "", reason)
             group.attrs["config"] = config
@@ -208,13 +209,15 @@ class DatasetWriter:
                 raise ValueError(f"{self.path}: {name} is {stored[name]} there, {size} here; use that, or another path")
 
     def _extend(self, config: dict[str, Any], count: int) -> None:
-        """Make room for a larger count; the new samples are planned."""
+        """Make room for a larger count; the new samples are planned. Unfinished, it gains the table's newer columns."""
         before = self.count
-        if count == before:
+        lacking = schema.TABLE.keys() - set(self._group().array_keys())
+        if count == before and (self.published or not lacking):
             return
         session = self._repo.writable_session(BUILD)
         group = group_of(session, "r+")
         with writing(f"{self.path}"):
+            _add_columns(group)
             for _, array in group.arrays():
                 array.resize((count, *array.shape[1:]))
             group.attrs["config"] = config
@@ -226,15 +229,27 @@ def _fill(
 ) -> None:
     """Create the dataset's arrays, all unwritten, and its attributes."""
     for name, spec in specs.items():
-        group.create_array(
-            name,
-            shape=(count, *spec.shape),
-            chunks=(schema.chunk_rows(name, spec, shard_size), *spec.shape),
-            dtype=str if spec.is_text else spec.dtype,
-            fill_value=spec.fill,
-            compressors=None if name == "image" else "auto",  # pixels of a photograph hardly compress
-        )
+        _create_array(group, name, spec, shard_size, count)
     group.attrs.update(attributes)
+
+
+def _add_columns(group: zarr.Group) -> None:
+    """Create the columns that the table has gained since the dataset was begun."""
+    count, shard_size = array_of(group, "status").shape[0], attributes_of(group)["shard_size"]
+    for name, spec in schema.TABLE.items():
+        if name not in group:
+            _create_array(group, name, spec, shard_size, count)
+
+
+def _create_array(group: zarr.Group, name: str, spec: schema.ArraySpec, shard_size: int, count: int) -> None:
+    group.create_array(
+        name,
+        shape=(count, *spec.shape),
+        chunks=(schema.chunk_rows(name, spec, shard_size), *spec.shape),
+        dtype=str if spec.is_text else spec.dtype,
+        fill_value=spec.fill,
+        compressors=None if name == "image" else "auto",  # pixels of a photograph hardly compress
+    )
 
 
 def _maskmill_version() -> str:

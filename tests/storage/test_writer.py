@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 import zarr
 
+from models.config import BuildConfig
 from storage.dataset import diff, open_dataset
 from storage.repository import open_repository
 from storage.shards import read_shard
+from storage.target import difference
 from storage.writer import DatasetWriter
 from tests.storage import fake_build
 from tests.storage.fake_build import config, finish, identity, open_writer, work_shard
@@ -166,6 +168,42 @@ def test_extension_keeps_what_is_done(larger: int, tmp_path: Path) -> None:
     assert len(open_dataset(grown, "v1")) == 10
     changes = diff(grown, "v1", "v2")
     assert list(changes.index) == list(range(10, larger)) and set(changes["change"]) == {"added"}
+
+
+@pytest.mark.parametrize("goes_on", ["resumed", "extended", "recut"])
+def test_a_dataset_older_than_a_column_is_read_and_goes_on(goes_on: str, tmp_path: Path) -> None:
+    old, direct = tmp_path / "old", tmp_path / "direct"
+    for path in (old, direct):
+        with open_writer(path, 10) as writer:
+            if goes_on != "resumed":
+                finish(writer)
+    with DatasetWriter.reopen(old) as writer:
+        fork = writer.fork()
+        del zarr.open_group(fork.store)["bilateral_refused"]
+        writer.commit(fork, "As it was before")
+        if goes_on != "resumed":
+            writer.publish("Published before")
+    assert "bilateral_refused" not in contents(old, "build")
+    assert not open_dataset(old, "build").frame()["bilateral_refused"].any()
+    for path in (old, direct):
+        if goes_on == "recut":
+            recut(path, 1.0)
+        else:
+            with open_writer(path, 12 if goes_on == "extended" else 10) as writer:
+                finish(writer)
+    written = contents(direct)
+    if goes_on == "extended":  # what was published without it is not computed again
+        written["bilateral_refused"][:10] = False
+    assert_same(contents(old), written)
+
+
+def test_a_field_that_configs_gained_since_counts_as_its_default() -> None:
+    built = BuildConfig(classes=("ball",), count=4)
+    stored = built.model_dump(mode="json", by_alias=True)
+    default = stored["cut"].pop("max_hole")
+    assert difference(stored, built.identity()) == ""
+    other = built.model_copy(update={"cut": built.cut.model_copy(update={"max_hole": default + 0.1})})
+    assert difference(stored, other.identity()) == f"cut.max_hole is {default} there, {default + 0.1} here"
 
 
 def test_publishing_an_unfinished_build_is_refused(tmp_path: Path) -> None:
