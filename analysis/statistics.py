@@ -1,19 +1,31 @@
-"""Counts and distributions of a dataset's table: frames in, plain dictionaries out.
+"""Counts and distributions of a dataset: of its table as plain dictionaries, of its images and masks as frames.
 
-Knows nothing of pictures or of where a dataset lies. What it returns is JSON-able, so that it can be stored with a
-version, printed, and compared. The frame is `Dataset.frame()`: one row a sample, index = sample index.
+Knows nothing of figures or pages. `summarise` and `describe` are JSON-able, so that they can be stored with a version
+and printed; their frame is `Dataset.frame()`: one row a sample, index = sample index. docs/statistics.md has the
+definitions of what is measured of images and masks.
 """
 
+import os
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from analysis.measures import STATISTICS, Measured, measure
+from analysis.shapes import Normalisation, pair_distances
 from storage.dataset import open_dataset
+
+if TYPE_CHECKING:
+    from storage.dataset import Dataset
+    from storage.folders import Benchmark
 
 FINISHED = ("kept", "rejected", "failed")
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+DIVERSITY = "shape_diversity"
+PAIRS = 100_000  # of polygons, of which shape diversity is the mean
 
 
 def summarise(frame: pd.DataFrame) -> dict[str, Any]:
@@ -46,6 +58,71 @@ def describe(path: Path | str) -> dict[str, Any]:
     }
 
 
+def sample_statistics(
+    dataset: "Dataset", normalisation: Normalisation = "joint", on_sample: Callable[[], object] = lambda: None
+) -> pd.DataFrame:
+    """Measure the kept samples of a version: one row a sample, index = sample index.
+
+    Columns: those of `measures.STATISTICS`, float, NaN where undefined (the shape of an empty mask); and `polygon`, the
+    outline that complexity and length are of, x0, y0, x1, y1 ... in [0, 1], empty of an empty mask.
+    """
+    table = dataset.frame()
+    images, masks = dataset.group["image"], dataset.group["mask"]
+
+    def measured(index: int) -> dict[str, Any]:
+        return _row(measure(np.asarray(images[index]), np.asarray(masks[index]), normalisation))
+
+    return _measured([int(i) for i in table.index[table["status"] == "kept"]], "index", measured, on_sample)
+
+
+def folder_statistics(
+    pairs: "Benchmark", normalisation: Normalisation = "joint", on_sample: Callable[[], object] = lambda: None
+) -> pd.DataFrame:
+    """Measure a folder's pairs, index = their names: the columns of `sample_statistics`, and two of the files.
+
+    `thresholded`: whether the mask had values between 0 and 255, and was cut at 127; `error`: why a pair could not be
+    read, its statistics NaN, else empty.
+    """
+
+    def measured(i: int) -> dict[str, Any]:
+        try:
+            photo, grey = pairs.grey_pair(i)
+        except (ValueError, OSError) as error:
+            return _row(UNREAD) | {"thresholded": False, "error": str(error)}
+        between = bool(((grey > 0) & (grey < 255)).any())
+        return _row(measure(photo, grey > 127, normalisation)) | {"thresholded": between, "error": ""}
+
+    frame = _measured(range(len(pairs)), "name", measured, on_sample)
+    return frame.set_axis(pd.Index(pairs.names, name="name"))
+
+
+def statistics_summary(frame: pd.DataFrame, pairs: int = PAIRS, seed: int = 0) -> pd.DataFrame:
+    """A row for each numeric column of `sample_statistics` and one for the shape diversity of their polygons.
+
+    Columns: count of finite values, mean, standard_error of the mean, std, and quantiles q05 to q95. Of shape
+    diversity they are over pairs of polygons, at most `pairs` of them; its standard error is that of drawing pairs
+    of these samples, 0 where all were taken.
+    """
+    columns = {str(name): finite(frame[name]) for name in frame.select_dtypes("float")}
+    rows = {name: _describe(values) for name, values in columns.items()}
+    shapes = polygons(frame)
+    rows[DIVERSITY] = _describe(pair_distances(shapes, pairs, seed))
+    if len(shapes) * (len(shapes) - 1) // 2 <= pairs:
+        rows[DIVERSITY]["standard_error"] = 0.0
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("statistic").astype({"count": int})
+
+
+def polygons(frame: pd.DataFrame) -> list[np.ndarray]:
+    """The polygons of the samples that have one, (V, 2) each."""
+    return [np.reshape(flat, (-1, 2)) for flat in frame["polygon"] if len(flat)]
+
+
+def finite(values: pd.Series) -> np.ndarray:
+    """A column's finite values, float64."""
+    array = values.to_numpy(dtype=float)
+    return array[np.isfinite(array)]
+
+
 def reasons(frame: pd.DataFrame) -> dict[str, int]:
     """Rejected samples by reason, the commonest first."""
     counts = frame.loc[frame["status"] == "rejected", "reason"].value_counts()
@@ -54,17 +131,48 @@ def reasons(frame: pd.DataFrame) -> dict[str, int]:
 
 def quantiles(values: pd.Series) -> dict[str, float] | None:
     """Mean and quantiles of the finite values; None where there are none."""
-    finite = values.to_numpy(dtype=float)
-    finite = finite[np.isfinite(finite)]
-    if not finite.size:
-        return None
-    points = np.quantile(finite, QUANTILES)
-    return {"mean": float(finite.mean())} | {
-        f"q{q * 100:02.0f}": float(v) for q, v in zip(QUANTILES, points, strict=True)
-    }
+    array = finite(values)
+    return {"mean": float(array.mean())} | _quantiles(array) if array.size else None
 
 
 def _by_status(frame: pd.DataFrame) -> dict[str, int]:
     """planned (all of them) = kept + rejected + failed + unfinished."""
     counts = {name: int((frame["status"] == name).sum()) for name in FINISHED}
     return {"planned": len(frame), **counts, "unfinished": len(frame) - sum(counts.values())}
+
+
+def _quantiles(array: np.ndarray) -> dict[str, float]:
+    return {f"q{q * 100:02.0f}": float(v) for q, v in zip(QUANTILES, np.quantile(array, QUANTILES), strict=True)}
+
+
+def _describe(array: np.ndarray) -> dict[str, float]:
+    """A row of the summary; NaN for what there are too few values for."""
+    if not array.size:
+        return {"count": 0}
+    std = float(array.std(ddof=1)) if array.size > 1 else float("nan")
+    error = std / array.size**0.5
+    return {"count": array.size, "mean": float(array.mean()), "standard_error": error, "std": std} | _quantiles(array)
+
+
+UNREAD = Measured(dict.fromkeys(STATISTICS, float("nan")), None)
+
+
+def _row(found: Measured) -> dict[str, Any]:
+    flat = [] if found.polygon is None else found.polygon.ravel()
+    return found.statistics | {"polygon": np.asarray(flat, dtype=np.float32)}
+
+
+def _measured(
+    keys: Sequence[Hashable], name: str, measured: Callable[[Any], dict[str, Any]], on_sample: Callable[[], object]
+) -> pd.DataFrame:
+    """The rows of all keys, in order; threads, because decoding and OpenCV leave Python's lock."""
+    rows = []
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        for row in pool.map(measured, keys):
+            rows.append(row)
+            on_sample()
+    finally:
+        pool.shutdown(cancel_futures=True)
+    columns = [*STATISTICS, "polygon"]
+    return pd.DataFrame(rows, index=pd.Index(keys, name=name), columns=list(rows[0]) if rows else columns)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from storage.boxes import coco_boxes, listed, some, voc_boxes
-from storage.photos import PHOTO_SUFFIXES, read_mask, read_photo
+from storage.photos import PHOTO_SUFFIXES, read_grey_mask, read_photo
 
 MASK_SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
 PLAIN = ("images", "masks")
@@ -51,10 +51,15 @@ class Benchmark:
 
         ValueError naming the file that cannot be read, or the pair whose sizes differ.
         """
+        photo, truth = self.grey_pair(i)
+        return photo, truth if self.has_boxes else truth > 127
+
+    def grey_pair(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """`pair` with the mask as its file has it, (H, W) uint8."""
         photo, truth = read_photo(self.photos[i]), self.truths[i]
         if isinstance(truth, np.ndarray):
             return photo, truth
-        mask = read_mask(truth)
+        mask = read_grey_mask(truth)
         if mask.shape != photo.shape[:2]:
             sizes = " and ".join(f"{width} x {height}" for height, width in (photo.shape[:2], mask.shape))
             raise ValueError(

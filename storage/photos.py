@@ -26,16 +26,20 @@ def read_photo(path: Path) -> np.ndarray:
 
 
 def read_mask(path: Path) -> np.ndarray:
-    """A mask as (H, W) bool: grey above 127, of colour its luma; transparent parts are background.
+    """A mask as (H, W) bool: `read_grey_mask` above 127."""
+    return read_grey_mask(path) > 127
+
+
+def read_grey_mask(path: Path) -> np.ndarray:
+    """A mask's grey, (H, W) uint8, of colour its luma; transparent parts are background, 0.
 
     ValueError naming the file where it cannot be read in full, or holds the labels 0 and 1 instead of grey values.
     """
     image = _upright(path)
     grey = np.asarray(Image.fromarray(_rgb(image, background=0)).convert("L"))
-    mask = grey > 127
-    if np.asarray(image).max() == 1 and not mask.any():
+    if np.asarray(image).max() == 1 and not (grey > 127).any():
         raise ValueError(f"{path}: expected a mask with values up to 255, got only 0 and 1; multiply it by 255")
-    return mask
+    return grey
 
 
 def _upright(path: Path) -> Image.Image:
