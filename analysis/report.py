@@ -1,40 +1,33 @@
 """The report on a dataset: a folder that opens by its index.html with no network, and a short form for an artifact.
 
 Knows nothing of how samples were made. Everything that a user, a config or a language model wrote (classes, prompts,
-reasons) is escaped by the template or, in markdown, by `escape`.
+reasons) is escaped by the template, in the page's data by `script`, and in markdown by `escape`.
 """
 
 import base64
+import hashlib
 import html
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2.utils import htmlsafe_json_dumps
 
-from analysis import figures
+from analysis import figures, gallery
 from analysis.statistics import summarise
 
 if TYPE_CHECKING:
     from storage.dataset import Dataset
 
-GALLERY = 400  # cards in the gallery; a larger dataset is shown by a spread of each status and reason
-SIDE = 256  # longest side of a tile in the gallery, pixels
+TEMPLATES = Path(__file__).parent / "templates"
 MARKDOWN_LIMIT = 100_000  # bytes: an artifact lies in Prefect's database
-DRAWN = ("kept", "rejected", "failed", "cut")  # statuses that have a mask to show
-HISTOGRAMS = {
-    "area": "object size (share of the image)",
-    "clip_score": "CLIP score (confidence of the class)",
-    "uncertainty": "uncertainty of the mask",
-}
 
 
-def write_report(dataset: "Dataset", folder: Path | str, gallery: int = GALLERY) -> Path:
+def write_report(dataset: "Dataset", folder: Path | str) -> Path:
     """Write the report into `folder`, in place of an earlier one, and return the path of its index.html.
 
     Written beside it under a temporary name and renamed, so that a reader never meets half a report.
@@ -44,33 +37,40 @@ def write_report(dataset: "Dataset", folder: Path | str, gallery: int = GALLERY)
         raise ValueError(f"{folder} holds something that is no report; name another folder or empty it")
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    (partial / "samples").mkdir(parents=True)
+    partial.mkdir(parents=True)
     frame = dataset.frame()
-    for name, label in HISTOGRAMS.items():
-        (partial / f"{name}.svg").write_bytes(figures.histogram(_by_status(frame, name), label))
-    shown = choose(frame, gallery)
-    cards = list(_cards(dataset, shown, partial / "samples"))
-    (partial / "index.html").write_text(_page(dataset, frame, cards), encoding="utf-8")
+    gallery.draw_samples(dataset, frame, partial)
+    for name in ("report.css", "report.js"):
+        shutil.copyfile(TEMPLATES / name, partial / name)
+    height, width = dataset.image_size
+    known = {"height": height, "width": width, "tiles": gallery.tile_names(dataset)}
+    provenance = {"provenance": list(provenance_of(dataset).items())}
+    (partial / "samples.js").write_text(script("SAMPLES", known | provenance | gallery.samples_data(frame)))
+    (partial / "index.html").write_text(_page(dataset, frame), encoding="utf-8")
     replace(folder, partial)
     return folder / "index.html"
 
 
-def choose(frame: pd.DataFrame, limit: int) -> pd.DataFrame:
-    """At most `limit` of the rows that have something to show, in order, with no status or reason left out.
+def script(name: str, value: Any) -> str:
+    """A JSON-able value as a script that sets it; ASCII, and harmless in a page too: <, > and & are codes in it."""
+    return f"window.{name} = {htmlsafe_json_dumps(value, allow_nan=False, separators=(',', ':'))};\n"
 
-    A group smaller than an equal share is shown whole; the rest goes to the larger ones, evenly spread over the index.
-    """
-    drawn = frame[frame["status"].isin(DRAWN)]
-    if len(drawn) <= limit:
-        return drawn
-    groups = sorted((rows for _, rows in drawn.groupby(["status", "reason"], dropna=False)), key=len)[:limit]
-    chosen: list[pd.DataFrame] = []
-    left = limit
-    for i, rows in enumerate(groups):
-        take = min(len(rows), left // (len(groups) - i))
-        chosen.append(rows.iloc[np.linspace(0, len(rows) - 1, take).round().astype(int)])
-        left -= take
-    return pd.concat(chosen).sort_index()
+
+def provenance_of(dataset: "Dataset") -> dict[str, str]:
+    """What all samples of a version have in common: what made them, and from which configuration."""
+    config = dict(dataset.config)
+    return {
+        "version": dataset.version,
+        "backbone": str(config.get("backbone", "unknown")),
+        "dataset seed": str(config.get("seed", "unknown")),
+        "maskmill": dataset.maskmill_version,
+        "config digest": config_digest(config),
+    }
+
+
+def config_digest(config: dict[str, Any]) -> str:
+    """Tells one configuration from another, 16 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def thumbnails_markdown(dataset: "Dataset", count: int = 8) -> str:
@@ -109,50 +109,22 @@ def _small_sheet(dataset: "Dataset", chosen: list[int]) -> str:
     raise ValueError(f"{len(chosen)} thumbnails do not fit into {MARKDOWN_LIMIT} bytes; ask for fewer")
 
 
-def _by_status(frame: pd.DataFrame, column: str) -> dict[str, np.ndarray]:
-    return {name: frame.loc[frame["status"] == name, column].to_numpy(dtype=float) for name in ("kept", "rejected")}
-
-
-def _cards(dataset: "Dataset", shown: pd.DataFrame, folder: Path) -> Iterator[dict[str, Any]]:
-    """Draw each sample's strip into `folder` and yield what its card says."""
-    for index, row in zip(shown.index.tolist(), shown.to_dict("records"), strict=True):
-        sample = dataset[index]
-        picture = figures.strip(sample.image, sample.mask, np.asarray(dataset.group["class_map"][index]), SIDE)
-        name = f"{index:06d}.webp"
-        (folder / name).write_bytes(figures.encode(picture, "WEBP"))
-        yield {
-            "index": index,
-            "file": f"{folder.name}/{name}",
-            "width": picture.shape[1],
-            "height": picture.shape[0],
-            "status": str(row["status"]),
-            "reason": str(row["reason"] or ""),
-            "category": str(row["category"]),
-            "prompt": str(row["prompt"]),
-            "seed": int(row["seed"]),
-            **{key: float(row[key]) if np.isfinite(row[key]) else None for key in HISTOGRAMS},
-        }
-
-
-def _page(dataset: "Dataset", frame: pd.DataFrame, cards: list[dict[str, Any]]) -> str:
-    config = dict(dataset.config)
+def _page(dataset: "Dataset", frame: pd.DataFrame) -> str:
     return template("report.html.j2").render(
         name=Path(dataset.path).name,
         version=dataset.version,
-        config=config,
-        config_text=json.dumps(config, indent=2, ensure_ascii=False),
+        config_text=json.dumps(dict(dataset.config), indent=2, ensure_ascii=False),
+        provenance={name: text for name, text in provenance_of(dataset).items() if name != "version"},
         image_size=dataset.image_size,
         summary=summarise(frame),
-        histograms=HISTOGRAMS,
         colours=figures.COLOURS,
-        cards=cards,
     )
 
 
 def template(name: str) -> Template:
     """A page's template; what it is given is escaped, and a name it is not given is an error."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

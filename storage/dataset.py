@@ -72,6 +72,11 @@ class Dataset:
         return attributes_of(self.group).get("statistics", {})
 
     @property
+    def maskmill_version(self) -> str:
+        """The maskmill that began the dataset."""
+        return str(attributes_of(self.group).get("maskmill_version", "unknown"))
+
+    @property
     def image_size(self) -> tuple[int, int]:
         """(H, W) in pixels."""
         height, width = attributes_of(self.group)["image_size"]

@@ -29,13 +29,14 @@ class InMemoryDataset:
     def __init__(self, path: Path, count: int, **columns: Any) -> None:
         scenes = [render(3, i) for i in range(count)]
         rng = np.random.default_rng(0)
-        self.path, self.version, self.image_size = path, "v1", (128, 128)
+        self.path, self.version, self.image_size, self.maskmill_version = path, "v1", (128, 128), "0.1.0"
         self.config = {"backbone": "pocket", "seed": 3, "count": count, "classes": sorted({s.category for s in scenes})}
         maps = [gaussian_filter(s.mask.astype(np.float32), 8)[4::8, 4::8] for s in scenes]
         self.group = {
             "image": np.stack([s.image for s in scenes]),
             "mask": np.stack([s.mask for s in scenes]),
             "class_map": np.stack(maps) + rng.normal(0, 0.02, (count, 16, 16)).astype(np.float32),
+            "refined": np.stack(maps) ** 2,
         }
         status = ["rejected" if i % 5 == 4 else "kept" for i in range(count)]
         status[-2:] = ["failed", "planned"]

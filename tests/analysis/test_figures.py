@@ -36,10 +36,12 @@ def test_heat_of_a_flat_or_broken_map_is_dark(value: float) -> None:
     assert drawn.shape == (8, 8, 3) and drawn.max() < 10
 
 
-def test_strip_shrinks_large_images_and_keeps_the_shape() -> None:
+def test_tiles_shrink_large_images_and_keep_the_shape() -> None:
     image, mask = np.zeros((512, 768, 3), np.uint8), np.zeros((512, 768), bool)
-    assert figures.strip(image, mask, np.zeros((64, 96)), 192).shape == (128, 4 * 192, 3)
-    assert figures.strip(image[:100, :50], mask[:100, :50], np.zeros((8, 8)), 192).shape == (100, 4 * 50, 3)
+    shapes = [tile.shape for tile in figures.tiles(image, mask, 192, [np.zeros((64, 96))])]
+    assert shapes == [(128, 192, 3)] * 4
+    shapes = [tile.shape for tile in figures.tiles(image[:100, :50], mask[:100, :50], 192)]
+    assert shapes == [(100, 50, 3)] * 3
 
 
 def test_contact_sheet_has_three_rows_and_different_classes(tmp_path: Path) -> None:
@@ -55,12 +57,6 @@ def test_contact_sheet_has_three_rows_and_different_classes(tmp_path: Path) -> N
 def test_contact_sheet_without_a_kept_sample_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no kept sample"):
         figures.contact_sheet(InMemoryDataset(tmp_path, 5, status="rejected"), 8)
-
-
-def test_histogram_is_repeatable_and_takes_missing_values() -> None:
-    groups = {"kept": np.array([0.1, np.nan, 0.2]), "rejected": np.array([])}
-    assert figures.histogram(groups, "size") == figures.histogram(groups, "size")
-    assert b"no values" in figures.histogram({"kept": np.array([np.nan])}, "score")
 
 
 def test_labels_of_a_logarithmic_axis_are_apart_and_begin_with_the_least() -> None:

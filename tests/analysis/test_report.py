@@ -1,21 +1,27 @@
 """A report is complete, self-contained, harmless whatever the prompts say, and replaced as a whole."""
 
+import json
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.report import MARKDOWN_LIMIT, choose, escape, thumbnails_markdown, write_report
+from analysis.report import MARKDOWN_LIMIT, escape, script, thumbnails_markdown, write_report
 from storage.dataset import open_dataset
 from storage.shards import write_shard
 from storage.writer import DatasetWriter
 from tests.analysis.standin import InMemoryDataset
 
-HOSTILE = """</span><script>alert(1)</script><img src=x onerror="alert(2)"> "a' {{ 7 * 7 }} ball"""
+HOSTILE = """</span></script><script>alert(1)</script><img src=x onerror="alert(2)"> "a' {{ 7 * 7 }} ball"""
+JSONABLE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
 
 
 class Page(HTMLParser):
@@ -31,39 +37,55 @@ class Page(HTMLParser):
 
     @property
     def references(self) -> list[str]:
-        return [str(value) for _, found in self.tags for key, value in found.items() if key in ("src", "href")]
-
-    def cards(self) -> list[dict[str, str | None]]:
-        return [found for _, found in self.tags if (found.get("class") or "").startswith("card ")]
+        found = [str(value) for _, found in self.tags for key, value in found.items() if key in ("src", "href")]
+        return [reference for reference in found if not reference.startswith("#")]
 
 
-def test_report_shows_every_sample_that_has_an_image_and_loads_its_own_files_only(tmp_path: Path) -> None:
+def samples_of(index: Path) -> dict[str, Any]:
+    """What the page knows of the samples."""
+    text = (index.parent / "samples.js").read_text(encoding="ascii")
+    return json.loads(text.removeprefix("window.SAMPLES = ").removesuffix(";\n"))
+
+
+def test_report_has_every_sample_and_loads_its_own_files_only(tmp_path: Path) -> None:
     dataset = InMemoryDataset(tmp_path, 25)
+    frame = dataset.frame()
     index = write_report(dataset, tmp_path / "report")
-    text = index.read_text()
-    page = Page(text)
+    page = Page(index.read_text())
     assert all((index.parent / reference).is_file() for reference in page.references)
-    assert "http://" not in text and "https://" not in text
-    cards = {int(card["data-index"] or -1): card for card in page.cards()}
-    drawn = dataset.frame()[dataset.frame()["status"] != "planned"]
-    assert sorted(cards) == list(drawn.index)
-    for i, row in drawn.iterrows():
-        assert (cards[i]["data-status"], cards[i]["data-category"], cards[i]["data-reason"]) == (
-            row["status"],
-            row["category"],
-            row["reason"],
-        )
+    for text in (index.read_text(), (index.parent / "samples.js").read_text()):
+        assert "http://" not in text and "https://" not in text
+    samples = samples_of(index)
+    for name in ("status", "reason", "category", "prompt"):
+        assert samples[name] == frame[name].tolist()
+    sampled = [f"{i:06d}.webp" for i in frame.index[frame["status"] != "planned"]]
+    assert samples["drawn"] == (frame["status"] != "planned").tolist()
+    for folder in ("thumbs", "samples"):
+        assert sorted(path.name for path in (index.parent / folder).iterdir()) == sampled
+
+
+@settings(max_examples=50)
+@given(JSONABLE)
+def test_data_comes_back_from_a_script_that_cannot_end_early(value: Any) -> None:
+    text = script("DATA", value)
+    assert text.isascii() and not set("<>&") & set(text)
+    assert json.loads(text.removeprefix("window.DATA = ").removesuffix(";\n")) == value
 
 
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
     plain = write_report(InMemoryDataset(tmp_path / "plain", 6), tmp_path / "a").read_text()
-    hostile = InMemoryDataset(tmp_path / HOSTILE.replace("/", ""), 6, prompt=HOSTILE, category=HOSTILE)
-    page = Page(write_report(hostile, tmp_path / "b").read_text())
-    names = {tag for tag, _ in Page(plain).tags}
-    assert {tag for tag, _ in page.tags} <= names
-    assert sum(tag == "script" for tag, _ in page.tags) == 1
+    reasons = ["", HOSTILE, "", "", "", ""]
+    hostile = InMemoryDataset(
+        tmp_path / HOSTILE.replace("/", ""), 6, prompt=HOSTILE, category=HOSTILE, reason=reasons, status="rejected"
+    )
+    hostile.config[HOSTILE] = HOSTILE
+    index = write_report(hostile, tmp_path / "b")
+    page = Page(index.read_text())
+    names = [tag for tag, _ in Page(plain).tags]
+    assert {tag for tag, _ in page.tags} <= set(names)
+    assert sum(tag == "script" for tag, _ in page.tags) == names.count("script")
     assert not any(key.startswith("on") for _, found in page.tags for key in found)
-    assert {card["data-prompt"] for card in page.cards()} == {HOSTILE}
+    assert set(samples_of(index)["prompt"]) == {HOSTILE}
 
 
 def test_report_replaces_the_one_before_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
@@ -84,22 +106,17 @@ def test_dataset_without_scores_or_kept_samples(tmp_path: Path) -> None:
     dataset = InMemoryDataset(
         tmp_path, 4, status="failed", reason="", clip_score=np.nan, area=np.nan, uncertainty=np.nan
     )
-    assert "no value among the kept" in write_report(dataset, tmp_path / "report").read_text()
+    assert samples_of(write_report(dataset, tmp_path / "report"))["scores"] == []
     assert "data:image" not in thumbnails_markdown(dataset)
 
 
-@given(
-    st.lists(st.sampled_from(["kept", "rejected/a", "rejected/b", "failed/c", "planned"]), min_size=1, max_size=80),
-    st.integers(4, 40),
-)
-def test_choice_is_bounded_ordered_and_leaves_no_reason_out(names: list[str], limit: int) -> None:
-    parts = [(name + "/").split("/")[:2] for name in names]
-    frame = pd.DataFrame(parts, columns=["status", "reason"])
-    drawn = frame[frame["status"] != "planned"]
-    chosen = choose(frame, limit)
-    assert len(chosen) == min(limit, len(drawn))
-    assert chosen.index.is_monotonic_increasing and chosen.index.is_unique
-    assert set(map(tuple, chosen.to_numpy())) == set(map(tuple, drawn.to_numpy()))
+def test_seeds_and_scores_are_exact_or_absent(tmp_path: Path) -> None:
+    """A browser's numbers are doubles: 2^63 - 1 would come back as another seed."""
+    seeds = [2**63 - 1, -(2**63), 2**53 + 1, 0]
+    dataset = InMemoryDataset(tmp_path, 4, seed=seeds, clip_score=[0.123456, np.nan, np.inf, 1e-9])
+    samples = samples_of(write_report(dataset, tmp_path / "report"))
+    assert {"label": "seed", "values": [str(seed) for seed in seeds]} in samples["facts"]
+    assert samples["scores"][0] == {"name": "clip_score", "label": "CLIP score", "values": [0.12346, None, None, 1e-9]}
 
 
 def test_markdown_is_small_and_escaped(tmp_path: Path) -> None:
@@ -123,7 +140,8 @@ def test_report_on_a_stored_dataset(tmp_path: Path) -> None:
             writer.commit(fork, f"Shard {shard}")
         writer.publish("Publish")
     dataset = open_dataset(path)
-    page = Page(write_report(dataset, path / "report").read_text())
-    assert [card["data-status"] for card in page.cards()] == ["kept", "rejected"] * 2 + ["failed"] * 2
-    assert [card["data-prompt"] for card in page.cards()] == list(frame["prompt"])
+    samples = samples_of(write_report(dataset, path / "report"))
+    assert samples["status"] == ["kept", "rejected"] * 2 + ["failed"] * 2
+    assert samples["prompt"] == list(frame["prompt"])
+    assert samples["tiles"] == ["image", "mask", "overlay", "A_c", "r"]
     assert "2 kept of 6 planned" in thumbnails_markdown(dataset)
