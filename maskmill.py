@@ -74,7 +74,9 @@ def main(
 def build(
     out: Out,
     backbone: Annotated[str | None, typer.Option(help="'pocket', a diffusers folder, or a hub id.")] = None,
-    classes: Annotated[str | None, typer.Option(help="Class names, separated by commas.")] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="Names, as in ball,star; a .txt file; or imagenet-merged.")
+    ] = None,
     count: Annotated[int | None, typer.Option(help="Planned number of samples; a larger one extends.")] = None,
     seed: Annotated[int | None, typer.Option(help="Dataset seed.")] = None,
     shard_size: Annotated[int | None, typer.Option(help="Samples worked on and committed together.")] = None,
@@ -89,7 +91,7 @@ def build(
 
     with checked():
         options: dict[str, Any] = {"backbone": backbone, "count": count, "seed": seed, "shard_size": shard_size}
-        options["classes"] = None if classes is None else classes.split(",")
+        options["classes"] = classes
         options["run"] = None if workers is None else {"workers": workers}
         resolved = resolve(BuildConfig, config, options, assignments)
         from flows.preflight import describe, is_finished, load_screening, preflight

@@ -44,8 +44,8 @@ def preflight(config: BuildConfig, out: Path) -> Plan:
     image_size, grid = facts.sizes(config.sampling.height, config.sampling.width)
     tokenizer = load_tokenizer(facts.folder)
     for category in config.classes:
-        for prompt in farthest_prompts(config, category):
-            category_span(tokenizer, prompt, category)
+        for prompt, phrase in farthest_prompts(config, category):
+            category_span(tokenizer, prompt, phrase)
     check_target(out, config.identity(), config.count)
     check_machine(config.run, config.screen.clip)
     return Plan(config, out, facts, image_size, grid)

@@ -5,9 +5,12 @@ Imports no torch and knows nothing of how a stage does its work. The paper's num
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from models.classes import check_name, resolve_classes
+from models.templates import GROUPS
 
 
 class Config(BaseModel):
@@ -27,9 +30,7 @@ class Config(BaseModel):
 
 
 def _class_names(names: tuple[str, ...]) -> tuple[str, ...]:
-    cleaned = tuple(" ".join(name.split()) for name in names)
-    if not cleaned or not all(cleaned):
-        raise ValueError("classes: expected one or more names, got an empty one; remove it from the list")
+    cleaned = tuple(check_name(" ".join(name.split())) for name in names or ("",))
     lowered = [name.lower() for name in cleaned]
     twice = sorted({name for name in lowered if lowered.count(name) > 1})
     if twice:
@@ -185,7 +186,15 @@ def _known(section: Any, values: dict[str, Any]) -> dict[str, Any]:
 class BuildConfig(BackboneConfig):
     """Everything a dataset is built from."""
 
-    classes: ClassNames = Field(description="names of the object classes")
+    classes: ClassNames = Field(
+        description="names of the object classes; for `imagenet-merged`, or a file in .txt, the names it stands for"
+    )
+    phrases: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="words that prompts name a class by, where they are not its name alone"
+    )
+    groups: dict[str, str] = Field(
+        default_factory=dict, description="group of categories whose scenes suit a class: animal, vehicle, food ..."
+    )
     count: int = Field(ge=1, description="planned number of samples, whatever their status becomes")
     seed: int = Field(
         0, ge=0, lt=2**32, description="dataset seed: with a sample's index it fixes class, prompt and noise"
@@ -240,3 +249,28 @@ BACKBONE_PRESETS: dict[str, dict[str, Any]] = {
         "prior": {"clip": "pocket"},
     },
 }
+    @model_validator(mode="before")
+    @classmethod
+    def _spell_classes_out(cls, given: Any) -> Any:
+        """A file's classes and `imagenet-merged` by their names, so that a stored config needs neither."""
+        return resolve_classes(given) if isinstance(given, dict) else given
+
+    @model_validator(mode="after")
+    def _every_phrase_names_one_class(self) -> Self:
+        for field in ("phrases", "groups"):
+            if strangers := sorted(set(getattr(self, field)) - set(self.classes)):
+                raise ValueError(f"{field}: {strangers[0]!r} is none of the classes; check its spelling")
+        if unknown := sorted(set(self.groups.values()) - GROUPS.keys()):
+            raise ValueError(f"groups: expected one of {', '.join(GROUPS)}, got {unknown[0]!r}; change it")
+        owner: dict[str, str] = {}
+        for name in self.classes:
+            for phrase in self.phrases_of(name):
+                check_name(" ".join(phrase.split()), "phrases")
+                if owner.setdefault(phrase.lower(), name) != name:
+                    raise ValueError(f"phrases: {phrase!r} names both {owner[phrase.lower()]} and {name}; choose one")
+        return self
+
+    def phrases_of(self, category: str) -> tuple[str, ...]:
+        """The words that prompts may name a class by."""
+        return self.phrases.get(category) or (category,)
+

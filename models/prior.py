@@ -1,7 +1,7 @@
 """The class a photo is taken to show: zero-shot by CLIP over common categories (DiffusionSeg, section 3.3).
 
 The paper merges ImageNet's labels where they are alike (poodle and Chihuahua are dogs) and writes each into several
-templates. Its list is not published; `categories.txt` holds ours, pocket's classes are its own. Knows nothing of
+templates. Its list is not published; models/imagenet.py has ours, pocket's classes are its own. Knows nothing of
 inversion. Importing it imports no torch.
 """
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from models.backbone import category_span, load_tokenizer
 from models.config import PriorConfig
+from models.imagenet import common_categories
 from models.pocket import scenes
 
 if TYPE_CHECKING:
@@ -30,12 +31,6 @@ TEMPLATES = (
     "a photo of {} in its surroundings.",
 )
 POCKET_TEMPLATES = ("a photo of {}", "a picture of {}")  # pocket's CLIP has read no other
-
-
-@cache
-def common_categories() -> tuple[str, ...]:
-    """The merged categories of `categories.txt`."""
-    return tuple((Path(__file__).parent / "categories.txt").read_text(encoding="utf-8").split("\n")[:-1])
 
 
 def candidates(backbone: str, clip: str) -> tuple[str, ...]:

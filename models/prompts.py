@@ -9,53 +9,22 @@ import numpy as np
 
 from models.config import BuildConfig
 from models.pocket import scenes
+from models.templates import GROUPS, LIGHTINGS, LOOKS, SCENES, SUBJECTS, VIEWINGS
 
-SUBJECTS = (
-    "a {category}",
-    "a single {category}",
-    "one {category}",
-    "a close portrait of a {category}",
-    "a large {category}",
-)
-SCENES = (
-    "in a green meadow", "on a city street", "on a sandy beach", "beside a quiet lake", "in a snowy field",
-    "in a forest", "in a bright room", "on a wooden table", "in front of a brick wall", "on a mountain path",
-    "under a cloudy sky", "in a garden",
-)  # fmt: skip
-LIGHTINGS = (
-    "warm evening light",
-    "soft morning light",
-    "bright daylight",
-    "overcast light",
-    "studio lighting",
-    "golden hour",
-)
-VIEWINGS = (
-    "seen from the side",
-    "seen from the front",
-    "seen from a low angle",
-    "seen from above",
-    "at eye level",
-    "in close-up",
-)
-LOOKS = (
-    "realistic photograph",
-    "documentary style",
-    "sharp focus",
-    "shallow depth of field",
-    "high detail",
-    "35 mm film",
-)
-
+SHOWN = 5  # unknown classes that a refusal names
 _PROMPT_STREAM, _NOISE_STREAM = 0, 1  # independent generators of one sample
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A sample before it is made: what to draw, in which words, from which noise seed (int64, non-negative)."""
+    """A sample before it is made: what to draw, in which words, from which noise seed (int64, non-negative).
+
+    `phrase` is the words of the prompt that name the category, whose attention is read.
+    """
 
     index: int
     category: str
+    phrase: str
     prompt: str
     seed: int
 
@@ -67,7 +36,9 @@ def plan(config: BuildConfig, index: int) -> Planned:
     seed = int(
         np.random.SeedSequence([config.seed, index, _NOISE_STREAM]).generate_state(1, np.uint64)[0] >> np.uint64(1)
     )
-    return Planned(index, category, _prompt(config, category, rng), seed)
+    phrases = config.phrases_of(category)
+    phrase = phrases[0] if len(phrases) == 1 else str(rng.choice(phrases))
+    return Planned(index, category, phrase, _prompt(config, category, phrase, rng), seed)
 
 
 def category_of(config: BuildConfig, index: int) -> str:
@@ -77,35 +48,39 @@ def category_of(config: BuildConfig, index: int) -> str:
     return config.classes[order[place]]
 
 
-def _prompt(config: BuildConfig, category: str, rng: np.random.Generator) -> str:
+def _prompt(config: BuildConfig, category: str, phrase: str, rng: np.random.Generator) -> str:
     if config.templates:
-        return str(rng.choice(config.templates)).replace("{category}", category)
+        return str(rng.choice(config.templates)).replace("{category}", phrase)
     if config.backbone == "pocket":
         return scenes.caption(
-            str(rng.choice(list(scenes.COLOURS))), category.lower(), str(rng.choice(scenes.BACKGROUNDS)),
+            str(rng.choice(list(scenes.COLOURS))), phrase.lower(), str(rng.choice(scenes.BACKGROUNDS)),
             str(rng.choice(list(scenes.LIGHTS))), str(rng.choice(list(scenes.VIEWS))), str(rng.choice(scenes.STYLES)),
         )  # fmt: skip
-    subject, *rest = (str(rng.choice(options)) for options in (SUBJECTS, SCENES, LIGHTINGS, VIEWINGS, LOOKS))
-    text = f"{subject} {', '.join(rest)}".replace("{category}", category)
-    return text.replace(f"a {category}", f"an {category}", 1) if category[0].lower() in "aeiou" else text
+    subjects, places = GROUPS.get(config.groups.get(category, ""), (SUBJECTS, SCENES))
+    subject, *rest = (str(rng.choice(options)) for options in (subjects, places, LIGHTINGS, VIEWINGS, LOOKS))
+    text = f"{subject} {', '.join(rest)}".replace("{category}", phrase)
+    return text.replace(f"a {phrase}", f"an {phrase}", 1) if phrase[0].lower() in "aeiou" else text
 
 
-def farthest_prompts(config: BuildConfig, category: str) -> list[str]:
-    """Every own template, or the grammar's longest subject, naming the category: if any truncates it, these do."""
-    subjects = config.templates or (max(SUBJECTS, key=len),)
-    return [subject.replace("{category}", category) for subject in subjects]
+def farthest_prompts(config: BuildConfig, category: str) -> list[tuple[str, str]]:
+    """(prompt, phrase): each own template, or the grammar's longest subject. If any prompt truncates it, these do."""
+    subjects, _ = GROUPS.get(config.groups.get(category, ""), (SUBJECTS, SCENES))
+    farthest = config.templates or (max(subjects, key=len),)
+    return [(text.replace("{category}", phrase), phrase) for text in farthest for phrase in config.phrases_of(category)]
 
 
 def check_classes(config: BuildConfig) -> None:
     """ValueError for a class that pocket, or its CLIP, was never shown."""
-    unknown = [name for name in config.classes if name.lower() not in scenes.CLASSES]
+    words = [phrase for name in config.classes for phrase in (name, *config.phrases_of(name))]
+    unknown = list(dict.fromkeys(word for word in words if word.lower() not in scenes.CLASSES))
+    shown = ", ".join(unknown[:SHOWN]) + (f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else "")
     if unknown and config.backbone == "pocket":
         raise ValueError(
-            f"classes: the pocket backbone does not know {', '.join(unknown)}; it knows {', '.join(scenes.CLASSES)}. "
+            f"classes: the pocket backbone does not know {shown}; it knows {', '.join(scenes.CLASSES)}. "
             "Choose among these, or name another --backbone"
         )
     if unknown and config.screen.clip == "pocket":
         raise ValueError(
-            f"screen.clip: pocket's CLIP does not know {', '.join(unknown)}; name an open_clip model, as in "
+            f"screen.clip: pocket's CLIP does not know {shown}; name an open_clip model, as in "
             "--set screen.clip=ViT-B-32:openai, or 'none'"
         )

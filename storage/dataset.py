@@ -26,6 +26,7 @@ class Sample:
     image: NDArray[np.uint8]  # (H, W, 3)
     mask: NDArray[np.bool_]  # (H, W)
     category: str
+    phrase: str
     prompt: str
     seed: int
     status: str

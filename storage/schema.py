@@ -38,6 +38,7 @@ class ArraySpec:
 TABLE = {
     "status": ArraySpec((), "u1", PLANNED),
     "category": ArraySpec((), "str", ""),
+    "phrase": ArraySpec((), "str", ""),  # words of the prompt whose attention is read; '': the category, as once
     "prompt": ArraySpec((), "str", ""),
     "seed": ArraySpec((), "i8"),
     "reason": ArraySpec((), "str", ""),

@@ -23,7 +23,8 @@ def plan_samples(fork: Any, shards: list[int], config: BuildConfig) -> Any:
         rows = np.flatnonzero(read_shard(fork, shard, ["prompt"])["prompt"] == "")
         planned = [plan(config, shard * config.shard_size + int(row)) for row in rows]
         for sample in planned:
-            category_span(tokenizer, sample.prompt, sample.category)
-        columns = {name: [getattr(sample, name) for sample in planned] for name in ("category", "prompt", "seed")}
+            category_span(tokenizer, sample.prompt, sample.phrase)
+        names = ("category", "phrase", "prompt", "seed")
+        columns = {name: [getattr(sample, name) for sample in planned] for name in names}
         write_shard(fork, shard, columns, rows=rows)
     return fork

@@ -17,13 +17,14 @@ def sample_shard(fork: Any, shard: int, config: BuildConfig, on_step: Callable[[
     from models.backbone import load_backbone
     from models.sampling import sample_batched
 
-    table = read_shard(fork, shard, ["status", "category", "prompt", "seed"])
+    table = read_shard(fork, shard, ["status", "category", "phrase", "prompt", "seed"])
     rows = np.flatnonzero(table["status"] == PLANNED)
-    prompts, categories = ([str(text) for text in table[name][rows]] for name in ("prompt", "category"))
+    categories, phrases, prompts = ([str(t) for t in table[name][rows]] for name in ("category", "phrase", "prompt"))
+    words = [phrase or category for phrase, category in zip(phrases, categories, strict=True)]  # '': an older dataset
     seeds = [int(seed) for seed in table["seed"][rows]]
     backbone = load_backbone(config.backbone, config.run.device, config.run.dtype)
     samples = sample_batched(
-        backbone, prompts, categories, seeds, config.sampling, config.cut, config.run.batch_size, on_step
+        backbone, prompts, words, seeds, config.sampling, config.cut, config.run.batch_size, on_step
     )
     columns: dict[str, Any] = {
         "image": np.stack([s.image for s in samples]),

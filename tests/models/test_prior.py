@@ -10,13 +10,13 @@ import torch
 from models.backbone import POCKET, category_span, load_tokenizer
 from models.clip import Clip, load_clip
 from models.config import BuildConfig, MaskConfig, PriorConfig
+from models.imagenet import common_categories
 from models.pocket.scenes import CLASSES, render
 from models.prior import (
     TEMPLATES,
     candidates,
     categories_of,
     check_category,
-    common_categories,
     prompt_of,
     text_directions,
     zero_shot,
