@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from storage.sources import Source
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Segmentation data without annotators.")
 
@@ -155,6 +158,35 @@ def report(
         from flows.report import report as run_report
 
         typer.echo(run_report(path, version))
+
+
+@app.command(epilog="Example: maskmill statistics data/shapes --reference DUTS-TR=photos/DUTS-TR --out statistics")
+def statistics(
+    data: Annotated[str, typer.Argument(help="Folder of a dataset; or photos and masks, as DUTS-TR=DIR.")],
+    out: Annotated[Path, typer.Option(help="Folder of the tables, figures and page.")],
+    reference: Annotated[str | None, typer.Option(help="What to compare with, named in the same way.")] = None,
+    version: Annotated[str | None, typer.Option(help="Version of the dataset; the latest when absent.")] = None,
+    config: ConfigFile = None,
+    assignments: Assignments = [],  # noqa: B006
+) -> None:
+    """Describe images and masks, contrast, size, place, shape, and lay them beside real ones; docs/statistics.md."""
+    from models.layers import resolve
+    from models.statisticsconfig import StatisticsConfig
+
+    with checked():
+        resolved = resolve(StatisticsConfig, config, {}, assignments)
+        subject = source_of("DATA", data, version)
+        other = None if reference is None else source_of("--reference", reference, None)
+        from flows.statistics import check_statistics
+        from flows.statistics import statistics as run_statistics
+
+        check_statistics(subject, other, out)
+    with running():
+        record = run_statistics(resolved, subject, out, other)
+        typer.echo((out / "comparison.md").read_text(encoding="utf-8"))
+        typer.echo(f"measured {record.measured}, failed {record.failed}\n{record.report}")
+    if record.failed:
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example: maskmill mask photos/ --backbone CompVis/stable-diffusion-v1-4 --class dog --out masks")
@@ -326,6 +358,16 @@ def named_folder(option: str, given: str) -> tuple[str, Path]:
     if not (name and equals and path):
         raise ValueError(f"{option} {given}: expected NAME=DIR, as in {option} ECSSD=photos/ECSSD")
     return name, Path(path)
+
+
+def source_of(option: str, given: str, version: str | None) -> "Source":
+    """A dataset's folder, or 'DUTS-TR=DIR'; what exists under the whole name is a dataset's."""
+    from storage.sources import Source
+
+    if "=" not in given or Path(given).exists():
+        return Source(path=Path(given), version=version)
+    layout, path = named_folder(option, given)
+    return Source(path=path, layout=layout, version=version)
 
 
 def summary(path: Path) -> str:

@@ -70,10 +70,10 @@ def write_comparison(evaluations: list[Evaluation], out: Path, worst: int) -> Pa
     """Write images.parquet, summary.csv, comparison.md and report/ into `out`; the path of the report's index.html."""
     frames = [each.images.assign(run=each.run, benchmark=each.benchmark) for each in evaluations]
     images = pd.concat(frames, ignore_index=True).drop(columns="made_from")
-    _written(out / "images.parquet", lambda path: images.to_parquet(path, index=False))
+    written(out / "images.parquet", lambda path: images.to_parquet(path, index=False))
     summary = summary_table(evaluations)
-    _written(out / "summary.csv", lambda path: summary.to_csv(path, index=False))
-    _written(out / "comparison.md", lambda path: path.write_text(markdown(summary), encoding="utf-8"))
+    written(out / "summary.csv", lambda path: summary.to_csv(path, index=False))
+    written(out / "comparison.md", lambda path: path.write_text(markdown(summary), encoding="utf-8"))
     return _write_report(evaluations, summary, out / "report", worst)
 
 
@@ -215,7 +215,7 @@ def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _written(path: Path, write: Any) -> None:
+def written(path: Path, write: Any) -> None:
     """Write to a temporary name, then rename it."""
     partial = path.with_name(f".{path.name}.partial")
     write(partial)

@@ -96,20 +96,43 @@ def folder_statistics(
     return frame.set_axis(pd.Index(pairs.names, name="name"))
 
 
+def table_statistics(table: pd.DataFrame) -> pd.DataFrame:
+    """What a dataset's table says of each sample: category, prompt, prompt_words, clip_score, uncertainty."""
+    words = table["prompt"].str.split().str.len().astype(float)
+    columns = table[["prompt", "clip_score", "uncertainty"]]
+    return columns.assign(category=table["category"].astype("category"), prompt_words=words)
+
+
 def statistics_summary(frame: pd.DataFrame, pairs: int = PAIRS, seed: int = 0) -> pd.DataFrame:
-    """A row for each numeric column of `sample_statistics` and one for the shape diversity of their polygons.
+    """A row for each float column of `sample_statistics`, and for the shape diversity of their polygons.
 
     Columns: count of finite values, mean, standard_error of the mean, std, and quantiles q05 to q95. Of shape
     diversity they are over pairs of polygons, at most `pairs` of them; its standard error is that of drawing pairs
-    of these samples, 0 where all were taken.
+    of these samples, 0 where all were taken. Where the frame has them from `table_statistics`, `class_balance` and
+    `distinct_prompts`, the share of prompts that differ, have a mean only.
     """
     columns = {str(name): finite(frame[name]) for name in frame.select_dtypes("float")}
     rows = {name: _describe(values) for name, values in columns.items()}
     shapes = polygons(frame)
     rows[DIVERSITY] = _describe(pair_distances(shapes, pairs, seed))
-    if len(shapes) * (len(shapes) - 1) // 2 <= pairs:
+    if 0 < len(shapes) * (len(shapes) - 1) // 2 <= pairs:
         rows[DIVERSITY]["standard_error"] = 0.0
+    if "category" in frame:
+        rows["class_balance"] = {"count": len(frame), "mean": class_balance(frame["category"])}
+        rows["distinct_prompts"] = {"count": len(frame), "mean": frame["prompt"].nunique() / max(len(frame), 1)}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("statistic").astype({"count": int})
+
+
+def class_balance(categories: pd.Series) -> float:
+    """Entropy of the classes over that of equally many of each, in [0, 1]; 1 of a single class.
+
+    The classes of a categorical column all count, also those that no sample is of.
+    """
+    shares = categories.value_counts(normalize=True).to_numpy()
+    if shares.size < 2:
+        return 1.0
+    present = shares[shares > 0]
+    return float(-(present * np.log(present)).sum() / np.log(shares.size))
 
 
 def polygons(frame: pd.DataFrame) -> list[np.ndarray]:
@@ -148,7 +171,7 @@ def _quantiles(array: np.ndarray) -> dict[str, float]:
 def _describe(array: np.ndarray) -> dict[str, float]:
     """A row of the summary; NaN for what there are too few values for."""
     if not array.size:
-        return {"count": 0}
+        return {"count": 0} | dict.fromkeys(("mean", "standard_error", "std", *_quantiles(np.zeros(1))), float("nan"))
     std = float(array.std(ddof=1)) if array.size > 1 else float("nan")
     error = std / array.size**0.5
     return {"count": array.size, "mean": float(array.mean()), "standard_error": error, "std": std} | _quantiles(array)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from storage.boxes import coco_boxes, listed, some, voc_boxes
-from storage.photos import PHOTO_SUFFIXES, read_grey_mask, read_photo
+from storage.photos import PHOTO_SUFFIXES, read_grey_mask, read_photo, same_size
 
 MASK_SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
 PLAIN = ("images", "masks")
@@ -67,6 +67,16 @@ class Benchmark:
                 "store both upright and of one size"
             )
         return photo, mask
+
+    def check_sizes(self) -> None:
+        """ValueError naming the first pairs whose photo and mask differ in size, by their headers.
+
+        Files that cannot be read pass, and so do photos and masks turned by EXIF alone: `pair` refuses them.
+        """
+        truths = [truth for truth in self.truths if isinstance(truth, Path)]
+        pairs = zip(self.photos, truths, strict=True)
+        if unequal := {str(truth) for photo, truth in pairs if not same_size(photo, truth)}:
+            raise ValueError(f"{some(unequal)}: expected masks of their photos' sizes; store each pair in one size")
 
 
 def cub_test(path: Path) -> list[str]:

@@ -8,7 +8,7 @@ import struct
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 # Files with other suffixes are not looked at in a folder.
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".jp2")
@@ -40,6 +40,20 @@ def read_grey_mask(path: Path) -> np.ndarray:
     if np.asarray(image).max() == 1 and not (grey > 127).any():
         raise ValueError(f"{path}: expected a mask with values up to 255, got only 0 and 1; multiply it by 255")
     return grey
+
+
+def same_size(one: Path, other: Path) -> bool:
+    """Whether two pictures are of one size by their headers, upright where they differ; True of unreadable ones."""
+    try:
+        with Image.open(one) as a, Image.open(other) as b:
+            return a.size == b.size or _upright_size(a) == _upright_size(b)
+    except UNREADABLE:
+        return True
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    on_its_side = image.getexif().get(ExifTags.Base.Orientation, 1) > 4
+    return image.size[::-1] if on_its_side else image.size
 
 
 def _upright(path: Path) -> Image.Image:

@@ -1,0 +1,165 @@
+"""Data side by side with a reference, statistic by statistic: tables, and a page that opens with no network.
+
+Frames of `analysis.statistics` in, files out. What a user or a file name says is escaped by the template or, in
+markdown, by `analysis.report.escape`.
+"""
+
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import wasserstein_distance
+
+from analysis import distributions
+from analysis.evaluation import written
+from analysis.measures import STATISTICS
+from analysis.report import escape, replace, template
+from analysis.shapes import pair_distances
+from analysis.statistics import DIVERSITY, finite, polygons, statistics_summary
+
+# Statistic -> its name in tables, in their order
+NAMES = STATISTICS | {
+    DIVERSITY: "shape diversity (Chamfer distance of pairs)",
+    "clip_score": "CLIP score",
+    "uncertainty": "uncertainty of the mask",
+    "prompt_words": "words of the prompt",
+    "class_balance": "class balance (1: as many of each)",
+    "distinct_prompts": "share of distinct prompts",
+}
+CENTRES = ("centre_x", "centre_y")  # drawn as points, not as two histograms
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """One dataset or folder: its name in tables, and the frame of its samples.
+
+    pairs and seed: how shape diversity is drawn.
+    """
+
+    label: str
+    frame: pd.DataFrame
+    pairs: int
+    seed: int
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        return statistics_summary(self.frame, self.pairs, self.seed)
+
+    @cached_property
+    def values(self) -> dict[str, np.ndarray]:
+        """The finite values of each statistic that has a distribution; of shape diversity those of the pairs."""
+        columns = [name for name in NAMES if name in self.frame]
+        shapes = pair_distances(polygons(self.frame), self.pairs, self.seed)
+        return {name: finite(self.frame[name]) for name in columns} | {DIVERSITY: shapes}
+
+    @property
+    def notes(self) -> list[str]:
+        """How many samples there are, and what was done to or is wrong with them."""
+        counts = {
+            "samples measured": len(self.frame) - len(self.errors),
+            "empty masks, whose shape is undefined": int((self.frame["size"] == 0).sum()),
+            "masks that were not binary, thresholded at 127": int(self.frame.get("thresholded", pd.Series()).sum()),
+            "could not be read": len(self.errors),
+        }
+        always = "samples measured"
+        return [f"{count:,} {what}" for what, count in counts.items() if count or what == always]
+
+    @property
+    def errors(self) -> list[str]:
+        return [] if "error" not in self.frame else [text for text in self.frame["error"] if text]
+
+
+def distance(one: np.ndarray, other: np.ndarray) -> float:
+    """Wasserstein distance of two samples over the standard deviation of both pooled, with half the weight on each.
+
+    In [0, 2]: 0 of equal distributions, 2 of two different constants; the same in any unit. NaN where one is empty.
+    """
+    if not one.size or not other.size:
+        return float("nan")
+    pooled = np.sqrt((one.var() + other.var()) / 2 + ((one.mean() - other.mean()) / 2) ** 2)
+    return float(wasserstein_distance(one, other) / pooled) if pooled > 0 else 0.0
+
+
+def side_by_side(subject: Measurements, reference: Measurements | None) -> pd.DataFrame:
+    """A row a statistic: mean, standard_error, std and median of both, and their distance; index the statistic."""
+    columns = {"mean": "mean", "standard_error": "standard_error", "std": "std", "q50": "median"}
+    table = subject.summary[list(columns)].rename(columns=columns)
+    if reference is not None:
+        beside = reference.summary[list(columns)].rename(columns=lambda name: f"reference_{columns[name]}")
+        table = table.join(beside, how="outer")
+        both = subject.values.keys() & reference.values.keys()
+        table["distance"] = pd.Series({n: distance(subject.values[n], reference.values[n]) for n in both}, dtype=float)
+    return table.reindex([name for name in NAMES if name in table.index]).rename_axis("statistic")
+
+
+def cells(table: pd.DataFrame) -> list[list[str]]:
+    """The rows of `side_by_side` as texts: name, mean ± std of each, distance."""
+    sides = [prefix for prefix in ("", "reference_") if f"{prefix}mean" in table]
+    rows = []
+    for name, row in table.iterrows():
+        shown = [_shown(str(name), row, prefix) for prefix in sides]
+        if len(sides) == 2:
+            shown.append("" if np.isnan(row["distance"]) else f"{row['distance']:.3f}")
+        rows.append([NAMES[str(name)], *shown])
+    return rows
+
+
+def markdown(subject: Measurements, reference: Measurements | None) -> str:
+    """The table, and what was counted of each."""
+    both = [each for each in (subject, reference) if each is not None]
+    head = ["statistic", *(escape(each.label) for each in both), *(["distance"] if reference else [])]
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *cells(side_by_side(subject, reference))]
+    notes = [f"- {escape(each.label)}: {', '.join(each.notes)}" for each in both]
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", MEANING, "", *notes]) + "\n"
+
+
+MEANING = (
+    "Mean ± standard deviation over the samples; of shape diversity, mean ± standard error of drawing pairs. Distance: "
+    "Wasserstein over the pooled standard deviation, 0 (alike) to 2."
+)
+
+
+def write_comparison(subject: Measurements, reference: Measurements | None, out: Path) -> Path:
+    """Write summary.csv, comparison.csv, comparison.md and report/ into `out`; the path of the report's index.html."""
+    both = {"subject": subject} | ({"reference": reference} if reference else {})
+    summary = pd.concat([each.summary.assign(data=each.label) for each in both.values()])
+    written(out / "summary.csv", lambda path: summary.to_csv(path))
+    written(out / "comparison.csv", lambda path: side_by_side(subject, reference).to_csv(path))
+    written(out / "comparison.md", lambda path: path.write_text(markdown(subject, reference), encoding="utf-8"))
+    return _write_report(list(both.values()), cells(side_by_side(subject, reference)), out / "report")
+
+
+def _write_report(data: list[Measurements], rows: list[list[str]], folder: Path) -> Path:
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    drawn = [name for name in NAMES if name not in CENTRES and any(name in each.values for each in data)]
+    for name in drawn:
+        groups = [each.values.get(name, np.empty(0)) for each in data]
+        (partial / f"{name}.svg").write_bytes(distributions.distribution(groups, NAMES[name]))
+    for i, each in enumerate(data):
+        placed = each.frame[list(CENTRES)].dropna()
+        picture = distributions.centres(placed["centre_x"].to_numpy(), placed["centre_y"].to_numpy(), second=i == 1)
+        (partial / f"centres-{i}.svg").write_bytes(picture)
+    page = template("statistics.html.j2").render(
+        data=data,
+        rows=rows,
+        drawn=drawn,
+        names=NAMES,
+        meaning=MEANING,
+        colours=(distributions.FIRST, distributions.SECOND),
+    )
+    (partial / "index.html").write_text(page, encoding="utf-8")
+    replace(folder, partial)
+    return folder / "index.html"
+
+
+def _shown(name: str, row: "pd.Series[Any]", prefix: str) -> str:
+    mean, spread = row[f"{prefix}mean"], row[f"{prefix}{'standard_error' if name == DIVERSITY else 'std'}"]
+    if np.isnan(mean):
+        return ""
+    return f"{mean:.3f}" if np.isnan(spread) else f"{mean:.3f} ± {spread:.3f}"

@@ -1,0 +1,46 @@
+"""Statistics of a dataset or a folder, beside a reference's: measure both -> tables, figures and a page."""
+
+from pathlib import Path
+
+from prefect import flow
+from pydantic import BaseModel
+
+from models.statisticsconfig import StatisticsConfig
+from storage.sources import Source
+from storage.target import check_writable
+from tasks.describing import compare_sources, measure_source
+
+TABLES = "samples"  # folder below --out, by which an earlier run's is known
+
+
+class StatisticsRecord(BaseModel):
+    """What it ends with: samples measured of both together, and pairs that could not be read."""
+
+    report: Path
+    measured: int = 0
+    failed: int = 0
+
+
+@flow(name="statistics")
+def statistics(
+    config: StatisticsConfig, subject: Source, out: Path, reference: Source | None = None
+) -> StatisticsRecord:
+    """Measure every sample of the subject, and of the reference where there is one, and write them side by side."""
+    check_statistics(subject, reference, out)
+    sources = {"subject": subject} | ({"reference": reference} if reference else {})
+    tables = [out / TABLES / f"{name}.parquet" for name in sources]
+    counts = [measure_source(source, table, config) for source, table in zip(sources.values(), tables, strict=True)]
+    report = compare_sources(subject, reference, tables, out, config)
+    return StatisticsRecord(report=report, **{name: sum(each[name] for each in counts) for name in counts[0]})
+
+
+def check_statistics(subject: Source, reference: Source | None, out: Path) -> None:
+    """ValueError for anything that would stop it. Writes nothing."""
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out}: expected a folder for the statistics, found a file; choose another path")
+    if out.exists() and any(out.iterdir()) and not (out / TABLES).is_dir():
+        raise ValueError(f"--out {out}: the folder is not empty and holds no statistics; choose another path")
+    check_writable(out)
+    for source in (subject, reference):
+        if source is not None:
+            source.check()

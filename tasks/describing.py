@@ -1,0 +1,55 @@
+"""Take the statistics of a dataset or a folder, and lay them beside a reference's: read, measure, write."""
+
+import os
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from models.statisticsconfig import StatisticsConfig
+from storage.dataset import Dataset
+from storage.sources import Source
+from tasks.base import task
+
+
+@task(name="measure")
+def measure_source(source: Source, table: Path, config: StatisticsConfig) -> dict[str, int]:
+    """Write the parquet table of all samples' statistics; how many were measured, and how many could not be read."""
+    from analysis.statistics import folder_statistics, sample_statistics, table_statistics
+
+    data, label = source.open(), source.label()
+    is_dataset = isinstance(data, Dataset)
+    with tqdm(total=len(data.kept() if is_dataset else data), desc=label, unit="img") as bar:
+        if is_dataset:
+            frame = sample_statistics(data, config.normalisation, bar.update).join(table_statistics(data.frame()))
+        else:
+            frame = folder_statistics(data, config.normalisation, bar.update)
+            for error in frame["error"][frame["error"] != ""]:
+                bar.write(f"maskmill: {error}", file=sys.stderr)
+    failed = 0 if is_dataset else int((frame["error"] != "").sum())
+    if failed == len(frame):
+        raise ValueError(f"{label}: none of {failed} pairs could be read")
+    table.parent.mkdir(parents=True, exist_ok=True)
+    partial = table.with_suffix(".partial")
+    frame.to_parquet(partial)
+    os.replace(partial, table)
+    return {"measured": len(frame) - failed, "failed": failed}
+
+
+@task(name="compare")
+def compare_sources(
+    subject: Source, reference: Source | None, tables: list[Path], out: Path, config: StatisticsConfig
+) -> Path:
+    """Write the tables and the page of what was measured; the path of the page."""
+    import pandas as pd
+
+    from analysis.comparison import Measurements, write_comparison
+
+    sources = [subject] if reference is None else [subject, reference]
+    measured = [
+        Measurements(source.label(), pd.read_parquet(table), config.pairs, config.seed)
+        for source, table in zip(sources, tables, strict=True)
+    ]
+    for stale in set(tables[0].parent.glob("*.parquet")) - set(tables):
+        stale.unlink()  # of an earlier run with a reference
+    return write_comparison(measured[0], measured[1] if reference else None, out)
