@@ -1,0 +1,37 @@
+"""A dataset version in another format: blocks of samples -> tables, card, metadata -> put in its place whole."""
+
+from pathlib import Path
+
+from prefect import flow
+from pydantic import BaseModel
+from tqdm import tqdm
+
+from models.exportconfig import ExportConfig
+from storage.exports import FORMATS
+from storage.exports.folder import ExportFolder
+from storage.exports.writing import check_export
+from tasks.exporting import export_block, finish_export
+
+
+class ExportRecord(BaseModel):
+    """What an export ends with: samples by split, and counts of what its format could not keep as it was."""
+
+    path: Path
+    version: str
+    samples: dict[str, int]
+    counts: dict[str, int]
+
+
+@flow(name="export")
+def export(config: ExportConfig, dataset: Path, out: Path, overwrite: bool = False) -> ExportRecord:
+    """Export the kept samples of a version to `out`; a killed export goes on where it was."""
+    plan = check_export(config, dataset, out, overwrite)
+    folder = ExportFolder.at(out)
+    with folder.begun(plan), tqdm(total=len(plan), desc="exporting", unit="sample") as bar:
+        for block in plan.blocks(FORMATS[plan.format].block):
+            if not folder.is_done(block):
+                export_block(dataset, out, block)
+            bar.update(len(block.indices))
+        counts = finish_export(dataset, out, overwrite)
+    samples = {split: len(indices) for split, indices in plan.splits.items()}
+    return ExportRecord(path=out, version=plan.version, samples=samples, counts=counts)

@@ -1,0 +1,99 @@
+"""What lies beside the data in every format: the table of samples, the config that builds them, and the card.
+
+Classes, prompts and names are text of unknown origin: quoted in CSV and YAML, escaped in markdown.
+"""
+
+import csv
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from storage.dataset import Dataset
+from storage.exports.formats import Format
+from storage.exports.plan import Plan
+from storage.text import escape
+
+TABLE, CONFIG, CARD = "samples.csv", "config.yaml", "README.md"
+BOX = ["x0", "y0", "x1", "y1"]  # ends exclusive
+SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
+
+
+def write_table(folder: Path, plan: Plan, dataset: Dataset) -> pd.DataFrame:
+    """samples.csv: a row a sample, split by split; index, split, and the dataset's table."""
+    rows = [index for indices in plan.splits.values() for index in indices]
+    frame = dataset.frame().loc[rows].drop(columns=["status", "reason"])
+    frame.insert(0, "split", [name for name, indices in plan.splits.items() for _ in indices])
+    boxes = pd.DataFrame(frame.pop("box").tolist(), index=frame.index, columns=BOX)
+    frame = frame.join(boxes)
+    frame.to_csv(folder / TABLE, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n", encoding="utf-8")
+    return frame
+
+
+def write_config(folder: Path, plan: Plan) -> None:
+    """config.yaml, as `maskmill build --config` reads it."""
+    text = yaml.safe_dump(plan.config, allow_unicode=True, sort_keys=False)
+    (folder / CONFIG).write_text(text, encoding="utf-8")
+
+
+def write_card(folder: Path, plan: Plan, form: Format, counts: Counter[str]) -> None:
+    """README.md: what the data are, how they lie, load and came about; its head is what the Hugging Face hub reads."""
+    head = yaml.safe_dump(_head(plan), allow_unicode=True, sort_keys=False)
+    (folder / CARD).write_text(f"---\n{head}---\n\n" + "\n".join(_body(plan, form, counts)) + "\n", encoding="utf-8")
+
+
+def _head(plan: Plan) -> dict[str, Any]:
+    head: dict[str, Any] = {
+        "pretty_name": " ".join(plan.name.split()),
+        "task_categories": ["image-segmentation"],
+        "tags": ["synthetic", "maskmill"],
+        "size_categories": [next((name for limit, name in SIZES if len(plan) < limit), "n>10M")],
+    }
+    if plan.format == "hf":
+        files = [{"split": name, "path": f"data/{name}-*.parquet"} for name in plan.splits]
+        head["configs"] = [{"config_name": "default", "data_files": files}]
+    return head
+
+
+def _body(plan: Plan, form: Format, counts: Counter[str]) -> list[str]:
+    height, width = plan.image_size
+    told = [f"- {count} {what}" for what, count in counts.items() if count]
+    return [
+        f"# {escape(plan.name)}",
+        "",
+        f"{len(plan)} images with the mask of one object each, {width} x {height} pixels. Nobody drew the masks: "
+        f"images and masks come from the text-to-image model {escape(plan.config.get('backbone', 'unknown'))}, "
+        "by way of maskmill, which screened them.",
+        "",
+        "| split | samples |",
+        "|---|---|",
+        *(f"| {name} | {len(indices)} |" for name, indices in plan.splits.items()),
+        "",
+        f"{escape(form.title)}: {form.losses}",
+        *(["", *told] if told else []),
+        "",
+        "```python",
+        form.loading.replace("SPLIT", next(iter(plan.splits))),
+        "```",
+        "",
+        "`samples.csv` has a row for each sample: its index, split, class, prompt, seed, scores and box.",
+        "",
+        "## How to build it again",
+        "",
+        f"With maskmill {escape(plan.maskmill_version)}:",
+        "",
+        "```",
+        f"maskmill build --config {CONFIG} --out dataset",
+        f"maskmill export dataset --format {plan.format} --split {plan.split} --seed {plan.seed} --out export",
+        "```",
+        "",
+        f"This is version {escape(plan.version)} of the dataset, exported by maskmill {escape(plan.exported_by)}.",
+        "",
+        "## Classes",
+        "",
+        "| label | class |",
+        "|---|---|",
+        *(f"| {label} | {escape(name)} |" for label, name in enumerate(plan.classes)),
+    ]

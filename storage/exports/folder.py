@@ -1,0 +1,179 @@
+"""An export's folder: written beside its place, block by block, and put there whole. Nobody's files are ever replaced
+but those of an earlier export that are as it left them.
+
+For the folder NAME, `.NAME.partial` holds the plan, a record for each block that is done, and the export as far as it
+has come. Knows nothing of formats.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from storage.exports.plan import Block, Plan
+from storage.target import check_writable
+
+FACTS = "maskmill.json"  # marks a folder as an export
+PLAN = "plan.json"
+SUMS = "SHA256SUMS"  # as sha256sum writes and checks it
+
+
+@dataclass(frozen=True)
+class ExportFolder:
+    """The export that is to lie at `path`."""
+
+    path: Path
+
+    @classmethod
+    def at(cls, path: Path) -> "ExportFolder":
+        """Links are followed, so that what is renamed is the folder and not the link."""
+        return cls(Path(os.path.realpath(path)))
+
+    @property
+    def partial(self) -> Path:
+        return self.path.with_name(f".{self.path.name}.partial")
+
+    @property
+    def content(self) -> Path:
+        """Where the export is written to."""
+        return self.partial / "export"
+
+    @property
+    def _old(self) -> Path:
+        return self.path.with_name(f".{self.path.name}.old")
+
+    def check(self, overwrite: bool) -> None:
+        """ValueError where nothing may be written, or what is there may not be replaced. Writes nothing."""
+        check_writable(self.path.parent)
+        self._check_place(overwrite)
+        for found in (self.partial, self._old):
+            if found.exists() and not _is_ours(found):
+                raise ValueError(f"{found}: is in the way of the export and none of its own; move it away")
+        if self.partial.exists():
+            with self._held():
+                pass
+
+    @contextmanager
+    def begun(self, plan: Plan) -> Iterator[None]:
+        """Hold the folder for one process, with what an earlier one of the same plan has done, or empty."""
+        self.partial.mkdir(parents=True, exist_ok=True)
+        with self._held():
+            wanted, file = json.dumps(plan.as_json()), self.partial / PLAN
+            if not file.exists() or file.read_text(encoding="utf-8") != wanted:
+                self._forget()
+                shutil.rmtree(self.content, ignore_errors=True)
+                _write(file, wanted)
+            self._records.mkdir(exist_ok=True)
+            self.content.mkdir(exist_ok=True)
+            yield
+
+    def plan(self) -> Plan:
+        """The plan that is under way."""
+        return Plan.from_json(json.loads((self.partial / PLAN).read_text(encoding="utf-8")))
+
+    def is_done(self, block: Block) -> bool:
+        return self._record(block).exists()
+
+    def record(self, block: Block, facts: dict[str, Any]) -> None:
+        """Note that a block is written, with what its format wants to know of it in the end."""
+        _write(self._record(block), json.dumps(facts))
+
+    def facts(self, block: Block) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self._record(block).read_text(encoding="utf-8"))
+        return found
+
+    def finish(self, facts: dict[str, Any], overwrite: bool) -> None:
+        """Add the facts and the checksums, and put the export in its place."""
+        (self.content / FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        (self.content / SUMS).unlink(missing_ok=True)
+        sums = "".join(f"{_digest(self.content / name)}  {name}\n" for name in _files(self.content))
+        (self.content / SUMS).write_text(sums, encoding="utf-8")
+        self._check_place(overwrite)  # again: much may have happened since
+        self._forget()  # before the export leaves: records without it would be taken for done
+        shutil.rmtree(self._old, ignore_errors=True)
+        if self.path.exists():
+            os.replace(self.path, self._old)
+        os.replace(self.content, self.path)
+        shutil.rmtree(self._old, ignore_errors=True)
+        shutil.rmtree(self.partial, ignore_errors=True)
+
+    def _check_place(self, overwrite: bool) -> None:
+        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
+            return
+        if not overwrite:
+            raise ValueError(f"--out {self.path}: is there already; choose another, or --overwrite an earlier export")
+        if changed := _first_change(self.path):
+            raise ValueError(f"--overwrite {self.path}: {changed}; move it away, or choose another --out")
+
+    @property
+    def _records(self) -> Path:
+        return self.partial / "blocks"
+
+    def _record(self, block: Block) -> Path:
+        return self._records / f"{block.name}.json"
+
+    def _forget(self) -> None:
+        shutil.rmtree(self._records, ignore_errors=True)
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Lock the partial folder itself: the kernel's lock, which goes when its process does, however it ends."""
+        folder = os.open(self.partial, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError:
+            raise ValueError(f"{self.path}: another export is writing it; wait for it to end") from None
+        finally:
+            os.close(folder)
+
+
+def _first_change(folder: Path) -> str:
+    """How a folder departs from an export as it was written, in a few words; empty where nothing would be lost."""
+    if not ((folder / FACTS).is_file() and (folder / SUMS).is_file()):
+        return "is no export of maskmill's"
+    try:
+        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+        written = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+    except ValueError:
+        return f"{SUMS} is not as maskmill wrote it"
+    for name in _files(folder):
+        if name not in written and name != SUMS:
+            return f"{name} is not of the export"
+        if name != SUMS and written[name] != _digest(folder / name):
+            return f"{name} has changed since it was exported"
+    return ""
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """Paths below the folder of all that is in it but folders, in order."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() or not path.is_dir():
+            yield path.relative_to(folder).as_posix()
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file; what is no file has none."""
+    if path.is_symlink() or not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder is an export, or one begun."""
+    marks = (PLAN, f"{PLAN}.partial", FACTS)
+    return folder.is_dir() and (not any(folder.iterdir()) or any((folder / mark).is_file() for mark in marks))
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole: a kill leaves it before or after."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

@@ -1,0 +1,108 @@
+"""What an export is: which samples of which version go to which split, cut into blocks that are written and resumed.
+
+Knows nothing of formats.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from models.exportconfig import ExportConfig
+from storage.dataset import Dataset
+from storage.exports.splits import split
+from storage.repository import open_repository
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive samples of a split: block `number` of the split's `total`, from 0."""
+
+    split: str
+    number: int
+    total: int
+    indices: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.split}-{self.number:05d}-of-{self.total:05d}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """splits: indices of the samples by split, ascending; classes: names, whose positions are the labels from 0."""
+
+    name: str  # of the dataset
+    version: str
+    snapshot: str  # the version's id in the repository
+    published: str  # date, as 2026-01-31
+    maskmill_version: str  # that the dataset was begun with
+    exported_by: str  # version of maskmill
+    config: dict[str, Any]  # that the dataset was built with
+    image_size: tuple[int, int]  # (H, W)
+    classes: tuple[str, ...]
+    format: str
+    seed: int  # of the splits
+    split: str  # as it was given
+    splits: dict[str, tuple[int, ...]]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.splits.values()))
+
+    def label(self, category: str) -> int:
+        """A class's number, from 0."""
+        return self.classes.index(category)
+
+    def blocks(self, size: int) -> Iterator[Block]:
+        """All samples in blocks of `size`, split by split; a split's last may be short."""
+        for name, indices in self.splits.items():
+            starts = range(0, len(indices), size)
+            for number, start in enumerate(starts):
+                yield Block(name, number, len(starts), indices[start : start + size])
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, found: dict[str, Any]) -> "Plan":
+        splits = {name: tuple(indices) for name, indices in found["splits"].items()}
+        height, width = found["image_size"]
+        return cls(**found | {"classes": tuple(found["classes"]), "image_size": (height, width), "splits": splits})
+
+
+def plan_export(dataset: Dataset, config: ExportConfig, exported_by: str) -> Plan:
+    """The kept samples of a version, split as configured; ValueError where there are too few of them."""
+    kept = dataset.frame().loc[dataset.kept()]
+    if kept.empty:
+        raise ValueError(f"{dataset.path}: version {dataset.version} has no kept samples to export; build more")
+    categories = [str(name) for name in kept["category"]]
+    indices = [int(index) for index in kept.index]
+    snapshot = snapshot_of(dataset)
+    splits = split(indices, categories, config.shares(), config.seed)
+    return Plan(
+        name=Path(dataset.path).resolve().name,
+        version=dataset.version,
+        snapshot=snapshot,
+        published=open_repository(dataset.path).lookup_snapshot(snapshot).written_at.date().isoformat(),
+        maskmill_version=str(dataset.group.attrs.get("maskmill_version", "unknown")),
+        exported_by=exported_by,
+        config=dataset.config,
+        image_size=dataset.image_size,
+        classes=_classes(dataset.config.get("classes"), categories),
+        format=config.format,
+        seed=config.seed,
+        split=config.split,
+        splits={name: tuple(chosen) for name, chosen in splits.items()},
+    )
+
+
+def snapshot_of(dataset: Dataset) -> str:
+    """What tells a version from that of another dataset: the id of its snapshot."""
+    store: Any = dataset.group.store
+    return str(store.session.snapshot_id)
+
+
+def _classes(configured: Any, present: list[str]) -> tuple[str, ...]:
+    """The configured names in their order, so that labels stay when a dataset grows, and after them any others."""
+    names = configured if isinstance(configured, list) else []
+    return tuple(dict.fromkeys([*names, *sorted(set(present))]))

@@ -1,0 +1,38 @@
+"""Masks as polygons that give the same pixels again. Knows nothing of formats."""
+
+import numpy as np
+from scipy import ndimage
+from skimage.measure import approximate_polygon, find_contours
+
+
+def polygons(mask: np.ndarray) -> list[np.ndarray]:
+    """One polygon (n, 2) of x, y in pixels for each component of a mask (H, W) bool, its holes joined to it.
+
+    Pixel (i, j) covers [j, j + 1] x [i, i + 1]. The lines pass midway between the centres of pixels inside and
+    outside, so that a pixel belongs to the mask where its centre is inside by the even-odd rule: exact, except for
+    readers that also fill what a line touches. Components join by their sides only.
+    """
+    labels, _ = ndimage.label(mask)
+    found = []
+    for label, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
+        rings = _rings(labels[rows, columns] == label)
+        found.append(joined([ring + (columns.start, rows.start) for ring in rings]))
+    return found
+
+
+def joined(rings: list[np.ndarray]) -> np.ndarray:
+    """Rings as one polygon: each is gone round from the first one's first point, there and back on the same line."""
+    start = rings[0][:1]
+    return rings[0] if len(rings) == 1 else np.concatenate([part for r in rings for part in (r, r[:1], start)])
+
+
+def has_holes(mask: np.ndarray) -> bool:
+    """Whether background is enclosed by the mask (H, W) bool."""
+    return bool((ndimage.binary_fill_holes(mask, np.ones((3, 3))) != mask).any())
+
+
+def _rings(component: np.ndarray) -> list[np.ndarray]:
+    """The outlines of one component and of its holes, (n, 2) of x, y; points on straight lines are left out."""
+    contours = find_contours(np.pad(component, 1).astype(np.float32), 0.5, fully_connected="low")
+    # Row and column of a padded pixel's centre become x and y of its place in the picture.
+    return [approximate_polygon(contour, 0)[:-1, ::-1] - 0.5 for contour in contours]

@@ -1,0 +1,67 @@
+"""The three steps of an export: what is checked before, a block, and what comes last. Knows no format by name."""
+
+from collections import Counter
+from functools import lru_cache
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+from models.exportconfig import ExportConfig
+from storage.dataset import Dataset, open_dataset
+from storage.exports import FORMATS
+from storage.exports.card import write_card, write_config, write_table
+from storage.exports.croissant import write_croissant
+from storage.exports.folder import ExportFolder
+from storage.exports.formats import Facts
+from storage.exports.plan import Block, Plan, plan_export, snapshot_of
+from storage.repository import BUILD, repository_folder
+
+
+def check_export(config: ExportConfig, path: Path, out: Path, overwrite: bool) -> Plan:
+    """The plan of an export; ValueError for what would stop it. Writes nothing."""
+    if config.version == BUILD:
+        raise ValueError("version: expected a published version, got the build under way; finish it first")
+    dataset = open_dataset(path, config.version)
+    folder = ExportFolder.at(out)
+    if folder.path.is_relative_to(repository_folder(path).resolve()):
+        raise ValueError(f"--out {out}: lies in the dataset's repository; choose another")
+    folder.check(overwrite)
+    plan = plan_export(dataset, config, installed_version("maskmill"))
+    FORMATS[plan.format].check(plan)
+    return plan
+
+
+def write_block(path: Path, out: Path, block: Block) -> None:
+    """Write a block of the export under way, and note that it is done."""
+    folder = ExportFolder.at(out)
+    plan = folder.plan()
+    facts = FORMATS[plan.format].write(folder.content, plan, block, _dataset(path, plan.version, plan.snapshot))
+    folder.record(block, {"rows": facts.rows, "counts": dict(facts.counts)})
+
+
+def finish_export(path: Path, out: Path, overwrite: bool) -> dict[str, int]:
+    """Write what tells of all samples, and put the export in its place; returns counts of what is worth telling."""
+    folder = ExportFolder.at(out)
+    plan = folder.plan()
+    form, dataset = FORMATS[plan.format], _dataset(path, plan.version, plan.snapshot)
+    facts = {split: Facts() for split in plan.splits}
+    for block in plan.blocks(form.block):
+        found = folder.facts(block)
+        facts[block.split].rows += found["rows"]
+        facts[block.split].counts.update(found["counts"])
+    counts = sum((of_split.counts for of_split in facts.values()), Counter[str]())
+    form.finish(folder.content, plan, facts)
+    write_config(folder.content, plan)
+    table = write_table(folder.content, plan, dataset)
+    write_card(folder.content, plan, form, counts)
+    write_croissant(folder.content, plan, form, table)
+    folder.finish(plan.as_json() | {"counts": counts}, overwrite)
+    return dict(counts)
+
+
+@lru_cache(maxsize=1)
+def _dataset(path: Path, version: str, snapshot: str) -> Dataset:
+    """Opened once in a process for all blocks; ValueError where another dataset has taken the place of the planned."""
+    dataset = open_dataset(path, version)
+    if snapshot_of(dataset) != snapshot:
+        raise ValueError(f"{path}: is another dataset than when the export began; run the same command again")
+    return dataset
