@@ -189,6 +189,38 @@ def statistics(
         raise typer.Exit(1)
 
 
+@app.command(epilog="Example: maskmill export data/shapes --format coco --split 0.7,0.2,0.1 --out exports/coco")
+def export(
+    path: PathArgument,
+    form: Annotated[str, typer.Option("--format", help="coco, yolo, voc, folders, webdataset, hf or zarr.")],
+    out: Annotated[Path, typer.Option(help="Folder of the export.")],
+    version: Annotated[str | None, typer.Option(help="Version to export; the latest when absent.")] = None,
+    split: Annotated[str | None, typer.Option(help="Shares, as 0.7,0.2,0.1 or train=0.9,val=0.1.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the splits.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier export that is unchanged.")
+    ] = False,
+) -> None:
+    """Export the kept samples of a version for other tools; run again after a kill, it goes on.
+
+    docs/exports.md says how each format lies on disk, how to load it and what it loses.
+    """
+    from models.exportconfig import ExportConfig
+    from models.layers import resolve
+
+    with checked():
+        resolved = resolve(ExportConfig, None, {"format": form, "version": version, "split": split, "seed": seed}, [])
+        from flows.export import check_export
+        from flows.export import export as run_export
+
+        check_export(resolved, path, out, overwrite)
+    with running():
+        record = run_export(resolved, path, out, overwrite)
+        samples = ", ".join(f"{count} {name}" for name, count in record.samples.items())
+        counts = "".join(f"\nnote      {count} {what}" for what, count in record.counts.items() if count)
+        typer.echo(f"exported  {path} {record.version}\nsamples   {samples}{counts}\nto        {out}")
+
+
 @app.command(epilog="Example: maskmill mask photos/ --backbone CompVis/stable-diffusion-v1-4 --class dog --out masks")
 def mask(
     photos: Annotated[list[Path], typer.Argument(help="Photos, or folders with photos directly in them.")],
