@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ablations, cut, ladders, photographs, pocket, segmenters
+from benchmarks import ablations, cut, ladders, photographs, pocket, segmenters, statistics
 from benchmarks.cut import IOU_BAR, SPEED_BAR
 from benchmarks.intervals import words
 from models.backbone import POCKET
@@ -19,7 +19,7 @@ from models.pocket.card import write_card
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "benchmarks"
 PAGE = ROOT / "docs" / "benchmarks.md"
-NAMES = ("pocket", "cut", "ablations", "diffusionseg", "segmenters", "photographs", *ladders.ROWS)
+NAMES = ("pocket", "cut", "ablations", "diffusionseg", "segmenters", "photographs", "statistics", *ladders.ROWS)
 RUNS = ROOT / "runs" / "bench"
 
 
@@ -45,13 +45,15 @@ def _measure(name: str, count: int | None, photos: Path | None) -> dict[str, Any
     if name == "ablations":
         return ablations.run(count or 500)
     if name in ("diffusionseg", "segmenters"):
-        names = tuple(segmenters.BARS) if name == "diffusionseg" else tuple(segmenters.RUNS)
+        names = segmenters.FEW if name == "diffusionseg" else tuple(segmenters.RUNS)
         return segmenters.run(RUNS / "segmenters", count or 2000, names)
     if name in ladders.ROWS:
         return ladders.run(name, RUNS / name)
-    if name == "photographs":
+    if name in ("photographs", "statistics"):
         if photos is None:
             raise ValueError("--photos: is required; name the folder that holds DUTS-TR and ECSSD")
+        if name == "statistics":
+            return statistics.run(RUNS / "segmenters" / "pairs", photos, count)
         return photographs.run(RUNS / "photographs", photos)
     return flat(cut.run(photos, count or 200))
 

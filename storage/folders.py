@@ -71,7 +71,7 @@ class Benchmark:
     def check_sizes(self) -> None:
         """ValueError naming the first pairs whose photo and mask differ in size, by their headers.
 
-        Files that cannot be read pass, and so do photos and masks turned by EXIF alone: `pair` refuses them.
+        What cannot be read passes, and so does a pair whose sizes differ by EXIF's turn alone: `pair` refuses both.
         """
         truths = [truth for truth in self.truths if isinstance(truth, Path)]
         pairs = zip(self.photos, truths, strict=True)
