@@ -2,7 +2,7 @@
 
 import numpy as np
 from scipy import ndimage
-from skimage.measure import approximate_polygon, find_contours
+from skimage.measure import find_contours
 
 
 def polygons(mask: np.ndarray) -> list[np.ndarray]:
@@ -32,7 +32,14 @@ def has_holes(mask: np.ndarray) -> bool:
 
 
 def _rings(component: np.ndarray) -> list[np.ndarray]:
-    """The outlines of one component and of its holes, (n, 2) of x, y; points on straight lines are left out."""
+    """The outlines of one component and of its holes, (n, 2) of x, y, with a point at each bend."""
     contours = find_contours(np.pad(component, 1).astype(np.float32), 0.5, fully_connected="low")
     # Row and column of a padded pixel's centre become x and y of its place in the picture.
-    return [approximate_polygon(contour, 0)[:-1, ::-1] - 0.5 for contour in contours]
+    rings = [contour[:-1, ::-1] - 0.5 for contour in contours]
+    return [ring[_bends(ring)] for ring in rings]
+
+
+def _bends(ring: np.ndarray) -> np.ndarray:
+    """Which points (n, 2) of a ring are no part of a straight line, (n,) bool; coordinates are halves, so exact."""
+    before, after = ring - np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0) - ring
+    return np.asarray(before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0])
