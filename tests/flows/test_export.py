@@ -1,0 +1,64 @@
+"""Exports by the command line: a format, its splits and what is told; a kill and the rest; what is refused."""
+
+import pytest
+from typer.testing import CliRunner
+
+from maskmill import app
+from storage.exports import writing
+from storage.folders import open_folder
+from tests.storage.exports.conftest import write_dataset
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_dataset(tmp_path_factory.mktemp("export") / "data", 80).path
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, ["export", *map(str, arguments)])
+
+
+def test_an_export_goes_on_where_it_broke_off(data, tmp_path, monkeypatch):
+    out, written, original = tmp_path / "out", [], writing.FORMATS["yolo"].write
+
+    def fails_in_the_second_block(folder, plan, block, dataset):
+        written.append(block.name)
+        if len(written) == 2:
+            raise OSError("No space left on device")
+        return original(folder, plan, block, dataset)
+
+    monkeypatch.setattr(writing.FORMATS["yolo"], "write", fails_in_the_second_block)
+    command = (data, "--format", "yolo", "--out", out, "--split", "train=0.75,test=0.25", "--seed", 3)
+    broken = run(*command)
+    assert broken.exit_code == 1 and "No space left on device" in broken.stderr and not out.exists()
+    done = run(*command)
+    assert done.exit_code == 0, done.output
+    assert written == ["train-00000-of-00001", *["test-00000-of-00001"] * 2]
+    assert "48 train, 16 test" in done.stdout and "masks with holes" in done.stdout
+    assert len(list((out / "images/test").iterdir())) == 16
+    assert "--split train=0.75,test=0.25 --seed 3" in (out / "README.md").read_text()
+
+
+def test_an_export_is_refused_where_there_is_one_and_overwritten_when_told(data, tmp_path):
+    out = tmp_path / "out"
+    assert run(data, "--format", "folders", "--out", out).exit_code == 0
+    assert len(open_folder("folder", out / "train")) == 64
+    again = run(data, "--format", "coco", "--out", out)
+    assert again.exit_code == 2 and again.stderr.count("\n") == 1 and "--overwrite" in again.stderr
+    assert run(data, "--format", "coco", "--out", out, "--overwrite").exit_code == 0
+    assert (out / "annotations/instances_train.json").exists() and not (out / "train").exists()
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        (["--format", "tfrecord"], "format: expected 'coco'"),
+        (["--format", "coco", "--split", "0.7,0.2"], "sum to 1"),
+        (["--format", "coco", "--seed", "-1"], "seed"),
+        (["--format", "coco", "--version", "v7"], "no version v7"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(data, tmp_path, options, said):
+    refused = run(data, "--out", tmp_path / "out", *options)
+    assert refused.exit_code == 2 and refused.stderr.count("\n") == 1 and said in refused.stderr
+    assert not list(tmp_path.iterdir())
