@@ -144,20 +144,20 @@ def recut(path: PathArgument, assignments: Assignments = []) -> None:  # noqa: B
         typer.echo(f"{summary(path)}\nreport    {record.report}")
 
 
-@app.command(epilog="Example: maskmill report data/shapes --version v1")
+@app.command(epilog="Example: maskmill report data/shapes --version v2 --compare v1")
 def report(
     path: PathArgument,
     version: Annotated[str | None, typer.Option(help="Version to report on; the latest when absent.")] = None,
+    compare: Annotated[str | None, typer.Option(help="Another version, to show what changed since.")] = None,
 ) -> None:
     """Write the report of a dataset again."""
-    from storage.dataset import open_dataset
-
     with checked():
-        open_dataset(path, version)
-    with running():
+        from flows.report import check_report
         from flows.report import report as run_report
 
-        typer.echo(run_report(path, version))
+        check_report(path, version, compare)
+    with running():
+        typer.echo(run_report(path, version, compare))
 
 
 @app.command(epilog="Example: maskmill statistics data/shapes --reference DUTS-TR=photos/DUTS-TR --out statistics")

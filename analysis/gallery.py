@@ -75,7 +75,7 @@ def samples_data(frame: pd.DataFrame) -> dict[str, Any]:
         "drawn": has_image(frame).tolist(),
         **{name: frame[name].fillna("").astype(str).tolist() for name in TEXTS},
         "scores": [{"name": name, "label": label(name), "values": _numbers(frame[name])} for name in scores],
-        "facts": [{"label": label(name), "values": frame[name].astype(str).tolist()} for name in facts],
+        "facts": [{"label": label(name), "values": frame[name].fillna("").astype(str).tolist()} for name in facts],
     }
 
 

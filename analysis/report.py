@@ -6,31 +6,39 @@ reasons) is escaped by the template, in the page's data by `script`, and in mark
 
 import base64
 import hashlib
-import html
 import json
 import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from jinja2.utils import htmlsafe_json_dumps
+from plotly.offline import get_plotlyjs
+from tqdm import tqdm
 
-from analysis import figures, gallery
-from analysis.statistics import summarise
+from analysis import figures, gallery, plots
+from analysis.changes import Changes, changes, draw_changed
+from analysis.statistics import DIVERSITY, sample_statistics, statistics_summary, summarise
+from storage.text import escape
 
 if TYPE_CHECKING:
     from storage.dataset import Dataset
 
 TEMPLATES = Path(__file__).parent / "templates"
+# The paper's Table 2: shape complexity, polygon length and shape diversity.
+TABLE_2 = {"complexity": "SC", "polygon_length": "PL", DIVERSITY: "SD"}
+PUBLISHED = {"DUTS-TR, as published": (27.1, 2.96, 2.31), "DiffusionSeg's data, as published": (29.9, 2.78, 1.91)}
 MARKDOWN_LIMIT = 100_000  # bytes: an artifact lies in Prefect's database
 
 
-def write_report(dataset: "Dataset", folder: Path | str) -> Path:
+def write_report(dataset: "Dataset", folder: Path | str, compare: str | None = None) -> Path:
     """Write the report into `folder`, in place of an earlier one, and return the path of its index.html.
 
-    Written beside it under a temporary name and renamed, so that a reader never meets half a report.
+    `compare` names another version of the dataset, to say what changed since. Written beside the folder under a
+    temporary name and renamed, so that a reader never meets half a report.
     """
     folder = Path(folder).absolute()
     if folder.exists() and any(folder.iterdir()) and not (folder / "index.html").exists():
@@ -38,15 +46,24 @@ def write_report(dataset: "Dataset", folder: Path | str) -> Path:
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    frame = dataset.frame()
+    frame, measured = dataset.frame(), _measured(dataset)
+    scores = measured.drop(columns=["size", "polygon"]).astype(float)  # the table has the size already, as area
+    table = frame.join(scores)
+    since = None if compare is None else changes(dataset, compare)
+    cards = []
+    if since is not None:
+        table = table.join(since.columns())
+        cards = draw_changed(since, partial / "changes")
     gallery.draw_samples(dataset, frame, partial)
+    (partial / "plots.js").write_text(script("PLOTS", plots.plots(table)))
+    (partial / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
     for name in ("report.css", "report.js"):
         shutil.copyfile(TEMPLATES / name, partial / name)
     height, width = dataset.image_size
     known = {"height": height, "width": width, "tiles": gallery.tile_names(dataset)}
     provenance = {"provenance": list(provenance_of(dataset).items())}
-    (partial / "samples.js").write_text(script("SAMPLES", known | provenance | gallery.samples_data(frame)))
-    (partial / "index.html").write_text(_page(dataset, frame), encoding="utf-8")
+    (partial / "samples.js").write_text(script("SAMPLES", known | provenance | gallery.samples_data(table)))
+    (partial / "index.html").write_text(_page(dataset, frame, measured, since, cards), encoding="utf-8")
     replace(folder, partial)
     return folder / "index.html"
 
@@ -94,12 +111,6 @@ def thumbnails_markdown(dataset: "Dataset", count: int = 8) -> str:
     return "\n".join(lines)
 
 
-def escape(text: object) -> str:
-    """Text of unknown origin as harmless markdown on one line, at most 120 characters of it."""
-    plain = html.escape(" ".join(str(text).split())[:120])
-    return "".join(f"&#{ord(c)};" if c in "|[]()!*_`\\" else c for c in plain)
-
-
 def _small_sheet(dataset: "Dataset", chosen: list[int]) -> str:
     """Base64 of the largest contact sheet that leaves room for the table."""
     for side in (128, 96, 64, 48, 32):
@@ -109,7 +120,27 @@ def _small_sheet(dataset: "Dataset", chosen: list[int]) -> str:
     raise ValueError(f"{len(chosen)} thumbnails do not fit into {MARKDOWN_LIMIT} bytes; ask for fewer")
 
 
-def _page(dataset: "Dataset", frame: pd.DataFrame) -> str:
+def _measured(dataset: "Dataset") -> pd.DataFrame:
+    """The statistics of the kept samples, with a bar."""
+    kept = int((dataset.frame()["status"] == "kept").sum())
+    with tqdm(total=kept, desc="statistics", unit="img") as bar:
+        return sample_statistics(dataset, on_sample=bar.update)
+
+
+def _table_2(measured: pd.DataFrame) -> list[tuple[str, list[str]]]:
+    """This version's row beside the published ones, as texts."""
+    means = statistics_summary(measured).reindex(list(TABLE_2))["mean"]
+    rows = {"this version": tuple(means)} | PUBLISHED
+    return [(name, ["–" if np.isnan(v) else f"{v:.3g}" for v in values]) for name, values in rows.items()]
+
+
+def _page(
+    dataset: "Dataset",
+    frame: pd.DataFrame,
+    measured: pd.DataFrame,
+    since: Changes | None,
+    changed: list[dict[str, Any]],
+) -> str:
     return template("report.html.j2").render(
         name=Path(dataset.path).name,
         version=dataset.version,
@@ -117,6 +148,10 @@ def _page(dataset: "Dataset", frame: pd.DataFrame) -> str:
         provenance={name: text for name, text in provenance_of(dataset).items() if name != "version"},
         image_size=dataset.image_size,
         summary=summarise(frame),
+        since=since,
+        changed=changed,
+        table_2=_table_2(measured),
+        table_2_names=list(TABLE_2.values()),
         colours=figures.COLOURS,
     )
 

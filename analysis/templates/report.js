@@ -228,6 +228,48 @@ function returnTo(i) {
   mounted.get(i)?.focus({ preventScroll: true });
 }
 
+// ---- plots: plotly is loaded when they are first looked at
+
+function load(source) {
+  return new Promise((resolve, reject) => {
+    const script = element("script");
+    Object.assign(script, { src: source, onload: resolve, onerror: () => reject(new Error(`${source} did not load`)) });
+    document.head.append(script);
+  });
+}
+
+let plotted = null;
+
+async function plot() {
+  await load("plotly.min.js");
+  await load("plots.js");
+  const places = window.PLOTS.map(({ title, note }, i) => {
+    const panel = element("div", "panel plot"), place = element("div");
+    panel.append(element("h2", "", title), place, element("p", "soft", note));
+    panel.style.order = i < 5 ? i : i + 1;  // Table 2 stands after the paper's figures
+    byId("plots").append(panel);
+    return place;
+  });
+  const config = { responsive: true, displaylogo: false, modeBarButtons: [["toImage", "resetScale2d"]] };
+  for (const [i, { figure }] of window.PLOTS.entries()) {
+    if (innerWidth <= 640) figure.layout.dragmode = false;  // a finger scrolls the page
+    await window.Plotly.newPlot(places[i], figure.data, figure.layout, config);
+    places[i].on("plotly_click", ({ points: [point] }) => look(point.data.meta, point.customdata));
+  }
+  byId("waiting").remove();
+}
+
+// Show the samples that a bar counts.
+function look(score, range) {
+  if (score === "category") return only("category", range);
+  const inputs = ranges.get(score);
+  if (!inputs) return;
+  clear();
+  inputs.forEach((input, i) => { input.value = Number(range[i].toPrecision(5)); });
+  apply();
+  location.hash = "samples";
+}
+
 // ---- tabs
 
 function openTab() {
@@ -239,6 +281,7 @@ function openTab() {
     else link.removeAttribute("aria-current");
   }
   draw();
+  if (name === "statistics") plotted ||= plot().catch(error => { byId("waiting").textContent = String(error); });
 }
 
 // ---- wiring

@@ -11,9 +11,12 @@ import pytest
 from PIL import Image
 
 from analysis import figures
+from analysis.changes import changes
 from analysis.report import write_report
+from storage.dataset import open_dataset
 from tests.analysis.browser import cards, chromium, opened
 from tests.analysis.standin import InMemoryDataset
+from tests.analysis.versions import three_versions
 
 HOSTILE = "</script><script>window.hacked = alert(1)</script><img src=x onerror='window.hacked = alert(2)'> ball"
 
@@ -166,6 +169,46 @@ def test_thousands_of_samples_are_scrolled_with_few_cards(browser: Any, tmp_path
         assert len(cards(page)) < 100 and cards(page) == sorted(cards(page))
         page.click("[data-index='5998']")
         assert "Not sampled yet" in page.inner_text(".tiles")
+
+
+def test_plots_are_drawn_and_a_bar_leads_to_the_samples_it_counts(page: Any, dataset: InMemoryDataset) -> None:
+    assert page.evaluate("window.Plotly") is None  # not before they are looked at
+    page.click(".tabs >> text=Statistics")
+    page.wait_for_selector("#waiting", state="detached")
+    titles = page.eval_on_selector_all(".plot h2", "all => all.map(each => each.innerText)")
+    assert titles == page.evaluate("PLOTS.map(plot => plot.title)") and len(titles) == 10
+    assert [title.split(":")[0] for title in titles[:3]] == ["Figure 3", "Figure 4", "Figure 5"]
+    assert page.locator(".plot .main-svg").count() >= len(titles)
+    table = page.inner_text("#plots table")
+    assert "27.1\t2.96\t2.31" in table and "29.9\t2.78\t1.91" in table
+    counts = page.evaluate("PLOTS[1].figure.data[0].y")
+    at = int(np.argmax(counts))
+    place = page.locator(".plot >> nth=1").locator(".bars .point path").nth(at).bounding_box()
+    page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+    page.wait_for_selector("#gallery", state="visible")
+    low, high = page.evaluate(f"PLOTS[1].figure.data[0].customdata[{at}]")
+    kept = dataset.frame()["area"].where(dataset.frame()["status"] == "kept")
+    assert set(kept.index[(kept > low * 1.001) & (kept < high * 0.999)]) <= set(cards(page))
+    assert len(cards(page)) <= counts[at] + (dataset.frame()["status"] == "rejected").sum()
+
+
+def test_two_versions_side_by_side(browser: Any, tmp_path: Path) -> None:
+    three_versions(tmp_path / "d")
+    index = write_report(open_dataset(tmp_path / "d"), tmp_path / "report", "v1")
+    found = changes(open_dataset(tmp_path / "d"), "v1")
+    with opened(browser, index, width=390) as page:
+        page.click(".tabs >> text=Since v1")
+        assert page.locator(".strip").count() == len(found.ious) > 3
+        assert page.eval_on_selector_all(".strip img", "all => all.every(each => each.src.includes('/changes/'))")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.click(".strip >> nth=0")
+        assert page.inner_text("#detail header .soft") == f"#{found.ious.index[0]}"
+        assert "mask IoU with v1" in page.inner_text(".about .scores")
+        page.keyboard.press("Escape")
+        page.click(".tabs >> text=Samples")
+        page.click("#more")
+        page.select_option("#order", "mask IoU with v1")
+        assert cards(page)[: len(found.ious)] == found.ious.index.tolist()
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -1,0 +1,130 @@
+"""What changed between two versions of a dataset, as the report's page takes it: counts, transitions, configuration,
+scores, and pictures of the masks that changed most.
+
+Knows nothing of the page's layout, nor of why a version differs.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import is_float_dtype
+
+from analysis import figures
+from analysis.gallery import SIDE, WEBP, label
+from analysis.statistics import finite, summarise
+from storage.dataset import diff, open_dataset
+
+if TYPE_CHECKING:
+    from storage.dataset import Dataset
+
+DRAWN = 24  # masks that changed most
+COUNTS = ("planned", "kept", "rejected", "failed", "unfinished")
+ABSENT = "not there"  # the status of a sample that one of the versions does not have
+
+
+@dataclass(frozen=True, eq=False)
+class Changes:
+    """From version `before` to `after`; rows are `storage.dataset.diff`'s."""
+
+    before: "Dataset"
+    after: "Dataset"
+    rows: pd.DataFrame
+
+    @property
+    def counts(self) -> list[tuple[str, int, int]]:
+        """Name, before, after."""
+        sides = [summarise(side.frame()) for side in (self.before, self.after)]
+        for side in sides:
+            side["rejected"] = sum(side["rejected"].values())
+        return [(name, sides[0][name], sides[1][name]) for name in COUNTS if sides[0][name] or sides[1][name]]
+
+    @property
+    def transitions(self) -> pd.DataFrame:
+        """How many samples went from each status before (rows) to each after (columns)."""
+        sides = {name: side.frame()["status"] for name, side in (("before", self.before), ("after", self.after))}
+        both = pd.DataFrame(sides).fillna(ABSENT)
+        return pd.crosstab(both["before"], both["after"])
+
+    @property
+    def config(self) -> list[tuple[str, str, str]]:
+        """Dotted name, before and after, of the fields that differ; – where a version has no such field."""
+        sides = [flat(side.config) for side in (self.before, self.after)]
+        names = [name for name in sides[0] | sides[1] if sides[0].get(name, "–") != sides[1].get(name, "–")]
+        return [(name, sides[0].get(name, "–"), sides[1].get(name, "–")) for name in names]
+
+    @property
+    def scores(self) -> list[tuple[str, float, float, int, float]]:
+        """Score, median of the kept before and after, how many of the samples in both changed, their mean change."""
+        one, other = self.before.frame(), self.after.frame()
+        rows = []
+        for name in [name for name in other if name in one and is_float_dtype(other[name])]:
+            medians = [_median(finite(side.loc[side["status"] == "kept", name])) for side in (one, other)]
+            change = finite(other[name] - one[name])  # aligned by index: samples in both
+            changed = change[change != 0]
+            if np.isfinite(medians).any():
+                mean = float(changed.mean()) if changed.size else 0.0
+                rows.append((label(str(name)), medians[0], medians[1], changed.size, mean))
+        return rows
+
+    @property
+    def ious(self) -> pd.Series:
+        """IoU of the two masks of each sample in both whose mask changed, the lowest first."""
+        ious = self.rows["mask_iou"]
+        return ious[ious < 1].sort_values(kind="stable")
+
+    def columns(self) -> pd.DataFrame:
+        """For the gallery, by sample of `after`: its mask's IoU with the one before, and what else changed."""
+        name = f"since {self.before.version}"
+        sampled = self.after.frame()["status"] != "planned"
+        rows = self.rows.reindex(sampled.index)
+        changed = rows["fields"].fillna("").where(rows["change"] != "added", "added").replace("", "nothing")
+        there = sampled & (rows["change"] != "added")
+        ious = rows["mask_iou"].fillna(1.0).where(there)
+        return pd.DataFrame({f"mask IoU with {self.before.version}": ious, f"changed {name}": changed})
+
+
+def changes(after: "Dataset", before: str) -> Changes:
+    """Compare a version with another, by its name."""
+    return Changes(open_dataset(after.path, before), after, diff(after.path, before, after.version))
+
+
+def draw_changed(found: Changes, folder: Path) -> list[dict[str, Any]]:
+    """Draw the masks that changed most into `folder`: image, overlay before, overlay after; what each card says."""
+    folder.mkdir()
+    cards = []
+    for index, iou in found.ious.head(DRAWN).items():
+        one, other = found.before[int(str(index))], found.after[int(str(index))]
+        before, after = (figures.tiles(side.image, side.mask, SIDE // 2) for side in (one, other))
+        picture = np.concatenate([after[0], before[2], after[2]], axis=1)  # (H', 3 W', 3)
+        file = f"{other.index:06d}.webp"
+        (folder / file).write_bytes(figures.encode(picture, **WEBP))
+        cards.append(
+            {
+                "index": other.index,
+                "file": f"{folder.name}/{file}",
+                "height": picture.shape[0],
+                "width": picture.shape[1],
+                "iou": float(iou),
+                "category": other.category,
+                "status": (one.status, other.status),
+            }
+        )
+    return cards
+
+
+def flat(config: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """A nested configuration's values as texts, by dotted name."""
+    found: dict[str, str] = {}
+    for name, value in config.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = str(value)
+    return found
+
+
+def _median(values: np.ndarray) -> float:
+    return float(np.median(values)) if values.size else float("nan")
