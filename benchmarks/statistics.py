@@ -38,11 +38,13 @@ def run(folder: Path, photos: Path, count: int | None = None) -> dict[str, Any]:
     """Measure `count` pairs of photos/DUTS-TR, again from its start where it has fewer, and pocket's 2,000."""
     every = open_folder(LAYOUT, photos / LAYOUT)
     frame, wall, cpu = timed(first(every, count or len(every)))
+    load = os.getloadavg()[0]
     pairs = first(every, min(len(frame), len(every)))
     real = Measurements(LAYOUT, frame[: len(pairs)], PAIRS, 0)
     dataset = open_dataset(folder if folder.exists() else kept_pairs(folder, 2000))
     own = Measurements("pocket", sample_statistics(dataset), PAIRS, 0)
     speed_table, verdict = speed(frame, wall, cpu, first(pairs, PEER_PAIRS))
+    verdict += f" at a load of {load:.1f} (2 is these threads' own)"
     beside = {
         "title": "Pocket's pairs beside DUTS-TR",
         "columns": ["statistic", "pocket", LAYOUT, "distance"],
