@@ -51,7 +51,7 @@ def stratify(sizes: Counts, shares: Mapping[str, Fraction], totals: Counts) -> d
     """How many of each class, of `sizes`, go to each split, so that the splits have the sizes `totals`.
 
     Each class is apportioned by itself; then, while a split is too large, one sample moves to one that is too small,
-    in the class where that leaves the counts nearest to their shares.
+    in the class where the counts then depart least from their shares.
     """
     counts = {category: apportion(size, shares) for category, size in sizes.items()}
     excess = {name: sum(of_class[name] for of_class in counts.values()) - totals[name] for name in shares}
@@ -59,11 +59,11 @@ def stratify(sizes: Counts, shares: Mapping[str, Fraction], totals: Counts) -> d
         source, target = max(excess, key=lambda name: excess[name]), min(excess, key=lambda name: excess[name])
         having = [category for category in counts if counts[category][source]]
 
-        def cost(category: str, source: str = source, target: str = target) -> Fraction:
+        def departure(category: str, source: str = source, target: str = target) -> Fraction:
             surplus = {name: counts[category][name] - sizes[category] * shares[name] for name in (source, target)}
-            return surplus[target] - surplus[source]
+            return max(1 + surplus[target], 1 - surplus[source])
 
-        best = min(having, key=cost)
+        best = min(having, key=departure)
         counts[best][source] -= 1
         counts[best][target] += 1
         excess[source] -= 1

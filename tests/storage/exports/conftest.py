@@ -16,7 +16,7 @@ from storage.exports.writing import check_export, finish_export, write_block
 from storage.shards import write_shard
 from storage.writer import DatasetWriter
 
-SIZE, COUNT, SHARD = (24, 40), 40, 16
+SIZE, COUNT, SHARD = (24, 40), 25, 16
 CLASSES = ["../../up", "a/b\\c", "<b>&amp;]]>", "- key: 'v' # \"x\" | |", "étoile 🌟 null"]
 PROMPTS = [
     'a, "b"\r\n=1+1',

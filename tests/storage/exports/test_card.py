@@ -32,7 +32,7 @@ def test_the_config_builds_the_same_again(tmp_path):
 def test_the_table_holds_every_sample(dataset, out):
     table = pd.read_csv(out / "samples.csv", index_col="index", dtype={"seed": "int64"}, keep_default_na=False)
     kept = dataset.frame().loc[dataset.kept()]
-    assert table["split"].value_counts().to_dict() == {"train": 23, "val": 6, "test": 3}
+    assert table["split"].value_counts().to_dict() == {"train": 14, "val": 4, "test": 2}
     assert sorted(table.index) == kept.index.tolist()
     for column in ("category", "prompt", "seed"):
         assert table[column].sort_index().tolist() == kept[column].tolist()
@@ -45,7 +45,7 @@ def test_the_card_shows_names_as_text(dataset, out):
     assert "<b>" not in body and "](" not in body and "<i>" not in body
     rows = [line for line in body.split("## Classes")[1].splitlines() if line.startswith("| ")][1:]
     assert len(rows) == len(CLASSES) and all(row.count("|") == 3 for row in rows)
-    assert "maskmill build --config config.yaml" in body and "0.1.0" in body and "| train | 23 |" in body
+    assert "maskmill build --config config.yaml" in body and "0.1.0" in body and "| train | 14 |" in body
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -21,7 +21,7 @@ from storage.exports.plan import plan_export
 from storage.folders import open_folder
 from tests.storage.exports.conftest import CLASSES, SIZE, export
 
-SPLITS = {"train": 23, "val": 6, "test": 3}  # 32 kept: 22.4, 6.4 and 3.2
+SPLITS = {"train": 14, "val": 4, "test": 2}  # of 20 kept
 
 
 @pytest.fixture(scope="module")
