@@ -107,7 +107,7 @@ def build(
     with running():
         from flows.build import build as run_build
 
-        record = run_build(resolved, out)
+        record = run_build(plan.config, out)
         typer.echo(f"{summary(out)}\nreport    {record.report}")
 
 

@@ -17,10 +17,12 @@ from tqdm import tqdm
 
 from analysis.statistics import summarise
 from flows.preflight import load_screening, open_writer, preflight
+from flows.prompting import prompts_lacking
 from flows.runners import cut_runner
 from models.config import BuildConfig
 from storage.dataset import open_dataset
 from storage.writer import DatasetWriter
+from tasks.buying import buy_prompts
 from tasks.cutting import cut_shard
 from tasks.prompts import plan_samples
 from tasks.reporting import write_report
@@ -60,9 +62,13 @@ def extend(out: Path, by: int) -> BuildRecord:
 def fill(config: BuildConfig, out: Path) -> str:
     """Plan, sample, cut and screen what the dataset lacks, and publish it; returns the version."""
     plan = preflight(config, out)  # here too, for runs that do not come from the command line
+    config = plan.config
     load_screening(config)
     with open_writer(plan) as writer:
         if unplanned := writer.pending("plan"):
+            if config.prompts.source == "llm":
+                for category, number in prompts_lacking(config, out).items():
+                    buy_prompts(writer, config, category, number)
             writer.commit(plan_samples(writer.fork(), unplanned, config), "Plan samples")
         cuts = [cut_shard.submit(writer.fork(), shard, config) for shard in writer.pending("cut")]
         with sampling_progress(writer, config) as on_step:

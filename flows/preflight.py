@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import storage.target
+from flows.prompting import check_key, describe_prompts, with_author
 from models.backbone import BackboneFacts, category_span, check_backbone, load_tokenizer, resolve_device
 from models.config import BuildConfig, RunConfig
 from models.prompts import check_classes, farthest_prompts, plan
@@ -39,6 +40,7 @@ class Plan:
 
 def preflight(config: BuildConfig, out: Path) -> Plan:
     """ValueError of one line for anything that would stop the build; writes nothing."""
+    config = with_author(config, out)
     check_classes(config)
     facts = check_backbone(config.backbone)
     image_size, grid = facts.sizes(config.sampling.height, config.sampling.width)
@@ -48,6 +50,7 @@ def preflight(config: BuildConfig, out: Path) -> Plan:
             category_span(tokenizer, prompt, phrase)
     check_target(out, config.identity(), config.count)
     check_machine(config.run, config.screen.clip)
+    check_key(config, out)
     return Plan(config, out, facts, image_size, grid)
 
 
@@ -149,6 +152,7 @@ def describe(plan: Plan) -> list[str]:
         f"samples     {config.count} of {len(config.classes)} classes in {-(-config.count // config.shard_size)} "
         f"shards of {config.shard_size}, {config.sampling.steps} steps each, guidance {config.sampling.guidance:g}",
         f"first       {plan_line(config, 0)}",
+        f"prompts     {describe_prompts(config, plan.out)}",
         f"disk        at most {in_units(config.count * per_sample)}, {in_units(per_sample)} a sample"
         + (f", of which {in_units(kept)} are attention kept for recuts" if kept else ""),
         f"memory      weights {in_units(weights)}, attention of a batch {in_units(attention)}",
@@ -165,7 +169,7 @@ def in_units(size: int) -> str:
 def plan_line(config: BuildConfig, index: int) -> str:
     """A sample's class and prompt."""
     sample = plan(config, index)
-    return f"[{sample.category}] {sample.prompt}"
+    return f"[{sample.category}]" + ("" if config.prompts.source == "llm" else f" {sample.prompt}")
 
 
 def _attention_bytes(config: BuildConfig, grid: tuple[int, int]) -> int:

@@ -123,6 +123,62 @@ class ScreenConfig(Config):
     )
 
 
+class Price(Config):
+    """What a model's tokens cost, in whatever currency prompts.max_money is in."""
+
+    input: float = Field(ge=0, le=1e6, description="a million tokens of requests")
+    output: float = Field(ge=0, le=1e6, description="a million tokens of answers")
+
+
+class PromptConfig(Config):
+    """Who writes the prompts: the built-in grammar, or a language model within a budget; docs/prompts.md."""
+
+    source: Literal["auto", "grammar", "llm"] = Field(
+        "auto", description="'llm' asks the model, 'grammar' does not, 'auto' does where a model and a key are given"
+    )
+    model: str | None = Field(
+        None, min_length=1, max_length=200, description="name of the model, as the endpoint has it"
+    )
+    base_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s@]+$",
+        description="OpenAI-compatible endpoint, as in 'http://localhost:8000/v1'; OPENAI_BASE_URL, or OpenAI's",
+    )
+    secret: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9-]+$",
+        description="Prefect Secret block that holds the key; the environment's OPENAI_API_KEY when absent",
+    )
+    per_class: int = Field(
+        50, ge=1, le=10_000, description="different prompts of a class at most; a larger number of samples repeats them"
+    )
+    per_request: int = Field(20, ge=1, le=100, description="prompts asked for at once")
+    max_overlap: float = Field(
+        0.7,
+        ge=0,
+        le=1,
+        description="largest share of words that a prompt may have in common with an earlier one of its class",
+    )
+    structured: Literal["json_schema", "json_object"] = Field(
+        "json_schema",
+        description="how the endpoint is held to JSON: to a schema, or to JSON of any kind where it knows none",
+    )
+    max_answer: int = Field(4096, ge=64, le=1_000_000, description="tokens of an answer at most, reasoning included")
+    max_tokens: int = Field(1_000_000, ge=1, description="tokens that the dataset may take in all, in and out")
+    max_money: float | None = Field(None, ge=0, description="money that it may cost in all; needs the model's price")
+    prices: dict[str, Price] = Field(
+        default_factory=dict, description="price by model, as in {gpt-5-mini: {input: 0.25, output: 2}}"
+    )
+    timeout: float = Field(60.0, gt=0, le=3600, description="seconds that the endpoint may keep silent")
+    attempts: int = Field(6, ge=1, le=100, description="times a request is sent in all, waits between them doubling")
+
+    @model_validator(mode="after")
+    def _money_needs_a_price(self) -> Self:
+        if self.max_money is not None and self.model is not None and self.model not in self.prices:
+            raise ValueError(f"prompts.max_money: needs the price of {self.model}; give it in prompts.prices")
+        return self
+
+
 class RunConfig(Config):
     """How a run uses the machine. Changes no sample, and is not compared when a dataset is extended."""
 
@@ -203,14 +259,58 @@ class BuildConfig(BackboneConfig):
         64, ge=1, le=4096, description="consecutive samples worked on, retried and committed together"
     )
     templates: Templates = Field((), description="own prompts in place of the grammar, each with {category} in it")
+    prompts: PromptConfig = Field(default_factory=PromptConfig, description="who writes the prompts")
     sampling: SamplingConfig = Field(default_factory=SamplingConfig, description="sampling and capture")
     cut: CutConfig = Field(default_factory=CutConfig, description="AttentionCut")
     screen: ScreenConfig = Field(default_factory=ScreenConfig, description="screening")
     run: RunConfig = Field(default_factory=RunConfig, description="use of the machine")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _spell_classes_out(cls, given: Any) -> Any:
+        """A file's classes and `imagenet-merged` by their names, so that a stored config needs neither."""
+        return resolve_classes(given) if isinstance(given, dict) else given
+
+    @model_validator(mode="after")
+    def _every_phrase_names_one_class(self) -> Self:
+        for field in ("phrases", "groups"):
+            if strangers := sorted(set(getattr(self, field)) - set(self.classes)):
+                raise ValueError(f"{field}: {strangers[0]!r} is none of the classes; check its spelling")
+        if unknown := sorted(set(self.groups.values()) - GROUPS.keys()):
+            raise ValueError(f"groups: expected one of {', '.join(GROUPS)}, got {unknown[0]!r}; change it")
+        owner: dict[str, str] = {}
+        for name in self.classes:
+            for phrase in self.phrases_of(name):
+                check_name(" ".join(phrase.split()), "phrases")
+                if owner.setdefault(phrase.lower(), name) != name:
+                    raise ValueError(f"phrases: {phrase!r} names both {owner[phrase.lower()]} and {name}; choose one")
+        return self
+
+    @model_validator(mode="after")
+    def _prompts_have_one_author(self) -> Self:
+        if self.templates and self.prompts.model is not None:
+            raise ValueError("templates: own prompts leave nothing to write for prompts.model; give one of the two")
+        return self
+
+    def phrases_of(self, category: str) -> tuple[str, ...]:
+        """The words that prompts may name a class by."""
+        return self.phrases.get(category) or (category,)
+
     def identity(self) -> dict[str, Any]:
-        """What must be equal for a dataset to be resumed or extended: all but the count and the machine's use."""
-        return self.model_dump(mode="json", by_alias=True, exclude={"count", "run"})
+        """What must be equal for a dataset to be resumed or extended: all but the count, machines and money."""
+        rest = self.model_dump(mode="json", by_alias=True, exclude={"count", "run", "prompts"})
+        return rest | {"prompts": self.prompts.model_dump(mode="json", include={"source", "model", "per_class"})}
+
+    @classmethod
+    def of_stored(cls, stored: dict[str, Any]) -> "BuildConfig":
+        """The config that a dataset stores: fields gained since count as their defaults, not as a preset's values."""
+        kinds = {name: field.annotation for name, field in cls.model_fields.items()}
+        sections = {
+            name: kind.model_validate(stored[name])
+            for name, kind in kinds.items()
+            if isinstance(kind, type) and issubclass(kind, Config) and name in stored
+        }
+        return cls.model_validate(stored | sections)
 
 
 class MaskConfig(BackboneConfig):
@@ -243,34 +343,10 @@ class PretrainConfig(Config):
 # Where the paper's numbers are not best on a backbone, its preset says so (docs/decisions/pocket-preset.md).
 BACKBONE_PRESETS: dict[str, dict[str, Any]] = {
     "pocket": {
+        "prompts": {"max_overlap": 0.9},
         "sampling": {"guidance": 3.0, "top_k": 8},
         "cut": {"tau": 0.7, "objectness": "mean", "lambda": 6.0, "affinity_scale": 0.0},
         "screen": {"clip": "pocket"},
         "prior": {"clip": "pocket"},
     },
 }
-    @model_validator(mode="before")
-    @classmethod
-    def _spell_classes_out(cls, given: Any) -> Any:
-        """A file's classes and `imagenet-merged` by their names, so that a stored config needs neither."""
-        return resolve_classes(given) if isinstance(given, dict) else given
-
-    @model_validator(mode="after")
-    def _every_phrase_names_one_class(self) -> Self:
-        for field in ("phrases", "groups"):
-            if strangers := sorted(set(getattr(self, field)) - set(self.classes)):
-                raise ValueError(f"{field}: {strangers[0]!r} is none of the classes; check its spelling")
-        if unknown := sorted(set(self.groups.values()) - GROUPS.keys()):
-            raise ValueError(f"groups: expected one of {', '.join(GROUPS)}, got {unknown[0]!r}; change it")
-        owner: dict[str, str] = {}
-        for name in self.classes:
-            for phrase in self.phrases_of(name):
-                check_name(" ".join(phrase.split()), "phrases")
-                if owner.setdefault(phrase.lower(), name) != name:
-                    raise ValueError(f"phrases: {phrase!r} names both {owner[phrase.lower()]} and {name}; choose one")
-        return self
-
-    def phrases_of(self, category: str) -> tuple[str, ...]:
-        """The words that prompts may name a class by."""
-        return self.phrases.get(category) or (category,)
-

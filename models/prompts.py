@@ -1,16 +1,21 @@
 """Class and prompt of each sample: a grammar of subject, scene, lighting, view and style (DiffusionSeg, section 3.2.1).
 
-Both follow from (dataset seed, sample index) alone. Knows nothing of backbones' weights, tokenizers or the store.
+Both follow from (dataset seed, sample index) alone; where a language model wrote the prompts, from their order too.
+Knows nothing of backbones' weights, tokenizers or the store.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from models.config import BuildConfig
 from models.pocket import scenes
+from models.promptcheck import phrase_in
 from models.templates import GROUPS, LIGHTINGS, LOOKS, SCENES, SUBJECTS, VIEWINGS
 
+GRAMMAR = "grammar"
+Bank = Mapping[str, Sequence[tuple[str, str]]]  # (prompt, its source) in order, by class
 SHOWN = 5  # unknown classes that a refusal names
 _PROMPT_STREAM, _NOISE_STREAM = 0, 1  # independent generators of one sample
 
@@ -19,7 +24,7 @@ _PROMPT_STREAM, _NOISE_STREAM = 0, 1  # independent generators of one sample
 class Planned:
     """A sample before it is made: what to draw, in which words, from which noise seed (int64, non-negative).
 
-    `phrase` is the words of the prompt that name the category, whose attention is read.
+    `phrase` is the words of the prompt that name the category, whose attention is read; `prompt_source` who wrote it.
     """
 
     index: int
@@ -27,16 +32,24 @@ class Planned:
     phrase: str
     prompt: str
     seed: int
+    prompt_source: str = GRAMMAR
 
 
-def plan(config: BuildConfig, index: int) -> Planned:
-    """Sample `index` of the dataset: depends on the classes and the dataset seed, never on the count or the batch."""
+def plan(config: BuildConfig, index: int, bank: Bank | None = None) -> Planned:
+    """Sample `index` of the dataset: depends on the classes and the dataset seed, never on the count or the batch.
+
+    With a bank of bought prompts its words depend on the order of these as well: the n-th sample of a class takes the
+    class's n-th prompt, and after `prompts.per_class` of them the first again.
+    """
     category = category_of(config, index)
     rng = np.random.default_rng([config.seed, index, _PROMPT_STREAM])
     seed = int(
         np.random.SeedSequence([config.seed, index, _NOISE_STREAM]).generate_state(1, np.uint64)[0] >> np.uint64(1)
     )
     phrases = config.phrases_of(category)
+    if bank is not None:
+        prompt, source = bank[category][index // len(config.classes) % config.prompts.per_class]
+        return Planned(index, category, phrase_in(prompt, phrases), prompt, seed, source)
     phrase = phrases[0] if len(phrases) == 1 else str(rng.choice(phrases))
     return Planned(index, category, phrase, _prompt(config, category, phrase, rng), seed)
 
@@ -46,6 +59,23 @@ def category_of(config: BuildConfig, index: int) -> str:
     round_, place = divmod(index, len(config.classes))
     order = np.random.default_rng([config.seed, round_]).permutation(len(config.classes))
     return config.classes[order[place]]
+
+
+def prompts_needed(config: BuildConfig) -> dict[str, int]:
+    """How many different prompts each class needs for all samples of the dataset."""
+    rounds, rest = divmod(config.count, len(config.classes))
+    last = {category_of(config, rounds * len(config.classes) + i) for i in range(rest)}
+    return {name: min(config.prompts.per_class, rounds + (name in last)) for name in config.classes}
+
+
+def vocabulary(config: BuildConfig, category: str) -> tuple[str, ...]:
+    """The only words that prompts of a class may have: pocket's but for its other classes; empty where all may."""
+    if config.backbone != "pocket":
+        return ()
+    from models.pocket.vocabulary import FUNCTION_WORDS  # whose module loads transformers
+
+    looks = (*scenes.COLOURS, *scenes.BACKGROUNDS, *scenes.LIGHTS, *scenes.VIEWS, *scenes.STYLES)
+    return (category.lower(), *FUNCTION_WORDS, *looks)
 
 
 def _prompt(config: BuildConfig, category: str, phrase: str, rng: np.random.Generator) -> str:

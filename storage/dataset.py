@@ -14,6 +14,7 @@ import zarr
 from numpy.typing import NDArray
 
 from storage import schema
+from storage.bank import read_bank
 from storage.repository import BUILD, MAIN, attributes_of, group_of, open_repository, version_at, versions
 from storage.shards import array_of
 
@@ -28,6 +29,7 @@ class Sample:
     category: str
     phrase: str
     prompt: str
+    prompt_source: str
     seed: int
     status: str
     reason: str
@@ -82,6 +84,10 @@ class Dataset:
         """(H, W) in pixels."""
         height, width = attributes_of(self.group)["image_size"]
         return height, width
+
+    def bank(self, table: str) -> pd.DataFrame:
+        """What a language model wrote for the dataset ("prompts"), or what that took ("requests"); storage/bank.py."""
+        return read_bank(self.group, table)
 
     def kept(self) -> NDArray[np.intp]:
         """Indices of the samples that screening kept, ascending."""

@@ -40,6 +40,7 @@ TABLE = {
     "category": ArraySpec((), "str", ""),
     "phrase": ArraySpec((), "str", ""),  # words of the prompt whose attention is read; '': the category, as once
     "prompt": ArraySpec((), "str", ""),
+    "prompt_source": ArraySpec((), "str", ""),  # "MODEL/prompt vN", or "grammar", which '' was once
     "seed": ArraySpec((), "i8"),
     "reason": ArraySpec((), "str", ""),
     "clip_score": ArraySpec((), "f4", float("nan")),

@@ -72,20 +72,29 @@ def check_writable(path: Path) -> None:
 
 def difference(config: dict[str, Any], identity: dict[str, Any]) -> str:
     """The first field, dotted, in which a stored config departs from an identity, with both values; else empty."""
-    stored, wanted = _flat({key: config.get(key) for key in identity}), _flat(identity)
-    stored |= {field: value for field, value in _flat(_with_later_fields(config)).items() if field in wanted} | stored
+    stored, wanted = _flat({key: config[key] for key in identity if key in config}), _flat(identity)
+    gained, free = _later_fields(config)
+    stored = {field: value for field, value in gained.items() if field in wanted} | stored
+    stored = {field: value for field, value in stored.items() if field not in free}
     for field in sorted(stored.keys() | wanted.keys()):
         if stored.get(field) != wanted.get(field):
-            return f"{field} is {stored.get(field, 'absent')} there, {wanted.get(field, 'absent')} here"
+            there, here = (_shortened(leaves.get(field, "absent")) for leaves in (stored, wanted))
+            return f"{field} is {there} there, {here} here"
     return ""
 
 
-def _with_later_fields(config: dict[str, Any]) -> dict[str, Any]:
-    """A stored config, and the defaults of the fields that configs have gained since it was stored."""
+def _shortened(value: str, limit: int = 80) -> str:
+    return value if len(value) <= limit else f"{value[:limit]}... ({len(value)} characters)"
+
+
+def _later_fields(config: dict[str, Any]) -> tuple[dict[str, str], set[str]]:
+    """What is compared of a stored config, with the defaults of fields gained since; and the fields that are not."""
     try:
-        return BuildConfig.model_validate(config).model_dump(mode="json", by_alias=True)
+        whole = BuildConfig.of_stored(config)
     except ValidationError:
-        return config
+        return {}, set()
+    compared = _flat(whole.identity())
+    return compared, _flat(whole.model_dump(mode="json", by_alias=True)).keys() - compared.keys()
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, str]:

@@ -5,6 +5,7 @@ What is left to do is read from the committed table and from nothing else. Knows
 """
 
 import json
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -13,9 +14,11 @@ from typing import Any, Self
 
 import icechunk
 import numpy as np
+import pandas as pd
 import zarr
 
 from storage import schema
+from storage.bank import read_bank
 from storage.lock import BuildLock
 from storage.repository import (
     BUILD,
@@ -141,6 +144,17 @@ class DatasetWriter:
             session.merge(fork)
             if session.has_uncommitted_changes:
                 session.commit(message)
+
+    def bank(self, table: str) -> pd.DataFrame:
+        """A table of the bank of bought prompts, as far as it is committed: "prompts" or "requests"."""
+        return read_bank(self._group(), table)
+
+    def edit(self, change: Callable[[zarr.Group], None], message: str) -> None:
+        """Commit what `change` does to the dataset's group."""
+        session = self._repo.writable_session(BUILD)
+        with writing(f"{self.path}"):
+            change(group_of(session, "r+"))
+            session.commit(message)
 
     def publish(self, message: str, statistics: dict[str, Any] | None = None) -> str:
         """Make the finished build the next version and return its name; unchanged since the last, that one's."""

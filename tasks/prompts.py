@@ -17,14 +17,16 @@ def plan_samples(fork: Any, shards: list[int], config: BuildConfig) -> Any:
     """
     from models.backbone import category_span, check_backbone, load_tokenizer
     from models.prompts import plan
+    from storage.bank import accepted
 
+    bank = accepted(fork) if config.prompts.source == "llm" else None
     tokenizer = load_tokenizer(check_backbone(config.backbone).folder)
     for shard in shards:
         rows = np.flatnonzero(read_shard(fork, shard, ["prompt"])["prompt"] == "")
-        planned = [plan(config, shard * config.shard_size + int(row)) for row in rows]
+        planned = [plan(config, shard * config.shard_size + int(row), bank) for row in rows]
         for sample in planned:
             category_span(tokenizer, sample.prompt, sample.phrase)
-        names = ("category", "phrase", "prompt", "seed")
+        names = ("category", "phrase", "prompt", "prompt_source", "seed")
         columns = {name: [getattr(sample, name) for sample in planned] for name in names}
         write_shard(fork, shard, columns, rows=rows)
     return fork
