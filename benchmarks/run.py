@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ablations, cut, ladders, photographs, pocket, segmenters, statistics
+from benchmarks import ablations, cut, ladders, photographs, pocket, report, segmenters, statistics
 from benchmarks.cut import IOU_BAR, SPEED_BAR
 from benchmarks.intervals import words
 from models.backbone import POCKET
@@ -19,7 +19,17 @@ from models.pocket.card import write_card
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "benchmarks"
 PAGE = ROOT / "docs" / "benchmarks.md"
-NAMES = ("pocket", "cut", "ablations", "diffusionseg", "segmenters", "photographs", "statistics", *ladders.ROWS)
+NAMES = (
+    "pocket",
+    "cut",
+    "ablations",
+    "diffusionseg",
+    "segmenters",
+    "photographs",
+    "statistics",
+    "report",
+    *ladders.ROWS,
+)
 RUNS = ROOT / "runs" / "bench"
 
 
@@ -49,6 +59,8 @@ def _measure(name: str, count: int | None, photos: Path | None) -> dict[str, Any
         return segmenters.run(RUNS / "segmenters", count or 2000, names)
     if name in ladders.ROWS:
         return ladders.run(name, RUNS / name)
+    if name == "report":
+        return report.run(count or 5000)
     if name in ("photographs", "statistics"):
         if photos is None:
             raise ValueError("--photos: is required; name the folder that holds DUTS-TR and ECSSD")
