@@ -126,13 +126,17 @@ def info(
 
 @app.command(epilog="Example: maskmill recut data/shapes --set cut.lambda=4 --set cut.neighbourhood=4")
 def recut(path: PathArgument, assignments: Assignments = []) -> None:  # noqa: B006
-    """Solve all masks again from the stored evidence, without the backbone, as a new version."""
+    """Solve all masks again from the stored evidence, without the backbone, as a new version.
+
+    Where a field of screen is all that changes the masks stay, and are screened by it.
+    """
     from models.config import BuildConfig
     from models.layers import resolve
     from storage.dataset import open_dataset
 
     with checked():
-        resolved = resolve(BuildConfig, None, open_dataset(path).config, assignments)
+        stored = BuildConfig.of_stored(open_dataset(path).config).model_dump(mode="json", by_alias=True)
+        resolved = resolve(BuildConfig, None, stored, assignments)
         from flows.preflight import load_screening
         from flows.recut import check_recut
         from flows.recut import recut as run_recut
@@ -404,12 +408,16 @@ def source_of(option: str, given: str, version: str | None) -> "Source":
 
 def summary(path: Path) -> str:
     """A dataset in a few aligned lines."""
+    from analysis.prompts import prompt_line
     from analysis.statistics import describe
+    from storage.dataset import open_dataset
 
     facts = describe(path)
+    written = prompt_line(open_dataset(path, "build"))
     reasons = ", ".join(f"{n} {reason}" for reason, n in facts["rejected"].items()) or "none"
     return (
         f"dataset   {path}\nversion   {facts['version']}\nplanned   {facts['planned']}\nkept      {facts['kept']}\n"
+        f"prompts   {written}\n"
         f"rejected  {sum(facts['rejected'].values())} ({reasons})\nfailed    {facts['failed']}"
     )
 

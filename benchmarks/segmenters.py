@@ -93,7 +93,7 @@ def kept_pairs(path: Path, count: int) -> Path:
     """
     config = BuildConfig(classes=CLASSES, count=count, seed=PAIRS_SEED, shard_size=32, sampling=SAMPLING)
     if path.exists():
-        config = BuildConfig.model_validate(open_dataset(path, BUILD).config)
+        config = BuildConfig.of_stored(open_dataset(path, BUILD).config)
     while (kept := build(config, path).kept) < count:
         config = config.model_copy(update={"count": -(-config.count * count // kept)})
     return path

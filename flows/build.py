@@ -1,7 +1,7 @@
 """The build: from class names to a published version of a dataset, and its report.
 
-plan -> sample -> cut -> screen -> publish -> report. Shard k is cut while shard k + 1 is sampled; each stage of a
-shard is committed when it is done, so a build killed at any moment goes on where it was.
+plan -> sample -> cut -> screen -> rank -> publish -> report. Shard k is cut while shard k + 1 is sampled; each stage of
+a shard is committed when it is done, so a build killed at any moment goes on where it was.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,8 +16,8 @@ from pydantic import BaseModel
 from tqdm import tqdm
 
 from analysis.statistics import summarise
-from flows.preflight import load_screening, open_writer, preflight
-from flows.prompting import prompts_lacking
+from flows.preflight import embedding_width, load_screening, open_writer, preflight
+from flows.prompting import prompts_lacking, text_encoder
 from flows.runners import cut_runner
 from models.config import BuildConfig
 from storage.dataset import open_dataset
@@ -27,7 +27,7 @@ from tasks.cutting import cut_shard
 from tasks.prompts import plan_samples
 from tasks.reporting import write_report
 from tasks.sampling import sample_shard
-from tasks.screening import screen_shard
+from tasks.screening import rank_samples, screen_shard
 
 
 class BuildRecord(BaseModel):
@@ -54,7 +54,7 @@ def extend(out: Path, by: int) -> BuildRecord:
     """Add `by` samples to the dataset at `out`, under the config it was built with, and publish the next version."""
     if by < 1:
         raise ValueError(f"by: expected 1 or more samples to add, got {by}")
-    stored = BuildConfig.model_validate(open_dataset(out, "build").config)
+    stored = BuildConfig.of_stored(open_dataset(out, "build").config)
     return build(stored.model_copy(update={"count": stored.count + by}), out)
 
 
@@ -81,12 +81,18 @@ def fill(config: BuildConfig, out: Path) -> str:
 
 
 def finish(writer: DatasetWriter, cuts: list[PrefectFuture[Any]], config: BuildConfig, message: str) -> str:
-    """Commit the cuts still running, screen what is cut, and publish; the version stays where nothing changed."""
+    """Commit the cuts still running, screen what is cut, and publish; the version stays where nothing changed.
+
+    What screening ranks it ranks once, over the whole dataset, when every sample has its scores.
+    """
     for cut in cuts:
         writer.commit(cut.result(), "Cut a shard")
-    for shard in writer.pending("screen"):
-        writer.commit(screen_shard(writer.fork(), shard, config), f"Screen shard {shard}")
-    return writer.publish(message, summarise(open_dataset(writer.path, "build").frame()))
+    if not writer.published:
+        writer.begin_screening(embedding_width(config))
+        for shard in writer.pending("screen"):
+            writer.commit(screen_shard(writer.fork(), shard, config), f"Screen shard {shard}")
+        writer.commit(rank_samples(writer.fork(), config), "Rank the samples")
+    return writer.publish(message, summarise(open_dataset(writer.path, "build").frame(), text_encoder(config)))
 
 
 @contextmanager

@@ -130,6 +130,15 @@ def load_screening(config: BuildConfig) -> None:
         load_clip(config.screen.clip, "cpu")
 
 
+def embedding_width(config: BuildConfig) -> int | None:
+    """Width of the image embeddings that screening stores; None where it uses no CLIP."""
+    if config.screen.clip == "none":
+        return None
+    from models.clip import load_clip
+
+    return load_clip(config.screen.clip, config.run.device).width
+
+
 def open_writer(plan: Plan) -> DatasetWriter:
     """The dataset of a checked plan, made or opened for writing."""
     config = plan.config

@@ -1,4 +1,7 @@
-"""Solve all masks of a dataset again from the stored evidence, as a new version. Needs no backbone."""
+"""Solve all masks of a dataset again from the stored evidence, as a new version. Needs no backbone.
+
+Where screening alone changes the masks stay, and where its CLIP does not change either so do all scores.
+"""
 
 from pathlib import Path
 
@@ -19,19 +22,20 @@ FROM_KEPT = ("cut.tau", "cut.num_seeds", "sampling.top_k")  # A_c and r(p) depen
 
 @flow(name="recut")
 def recut(config: BuildConfig, out: Path) -> BuildRecord:
-    """Solve every mask under `config` (the stored one but for cut, screen and top_k), screen, and publish."""
+    """Solve masks under `config` (the stored one but for cut, screen and top_k), as far as it differs, and screen."""
     version = solve.with_options(task_runner=cut_runner(config.run))(config, out)
     return record_of(out, version, write_report(out, version))
 
 
 @flow(name="solve")
 def solve(config: BuildConfig, out: Path) -> str:
-    """Cut and screen all shards anew, and publish; returns the version."""
+    """Cut and screen anew what `config` changes, and publish; returns the version."""
     check_recut(config, out)
     load_screening(config)
     redraw = config.sampling.keep_pooled
+    stage = first_stage(changes(BuildConfig.of_stored(open_dataset(out).config), config))
     with DatasetWriter.reopen(out) as writer:
-        writer.recut(config.model_dump(mode="json", by_alias=True), config.identity())
+        writer.recut(config.model_dump(mode="json", by_alias=True), config.identity(), stage)
         cuts = [cut_shard.submit(writer.fork(), shard, config, redraw) for shard in writer.pending("cut")]
         return finish(writer, cuts, config, "Publish masks solved again")
 
@@ -41,7 +45,7 @@ def check_recut(config: BuildConfig, out: Path) -> None:
     published = open_dataset(out)
     if len(open_dataset(out, "build")) != len(published):
         raise ValueError(f"{out}: a build is under way since version {published.version}; finish it first")
-    stored = BuildConfig.model_validate(published.config)
+    stored = BuildConfig.of_stored(published.config)
     changed = [name for name in changes(stored, config) if name.split(".")[0] not in MAY_CHANGE or name in FROM_KEPT]
     if other := [name for name in changed if name not in FROM_KEPT]:
         raise ValueError(
@@ -54,6 +58,13 @@ def check_recut(config: BuildConfig, out: Path) -> None:
             "keeping it; build with --set sampling.keep_pooled=true, or leave the value"
         )
     check_machine(config.run, config.screen.clip)
+
+
+def first_stage(changed: list[str]) -> str | None:
+    """The stage that has to be done again when these fields change; None where stored scores need judging alone."""
+    if any(name.split(".")[0] in ("cut", "sampling") for name in changed):
+        return "cut"
+    return "screen" if "screen.clip" in changed else None
 
 
 def changes(stored: BuildConfig, config: BuildConfig) -> list[str]:

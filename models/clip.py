@@ -16,13 +16,11 @@ import torch
 from PIL import Image
 from transformers import CLIPTokenizer
 
+from models import prior
 from models.backbone import POCKET, resolve_device
-from models.pocket import networks, scenes
+from models.pocket import networks
 from models.pocket.export import load_weights
 from models.pocket.recipe import clip_input, short_caption, to_tensor
-
-# Beside the dataset's own classes, so that a dataset of one class has something to be compared with.
-CONTRASTS = ("empty background", "blurred texture", "piece of text")
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,11 @@ class Clip:
     tokenizer: Any
     preprocess: Any
     device: torch.device
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return self.encode_texts([""]).shape[1]
 
     @torch.no_grad()
     def encode_images(self, images: np.ndarray) -> torch.Tensor:
@@ -102,16 +105,30 @@ def _pocket_tokenizer() -> Any:
     return tokenise
 
 
-def candidates(name: str, classes: tuple[str, ...]) -> tuple[str, ...]:
-    """The names a confidence is a softmax over, fixed for a dataset: pocket's classes, or the dataset's + CONTRASTS."""
-    return scenes.CLASSES if name == "pocket" else (*classes, *CONTRASTS)
+def candidates(backbone: str, name: str, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """The names a confidence is a softmax over: all that the backbone is asked for, however few a dataset's classes.
+
+    pocket's classes where it or its CLIP is used; else the common categories, and those of `classes` not among them.
+    """
+    known = prior.candidates(backbone, name)
+    lowered = {category.lower() for category in known}
+    return (*known, *(category for category in classes if category.lower() not in lowered))
+
+
+def confidences(clip: Clip, images: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+    """(B, H, W, 3) uint8 -> (B, len(names)) float32, rows summing to 1: softmax over names at CLIP's logit scale."""
+    return name_confidences(clip, clip.encode_images(images), names)
 
 
 @torch.no_grad()
-def confidences(clip: Clip, images: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
-    """(B, H, W, 3) uint8 -> (B, len(names)) float32, rows summing to 1: softmax over names at CLIP's logit scale."""
-    texts = clip.encode_texts(
-        [short_caption(name) if clip.name == "pocket" else f"a photo of a {name}." for name in names]
-    )
-    logits = clip.model.logit_scale.exp() * clip.encode_images(images) @ texts.T
+def name_confidences(clip: Clip, embeddings: torch.Tensor, names: tuple[str, ...]) -> np.ndarray:
+    """`confidences` of images that are encoded: (B, D) -> (B, len(names))."""
+    logits = clip.model.logit_scale.exp() * embeddings @ name_texts(clip, names).T
     return logits.softmax(dim=-1).cpu().numpy()
+
+
+@cache
+def name_texts(clip: Clip, names: tuple[str, ...]) -> torch.Tensor:
+    """Embeddings of the names, each in CLIP's words for a photo: (len(names), D) float32."""
+    words = short_caption if clip.name == "pocket" else "a photo of a {}.".format
+    return clip.encode_texts([words(name) for name in names])

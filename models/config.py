@@ -108,19 +108,65 @@ class CutConfig(Config):
 
 
 class ScreenConfig(Config):
-    """Which pairs are kept. The first failing test names the reason."""
+    """Which pairs are kept. The first failing test names the reason; docs/screening.md has each test's source."""
 
     min_area: float = Field(0.02, ge=0, le=1, description="smallest share of the image a mask may cover")
     max_area: float = Field(0.85, ge=0, le=1, description="largest share of the image a mask may cover")
+    max_border: float | None = Field(
+        None, ge=0, le=1, description="largest share of the image's outermost pixels a mask may cover; any when absent"
+    )
+    max_components: int | None = Field(
+        None, ge=1, description="largest number of connected parts a mask may have; any when absent"
+    )
     max_uncertainty: float = Field(0.5, ge=0, le=1, description="largest uncertainty score a mask may have")
+    drop_uncertain: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of the whole dataset to drop, the most uncertain by the entropy of a mask's top 10 % "
+        "pixels, of those that pass all other tests; 0 drops none",
+    )
     clip: str = Field(
         "ViT-B-32:openai",
         description="'none', an open_clip model as in 'RN50:openai' or 'ViT-B-32:/path/weights.pt', or 'pocket', "
         "the pocket backbone's own and its default",
     )
     min_clip: float | None = Field(
-        None, ge=0, le=1, description="smallest CLIP confidence of the class; 1 / number of classes when absent"
+        None,
+        ge=0,
+        le=1,
+        description="smallest CLIP confidence of the class among all that the backbone is asked for; above 1 / their "
+        "number when absent",
     )
+    clip_top_up: int = Field(
+        0,
+        ge=0,
+        description="samples wanted of each class: where fewer pass, those of the highest CLIP confidence are taken "
+        "of those that fail CLIP's test alone",
+    )
+    duplicate_image: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="cosine of CLIP's image embeddings to an earlier sample of its class from which on a sample is "
+        "a near-duplicate; none is when absent",
+    )
+    duplicate_prompt: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="share of words, of those in either prompt, that are in an earlier one of its class too from "
+        "which on a sample is a near-duplicate (1: the same words); none is when absent",
+    )
+
+    @model_validator(mode="after")
+    def _images_are_compared_by_clip(self) -> "ScreenConfig":
+        if self.duplicate_image is not None and self.clip == "none":
+            raise ValueError(
+                "screen.duplicate_image: compares CLIP's embeddings, and screen.clip is 'none'; name a model there, "
+                "or leave duplicate_image out"
+            )
+        return self
 
 
 class Price(Config):
@@ -225,7 +271,7 @@ class BackboneConfig(Config):
         if not isinstance(given, dict):
             return given
         merged = dict(given)
-        preset = BACKBONE_PRESETS.get(str(given.get("backbone", "pocket")), {})
+        preset = BACKBONE_PRESETS.get(str(given.get("backbone", "pocket")), STABLE_DIFFUSION_PRESET)
         for section, values in preset.items():
             own = merged.get(section, {})
             if section in cls.model_fields and isinstance(own, dict):
@@ -346,7 +392,11 @@ BACKBONE_PRESETS: dict[str, dict[str, Any]] = {
         "prompts": {"max_overlap": 0.9},
         "sampling": {"guidance": 3.0, "top_k": 8},
         "cut": {"tau": 0.7, "objectness": "mean", "lambda": 6.0, "affinity_scale": 0.0},
-        "screen": {"clip": "pocket"},
+        "screen": {"clip": "pocket", "min_area": 0.06, "drop_uncertain": 0.1},
         "prior": {"clip": "pocket"},
     },
+}
+# The paper's, of every other backbone, where a default is another: a stored config means by the default what it meant.
+STABLE_DIFFUSION_PRESET: dict[str, dict[str, Any]] = {
+    "screen": {"min_area": 0.1, "max_area": 0.5, "drop_uncertain": 0.1},
 }

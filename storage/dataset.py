@@ -37,6 +37,10 @@ class Sample:
     uncertainty: float
     energy: float
     area: float
+    border: float
+    num_components: int
+    entropy: float
+    similarity: float
     box: tuple[int, int, int, int]  # x0, y0, x1, y1
     num_clamped: int
     bilateral_refused: bool

@@ -47,6 +47,10 @@ TABLE = {
     "uncertainty": ArraySpec((), "f4", float("nan")),
     "energy": ArraySpec((), "f4", float("nan")),
     "area": ArraySpec((), "f4", float("nan")),
+    "border": ArraySpec((), "f4", float("nan")),  # this and the next three are screening's: models/screening.py
+    "num_components": ArraySpec((), "i4"),
+    "entropy": ArraySpec((), "f4", float("nan")),
+    "similarity": ArraySpec((), "f4", float("nan")),
     "box": ArraySpec((4,), "i4"),  # x0, y0, x1, y1
     "num_clamped": ArraySpec((), "i4"),
     "bilateral_refused": ArraySpec((), "bool", False),
@@ -69,6 +73,11 @@ def array_specs(
         specs["pooled"] = ArraySpec((grid[0] * grid[1], pooled[0]), "f2")
         specs["layer_maps"] = ArraySpec((pooled[1], *grid), "f2")
     return specs | TABLE
+
+
+def embedding_spec(width: int) -> ArraySpec:
+    """The image embeddings that screening leaves beside the table, of CLIP's width."""
+    return ArraySpec((width,), "f2")
 
 
 def chunk_rows(name: str, spec: ArraySpec, shard_size: int) -> int:

@@ -26,6 +26,27 @@ def read_shard(session: icechunk.Session, shard: int, names: Iterable[str]) -> d
         return {name: np.asarray(array_of(group, name)[rows]) for name in names}
 
 
+def read_columns(session: icechunk.Session, names: Iterable[str]) -> dict[str, NDArray[Any]]:
+    """The named arrays of all samples, (N, ...) each: for what has to see the dataset as a whole."""
+    with zarr.config.set(FEW_THREADS):
+        group = group_of(session)
+        return {name: np.asarray(array_of(group, name)[:]) for name in names}
+
+
+def write_changes(fork: icechunk.Session, columns: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays of all samples, (N, ...) each, into the shards where one of them differs from what is stored."""
+    with zarr.config.set(FEW_THREADS):
+        group = group_of(fork)
+        size = attributes_of(group)["shard_size"]
+        changed = np.zeros(array_of(group, "status").shape[0], dtype=bool)
+        for name, values in columns.items():
+            stored = np.asarray(array_of(group, name)[:])
+            changed |= (values != stored) & ~((values != values) & (stored != stored))  # NaN equals NaN
+    for shard in np.unique(np.flatnonzero(changed) // size).tolist():
+        span = rows_of(group, shard)
+        write_shard(fork, shard, {name: values[span] for name, values in columns.items()})
+
+
 def write_shard(
     fork: icechunk.Session, shard: int, columns: Mapping[str, ArrayLike], rows: ArrayLike | None = None
 ) -> None:

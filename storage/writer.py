@@ -172,9 +172,28 @@ class DatasetWriter:
                 self._repo.reset_branch(MAIN, self._repo.lookup_branch(BUILD))
         return version
 
-    def recut(self, config: dict[str, Any], identity: dict[str, Any]) -> None:
+    def begin_screening(self, width: int | None) -> None:
+        """Make room for what screening stores: embeddings of `width`, none when None, and the table's newer columns.
+
+        Samples that were screened before there were these columns are to be screened again.
+        """
+        session = self._repo.writable_session(BUILD)
+        group = group_of(session, "r+")
+        with writing(f"{self.path}"):
+            _add_columns(group)
+            _fit_embedding(group, width)
+            status = array_of(group, "status")[:]
+            screened = np.isin(status, (schema.KEPT, schema.REJECTED))
+            again = screened & np.isnan(np.asarray(array_of(group, "border")[:]))
+            if again.any():
+                _set_back(group, again, schema.CUT)
+            if session.has_uncommitted_changes:
+                session.commit("Begin to screen")
+
+    def recut(self, config: dict[str, Any], identity: dict[str, Any], stage: str | None = "cut") -> None:
         """Start to solve all masks again under another config: what was cut becomes sampled, in the published version.
 
+        From stage "screen" on the masks stay and are scored again; where `stage` is None the scores stay too.
         A recut begun before with the same `identity` goes on; one begun with another and never published is dropped.
         """
         if difference(self.config, identity) and not self.published:
@@ -183,13 +202,11 @@ class DatasetWriter:
             return
         session = self._repo.writable_session(BUILD)
         group = group_of(session, "r+")
-        status = array_of(group, "status")[:]
-        again = np.isin(status, (schema.CUT, schema.KEPT, schema.REJECTED))
-        reason = array_of(group, "reason")[:]
+        again = np.isin(array_of(group, "status")[:], (schema.CUT, schema.KEPT, schema.REJECTED))
         with writing(f"{self.path}"):
             _add_columns(group)
-            array_of(group, "status")[:] = np.where(again, schema.SAMPLED, status).astype("u1")
-            array_of(group, "reason")[:] = np.where(again, "", reason)
+            if stage is not None:
+                _set_back(group, again, STAGES[stage])
             group.attrs["config"] = config
             session.commit("Begin to solve the masks again")
 
@@ -253,6 +270,25 @@ def _add_columns(group: zarr.Group) -> None:
     for name, spec in schema.TABLE.items():
         if name not in group:
             _create_array(group, name, spec, shard_size, count)
+
+
+def _set_back(group: zarr.Group, which: np.ndarray, status: int | None) -> None:
+    """Give samples (N,) bool an earlier status, and no reason."""
+    for name, value in (("status", status), ("reason", "")):
+        array = array_of(group, name)
+        array[:] = np.where(which, np.asarray(value, array.dtype), array[:])
+
+
+def _fit_embedding(group: zarr.Group, width: int | None) -> None:
+    """Leave an empty array of embeddings where there is none of that width, and none at all where width is None."""
+    stored = group.get("embedding")
+    if width is None and stored is not None:
+        del group["embedding"]
+    elif width is not None and (stored is None or array_of(group, "embedding").shape[1] != width):
+        count, shard_size = array_of(group, "status").shape[0], attributes_of(group)["shard_size"]
+        if stored is not None:
+            del group["embedding"]
+        _create_array(group, "embedding", schema.embedding_spec(width), shard_size, count)
 
 
 def _create_array(group: zarr.Group, name: str, spec: schema.ArraySpec, shard_size: int, count: int) -> None:

@@ -43,7 +43,13 @@ def config(tiny_folders) -> BuildConfig:
             "backbone": str(tiny_folders["sd1"]),
             "sampling": {"steps": 2, "guidance": 2.0, "keep_pooled": True},
             "cut": {"alpha": 0.2},
-            "screen": {"clip": "none", "max_area": 0.3, "max_uncertainty": 1.0},
+            "screen": {
+                "clip": "none",
+                "min_area": 0.02,
+                "max_area": 0.3,
+                "max_uncertainty": 1.0,
+                "drop_uncertain": 0.4,
+            },
             "run": {"batch_size": 1, "device": "cpu"},
         }
     )

@@ -13,7 +13,7 @@ from tests.flows.conftest import arrays, changed
 
 RECUT = {
     "mask", "objectness", "class_map", "refined", "status", "reason", "uncertainty", "energy", "area", "box",
-    "num_clamped", "bilateral_refused",
+    "num_clamped", "bilateral_refused", "border", "num_components", "entropy",
 }  # fmt: skip
 
 
