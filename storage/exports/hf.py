@@ -28,7 +28,7 @@ class HuggingFaceFormat(Format):
 
     title = "Hugging Face datasets"
     loading = 'from datasets import load_dataset\n\ndataset = load_dataset(".", split="SPLIT")'
-    losses = "None: images and masks are exact."
+    losses = "Images and masks are exact. Scores are in samples.csv only."
     files = (Files("tables", "application/vnd.apache.parquet", "data/*.parquet"),)
     block = 256
 

@@ -20,7 +20,7 @@ class WebDatasetFormat(Format):
         'shards = wds.WebDataset(sorted(glob("SPLIT-*.tar")), shardshuffle=False)\n'
         'image, mask, label, told = next(iter(shards.decode("pil").to_tuple("png", "mask.png", "cls", "json")))'
     )
-    losses = "None: images and masks are exact."
+    losses = "Images and masks are exact. Scores are in samples.csv only."
     files = (Files("shards", "application/x-tar", "*.tar"),)
     block = 256
 

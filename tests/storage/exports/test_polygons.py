@@ -1,6 +1,7 @@
 """Polygons give back the very mask they were made of, to readers that decide by pixels' centres."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -32,6 +33,17 @@ def test_masks_come_back(mask):
 def test_a_hole_is_background_that_no_path_leads_out_of(mask):
     outside = ndimage.label(np.pad(~mask, 1, constant_values=True), np.ones((3, 3)))[1]
     assert has_holes(mask) == (outside > 1)
+
+
+@given(MASKS)
+def test_opencv_adds_at_most_the_pixels_around(mask):
+    """As Ultralytics draws labels; of one part without a hole, since it also draws the lines that join others."""
+    cv2 = pytest.importorskip("cv2")
+    part = ndimage.binary_fill_holes(ndimage.label(mask)[0] == 1)
+    for polygon in polygons(part):
+        filled = cv2.fillPoly(np.zeros(mask.shape, np.uint8), [polygon.astype(np.int32)], 1) > 0
+        assert not (filled & ~ndimage.binary_dilation(part, np.ones((3, 3)))).any()
+        assert not (part & ~filled).any()
 
 
 def test_a_large_outline_comes_back_and_has_few_points():
