@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from analysis.diversity import Embed, prompt_diversity
 from analysis.measures import STATISTICS, Measured, measure
+from analysis.prompts import prompt_facts
 from analysis.shapes import Normalisation, pair_distances
 from storage.dataset import open_dataset
 
@@ -28,8 +30,11 @@ DIVERSITY = "shape_diversity"
 PAIRS = 100_000  # of polygons, of which shape diversity is the mean
 
 
-def summarise(frame: pd.DataFrame) -> dict[str, Any]:
-    """Counts by status, reason and class, and quantiles of the kept samples' size and scores."""
+def summarise(frame: pd.DataFrame, embed: tuple[str, Embed] | None = None) -> dict[str, Any]:
+    """Counts by status, reason and class, quantiles of the kept samples' size and scores, diversity of the prompts.
+
+    `embed` is a text encoder and its name, in which the prompts' spread is measured (analysis/diversity.py).
+    """
     counts = _by_status(frame)
     kept = frame[frame["status"] == "kept"]
     return {
@@ -39,6 +44,9 @@ def summarise(frame: pd.DataFrame) -> dict[str, Any]:
         "area": quantiles(kept["area"]),
         "clip_score": quantiles(kept["clip_score"]),
         "uncertainty": quantiles(kept["uncertainty"]),
+        "prompts": prompt_diversity(frame["prompt"].tolist(), frame["category"].tolist(), embed)
+        if "prompt" in frame
+        else None,
         "clamped": int(frame["num_clamped"].sum()) if "num_clamped" in frame else 0,
         "bilateral_refused": int(frame["bilateral_refused"].sum()) if "bilateral_refused" in frame else 0,
     }
@@ -54,6 +62,7 @@ def describe(path: Path | str) -> dict[str, Any]:
         "versions": list(dataset.versions),
         **{name: counts[name] for name in ("planned", "kept", "rejected", "failed", "unfinished")},
         "image_size": list(dataset.image_size),
+        "prompts": prompt_facts(dataset) | {"diversity": dataset.statistics.get("prompts") or counts["prompts"]},
         "config": dataset.config,
     }
 
@@ -88,12 +97,12 @@ def folder_statistics(
         try:
             photo, grey = pairs.grey_pair(i)
         except (ValueError, OSError) as error:
-            return _row(UNREAD) | {"thresholded": False, "error": str(error)}
+            return _row(UNREAD) | {"thresholded": False, "error": _encodable(str(error))}
         between = bool(((grey > 0) & (grey < 255)).any())
         return _row(measure(photo, grey > 127, normalisation)) | {"thresholded": between, "error": ""}
 
     frame = _measured(range(len(pairs)), "name", measured, on_sample)
-    return frame.set_axis(pd.Index(pairs.names, name="name"))
+    return frame.set_axis(pd.Index([_encodable(name) for name in pairs.names], name="name"))
 
 
 def table_statistics(table: pd.DataFrame) -> pd.DataFrame:
@@ -162,6 +171,11 @@ def _by_status(frame: pd.DataFrame) -> dict[str, int]:
     """planned (all of them) = kept + rejected + failed + unfinished."""
     counts = {name: int((frame["status"] == name).sum()) for name in FINISHED}
     return {"planned": len(frame), **counts, "unfinished": len(frame) - sum(counts.values())}
+
+
+def _encodable(text: str) -> str:
+    """Text with a question mark for each byte of a file's name that is no UTF-8: no table could be written with it."""
+    return text.encode(errors="replace").decode()
 
 
 def _quantiles(array: np.ndarray) -> dict[str, float]:

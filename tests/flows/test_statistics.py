@@ -1,5 +1,6 @@
 """Statistics through the command line: of datasets and folders alike, what is counted, and what is refused."""
 
+import os
 import shutil
 
 import numpy as np
@@ -76,6 +77,20 @@ def test_masks_that_are_not_binary_are_counted_and_files_that_cannot_be_read_nam
     done = invoke(f"folder={folder}", "--out", tmp_path / "other")
     assert done.exit_code == 1 and f"none of {COUNT} pairs could be read" in done.output
     assert not list((tmp_path / "other").rglob("*.*"))
+
+
+def test_names_of_files_may_be_anything(folder, tmp_path):
+    names = ("<b>a|b`$x^", "two\nlines", os.fsdecode(b"\xff\xfe"), "\u202ertl", "0 ' \" %d {x}")
+    for i, name in enumerate(names):
+        for part in ("images", "masks"):
+            (folder / part / f"{i:04d}.png").rename(folder / part / f"{name}.png")
+    broken = folder / "masks" / f"{names[2]}.png"
+    broken.write_bytes(b"no picture")
+    done = invoke(f"folder={folder}", "--out", tmp_path / "out")
+    assert done.exit_code == 1 and f"measured {COUNT - 1}, failed 1" in done.output, done.output
+    frame = pd.read_parquet(tmp_path / "out" / "samples" / "subject.parquet")
+    assert {names[0], names[1], "??", *names[3:]} < set(frame.index)
+    assert "<b>" not in (tmp_path / "out" / "report" / "index.html").read_text()
 
 
 def test_turned_photos_are_of_the_size_that_they_are_looked_at(folder, tmp_path):
