@@ -19,8 +19,9 @@ SHARD = 8
 
 def rendered_dataset(path: Path, count: int, seed: int = 5, rejected: tuple[int, ...] = ()) -> Path:
     """Scenes 0 to count - 1 of `seed` as v1; all kept but those rejected. What is there of them already stays."""
-    config = {"classes": ["scene"], "count": count, "seed": seed}
-    with DatasetWriter.open(path, config, config, (SIZE, SIZE), (2, 2), SHARD, count) as writer:
+    identity = {"classes": ["scene"], "seed": seed}
+    config = identity | {"count": count}
+    with DatasetWriter.open(path, config, identity, (SIZE, SIZE), (2, 2), SHARD, count) as writer:
         for shard in writer.pending("plan"):
             rows = range(count)[schema.shard_rows(shard, count, SHARD)]
             scenes = [render(seed, i) for i in rows]
