@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from analysis import figures, gallery, plots
 from analysis.changes import Changes, changes, draw_changed
+from analysis.prompts import prompt_line
 from analysis.statistics import DIVERSITY, sample_statistics, statistics_summary, summarise
 from storage.text import escape
 
@@ -46,6 +47,13 @@ def write_report(dataset: "Dataset", folder: Path | str, compare: str | None = N
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
+    _fill(dataset, partial, compare)
+    replace(folder, partial)
+    return folder / "index.html"
+
+
+def _fill(dataset: "Dataset", folder: Path, compare: str | None) -> None:
+    """Write all of a report into an empty folder."""
     frame, measured = dataset.frame(), _measured(dataset)
     scores = measured.drop(columns=["size", "polygon"]).astype(float)  # the table has the size already, as area
     table = frame.join(scores)
@@ -53,19 +61,17 @@ def write_report(dataset: "Dataset", folder: Path | str, compare: str | None = N
     cards = []
     if since is not None:
         table = table.join(since.columns())
-        cards = draw_changed(since, partial / "changes")
-    gallery.draw_samples(dataset, frame, partial)
-    (partial / "plots.js").write_text(script("PLOTS", plots.plots(table)))
-    (partial / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
+        cards = draw_changed(since, folder / "changes")
+    gallery.draw_samples(dataset, frame, folder)
+    (folder / "plots.js").write_text(script("PLOTS", plots.plots(table)))
+    (folder / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
     for name in ("report.css", "report.js"):
-        shutil.copyfile(TEMPLATES / name, partial / name)
+        shutil.copyfile(TEMPLATES / name, folder / name)
     height, width = dataset.image_size
     known = {"height": height, "width": width, "tiles": gallery.tile_names(dataset)}
     provenance = {"provenance": list(provenance_of(dataset).items())}
-    (partial / "samples.js").write_text(script("SAMPLES", known | provenance | gallery.samples_data(table)))
-    (partial / "index.html").write_text(_page(dataset, frame, measured, since, cards), encoding="utf-8")
-    replace(folder, partial)
-    return folder / "index.html"
+    (folder / "samples.js").write_text(script("SAMPLES", known | provenance | gallery.samples_data(table)))
+    (folder / "index.html").write_text(_page(dataset, frame, measured, since, cards), encoding="utf-8")
 
 
 def script(name: str, value: Any) -> str:
@@ -79,6 +85,7 @@ def provenance_of(dataset: "Dataset") -> dict[str, str]:
     return {
         "version": dataset.version,
         "backbone": str(config.get("backbone", "unknown")),
+        "prompts by": prompt_line(dataset),
         "dataset seed": str(config.get("seed", "unknown")),
         "maskmill": dataset.maskmill_version,
         "config digest": config_digest(config),

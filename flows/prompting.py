@@ -10,6 +10,8 @@ from storage.dataset import open_dataset
 from storage.repository import is_dataset
 from tasks.buying import key_of, no_key
 
+TEXTS = 256  # embedded at once
+
 
 def with_author(config: BuildConfig, out: Path) -> BuildConfig:
     """The config with it decided who writes the prompts.
@@ -69,6 +71,20 @@ def describe_prompts(config: BuildConfig, out: Path) -> str:
     return (
         f"{sum(lacking.values())} of {prompts.model} in {requests} requests if all can be used, {most.total} tokens at "
         f"most{bill}{limit}"
+    )
+
+
+def text_encoder(config: BuildConfig) -> tuple[str, Any] | None:
+    """Screening's CLIP by name, and its unit embeddings of texts, (N,) -> (N, D); None where there is none."""
+    if config.screen.clip == "none":
+        return None
+    import numpy as np
+
+    from models.clip import load_clip
+
+    clip = load_clip(config.screen.clip, config.run.device)
+    return clip.name, lambda texts: np.concatenate(
+        [clip.encode_texts(texts[i : i + TEXTS]).cpu().numpy() for i in range(0, len(texts), TEXTS)]
     )
 
 

@@ -25,13 +25,16 @@ TABLES: dict[str, dict[str, str]] = {
 def read_bank(group: zarr.Group, table: str) -> pd.DataFrame:
     """A table of the bank, one row each in the order they came; empty where there is no bank yet."""
     bank = group.get(f"{BANK}/{table}")
-    columns = TABLES[table]
     if not isinstance(bank, zarr.Group):
-        return pd.DataFrame(
-            {name: pd.Series(dtype=object if kind == "str" else kind) for name, kind in columns.items()}
-        )
-    values = {name: np.asarray(bank[name][:]) for name in columns}  # type: ignore[index]
+        return no_rows(table)
+    values = {name: np.asarray(bank[name][:]) for name in TABLES[table]}  # type: ignore[index]
     return pd.DataFrame({name: v.astype(object) if v.dtype.kind == "T" else v for name, v in values.items()})
+
+
+def no_rows(table: str) -> pd.DataFrame:
+    """A table of the bank without rows."""
+    kinds = TABLES[table].items()
+    return pd.DataFrame({name: pd.Series(dtype=object if kind == "str" else kind) for name, kind in kinds})
 
 
 def accepted(session: icechunk.Session) -> dict[str, list[tuple[str, str]]]:

@@ -202,7 +202,7 @@ def test_info_as_json_has_what_scripts_read(tmp_path):
         fake_build.finish(writer)
     facts = json.loads(run("info", tmp_path, "--json").output)
     assert set(facts) == {
-        "version", "versions", "planned", "kept", "rejected", "failed", "unfinished", "image_size", "config",
+        "version", "versions", "planned", "kept", "rejected", "failed", "unfinished", "image_size", "prompts", "config",
     }  # fmt: skip
     assert (facts["version"], facts["versions"], facts["planned"], facts["failed"]) == ("v1", ["v1"], 10, 1)
     assert facts["rejected"] == {"too small": 2} and facts["kept"] == 7 and facts["unfinished"] == 0

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.ndimage import gaussian_filter
 
 from models.pocket.scenes import render
+from storage.bank import no_rows
 
 REASONS = ("too small", "too uncertain", "class not recognised")
 
@@ -44,6 +45,7 @@ class InMemoryDataset:
             {
                 "category": [s.category for s in scenes],
                 "prompt": [s.caption for s in scenes],
+                "prompt_source": "grammar",
                 "seed": 3,
                 "status": status,
                 "reason": [REASONS[i // 5 % 3] if name == "rejected" else "" for i, name in enumerate(status)],
@@ -66,3 +68,6 @@ class InMemoryDataset:
 
     def frame(self) -> pd.DataFrame:
         return self._frame
+
+    def bank(self, table: str) -> pd.DataFrame:
+        return no_rows(table)
