@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ablations, cut, ladders, photographs, pocket, report, segmenters, statistics
+from benchmarks import ablations, cut, ladders, photographs, pocket, report, screening, segmenters, statistics
 from benchmarks.cut import IOU_BAR, SPEED_BAR
 from benchmarks.intervals import words
 from models.backbone import POCKET
@@ -26,6 +26,7 @@ NAMES = (
     "diffusionseg",
     "segmenters",
     "photographs",
+    "screening",
     "statistics",
     "report",
     *ladders.ROWS,
@@ -59,6 +60,8 @@ def _measure(name: str, count: int | None, photos: Path | None) -> dict[str, Any
         return segmenters.run(RUNS / "segmenters", count or 2000, names)
     if name in ladders.ROWS:
         return ladders.run(name, RUNS / name)
+    if name == "screening":
+        return screening.run(RUNS / "segmenters" / "pairs", count or 2000)
     if name == "report":
         return report.run(count or 5000)
     if name in ("photographs", "statistics"):

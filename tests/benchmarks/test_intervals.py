@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.intervals import mean_interval, sign_of, words
+from benchmarks.intervals import difference_interval, mean_interval, sign_of, words
 
 
 def test_the_interval_of_a_normal_mean_is_the_textbooks() -> None:
@@ -37,6 +37,15 @@ def test_a_paired_difference_is_told_apart_where_single_means_are_not() -> None:
     assert sign_of(mean_interval(second - first)) == 1
     assert sign_of(mean_interval(first - second)) == -1
     assert sign_of(mean_interval(np.concatenate([first, -first]))) == 0
+
+
+def test_the_interval_of_a_difference_is_the_textbooks() -> None:
+    rng = np.random.default_rng(4)
+    ours, others = rng.normal(0.9, 0.05, 500), rng.normal(0.8, 0.2, 40)
+    mean, low, high = difference_interval(ours, others)
+    reach = 1.96 * np.sqrt(ours.var() / len(ours) + others.var() / len(others))
+    assert mean == pytest.approx(ours.mean() - others.mean(), abs=1e-4)
+    assert (low, high) == (pytest.approx(mean - reach, abs=0.2 * reach), pytest.approx(mean + reach, abs=0.2 * reach))
 
 
 def test_words_show_mean_and_both_ends() -> None:

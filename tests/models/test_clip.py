@@ -6,7 +6,9 @@ import numpy as np
 import open_clip
 import torch
 
-from models.clip import load_clip
+from models.clip import candidates, load_clip
+from models.pocket.scenes import CLASSES
+from models.prior import common_categories
 
 TINY = {
     "embed_dim": 8,
@@ -39,3 +41,10 @@ def test_weights_trained_with_quickgelu_run_with_it(tmp_path, monkeypatch):
     ):
         assert torch.equal(quick, known)
         assert (quick - plain).abs().max() > 1e-4
+
+
+def test_a_confidence_is_among_all_categories_however_few_are_asked_for():
+    common = common_categories()
+    assert candidates("some/model", "RN50:openai", (common[0].upper(),)) == common
+    assert candidates("some/model", "RN50:openai", ("quokka statue", common[1])) == (*common, "quokka statue")
+    assert candidates("pocket", "pocket", ("ball",)) == candidates("pocket", "RN50:openai", ("Ball",)) == CLASSES

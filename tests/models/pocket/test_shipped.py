@@ -27,7 +27,7 @@ def test_the_folder_is_a_backbone_of_at_most_40_mb_with_a_card() -> None:
 
 
 def test_small_clip_and_classifier_name_renders() -> None:
-    scores = confidences(load_clip("pocket", "cpu"), IMAGES, candidates("pocket", CLASSES))
+    scores = confidences(load_clip("pocket", "cpu"), IMAGES, candidates("pocket", "pocket", CLASSES))
     np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-5)
     named = [CLASSES[i] for i in scores.argmax(axis=1)]
     assert np.mean([a == b for a, b in zip(named, CATEGORIES, strict=True)]) > 0.8
