@@ -32,6 +32,9 @@ LABELS = {
     "area": "object size",
     "energy": "energy of the cut",
     "num_clamped": "values clamped",
+    "contrast": "contrast (grey)",
+    "contrast_rgb": "contrast (RGB)",
+    "fg_bg_distance": "object against ground",
 }
 
 

@@ -182,7 +182,7 @@ function show(i) {
   tiles.style.setProperty("--ratio", data.width / data.height);
   tiles.replaceChildren(...(data.drawn[i] ? order.map((tile, at) => tileOf(i, tile, at)) : [element("p", "none soft", "Not sampled yet: there is no image.")]));
   detail.querySelector(".prompt").textContent = data.prompt[i] || "no prompt";
-  fill(detail.querySelector(".scores"), data.scores.map(score => [score.label, number(score.values[i])]));
+  fill(detail.querySelector(".scores"), data.scores.filter(score => score.values[i] !== null).map(score => [score.label, number(score.values[i])]));
   fill(detail.querySelector(".facts"), [["index", i], ...data.facts.map(fact => [fact.label, fact.values[i]]), ...data.provenance]);
   const place = chosen.indexOf(i);
   const [before, after] = detail.querySelectorAll("[data-step]");
@@ -250,6 +250,10 @@ async function plot() {
     byId("plots").append(panel);
     return place;
   });
+  if (!places.length) {
+    byId("waiting").textContent = "No sample has been kept or rejected yet: there is nothing to plot.";
+    return;
+  }
   const config = { responsive: true, displaylogo: false, modeBarButtons: [["toImage", "resetScale2d"]] };
   for (const [i, { figure }] of window.PLOTS.entries()) {
     if (innerWidth <= 640) figure.layout.dragmode = false;  // a finger scrolls the page
