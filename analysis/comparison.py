@@ -31,6 +31,8 @@ NAMES = STATISTICS | {
     "distinct_prompts": "share of distinct prompts",
 }
 CENTRES = ("centre_x", "centre_y")  # drawn as points, not as two histograms
+SPREAD = "Mean ± standard deviation over the samples; of shape diversity, mean ± standard error of drawing pairs."
+DISTANCE = " Distance: Wasserstein over the pooled standard deviation, 0 (alike) to 2."
 
 
 @dataclass(frozen=True)
@@ -114,13 +116,12 @@ def markdown(subject: Measurements, reference: Measurements | None) -> str:
     head = ["statistic", *(escape(each.label) for each in both), *(["distance"] if reference else [])]
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *cells(side_by_side(subject, reference))]
     notes = [f"- {escape(each.label)}: {', '.join(each.notes)}" for each in both]
-    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", MEANING, "", *notes]) + "\n"
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", meaning(len(both)), "", *notes]) + "\n"
 
 
-MEANING = (
-    "Mean ± standard deviation over the samples; of shape diversity, mean ± standard error of drawing pairs. Distance: "
-    "Wasserstein over the pooled standard deviation, 0 (alike) to 2."
-)
+def meaning(sources: int) -> str:
+    """What the figures of a table of one source or two are."""
+    return SPREAD + (DISTANCE if sources == 2 else "")
 
 
 def write_comparison(subject: Measurements, reference: Measurements | None, out: Path) -> Path:
@@ -150,7 +151,7 @@ def _write_report(data: list[Measurements], rows: list[list[str]], folder: Path)
         rows=rows,
         drawn=drawn,
         names=NAMES,
-        meaning=MEANING,
+        meaning=meaning(len(data)),
         colours=(distributions.FIRST, distributions.SECOND),
     )
     (partial / "index.html").write_text(page, encoding="utf-8")

@@ -47,9 +47,9 @@ def centres(x: np.ndarray, y: np.ndarray, second: bool = False) -> bytes:
     """Centres of objects as points in the image, x and y in [0, 1] from its upper left corner; bytes of an SVG."""
     figure = Figure(figsize=(3.6, 3.6), layout="constrained")
     axes = figure.subplots()
-    size = float(np.clip(3000 / max(len(x), 1), 1, 9))
+    size = float(np.clip(6000 / max(len(x), 1), 1.5, 9))
     # As pixels within the SVG: tens of thousands of points would make it slow.
-    axes.scatter(x, y, s=size, color=SECOND if second else FIRST, alpha=0.35, linewidths=0, rasterized=True)
+    axes.scatter(x, y, s=size, color=SECOND if second else FIRST, alpha=0.4, linewidths=0, rasterized=True)
     axes.set(xlim=(0, 1), ylim=(1, 0), aspect="equal", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
     axes.spines[:].set_color("#9ca3af")
     axes.grid(alpha=0.25)
