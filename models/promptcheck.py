@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SHORTEST, LONGEST = 3, 400  # words; characters
 PUNCTUATION = " ,.;:'’\"“”()!-–—&%/"
 LINK = re.compile(r"https?:|www\.|://|\b[a-z0-9-]+\.(com|org|net|io|ai|dev|gov|edu)\b|\S@\S", re.IGNORECASE)
+ENTITY = re.compile(r"&#?\w+;")
 INSTRUCTION = re.compile(
     r"\b(ignore|disregard|forget|override)\b.*\b(previous|above|all|instructions?|prompts?|rules?)\b"
     r"|\b(instructions?|assistant|chatgpt|language model|system prompt|as an ai|as a model|json)\b"
@@ -77,7 +78,7 @@ class PromptChecker:
             return "control characters or line breaks"
         if LINK.search(text):
             return "a link"
-        if any(not self._is_text(c) for c in text):
+        if ENTITY.search(text) or any(not self._is_text(c) for c in text):
             return "markup or foreign characters"
         if INSTRUCTION.search(text):
             return "an instruction"

@@ -121,16 +121,22 @@ def spent(requests: Any) -> Any:
 
 def key_of(config: PromptConfig) -> str | None:
     """The key of the endpoint: of a Prefect Secret block where one is named, else of the environment; None for none."""
-    if config.secret is None:
-        return os.environ.get("OPENAI_API_KEY", "").strip() or None
+    where = f"the Secret block {config.secret}" if config.secret else "OPENAI_API_KEY"
+    key = (_secret(config.secret) if config.secret else os.environ.get("OPENAI_API_KEY", "")).strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError(f"prompts.secret: {where} holds line breaks or letters that no key has; copy the key again")
+    return key or None
+
+
+def _secret(name: str) -> str:
     from prefect.blocks.system import Secret
 
     try:
-        return str(Secret.load(config.secret).get())  # type: ignore[union-attr]
+        return str(Secret.load(name).get())  # type: ignore[union-attr]
     except ValueError as error:
         raise ValueError(
-            f"prompts.secret: Prefect has no Secret block named {config.secret!r}; create it, or leave the setting out "
-            "and put the key into OPENAI_API_KEY"
+            f"prompts.secret: Prefect has no Secret block named {name!r}; create it, or leave the setting out and put "
+            "the key into OPENAI_API_KEY"
         ) from error
 
 

@@ -48,6 +48,7 @@ BAD = {
     "a dog \u202eno a hill": "control",
     "a dog on a hill\x00": "control",
     "a <b>dog</b> on a hill": "markup",
+    "a &lt;b&gt; dog on a hill": "markup",
     "a **dog** on a hill": "markup",
     "a dog {category} on a hill": "markup",
     "a d\u043eg on a hill": "markup",  # a Cyrillic o

@@ -152,6 +152,11 @@ def test_who_writes_follows_from_source_model_key_and_the_dataset(tiny_folders, 
         author(model=None)
     monkeypatch.setenv("OPENAI_API_KEY", " ")
     assert key_of(author().prompts) is None
+    monkeypatch.setenv("OPENAI_API_KEY", "sk\nsecret")
+    with pytest.raises(ValueError, match=r"OPENAI_API_KEY holds line breaks") as refused:
+        author(source="auto")
+    assert "sk" not in str(refused.value).split()
+    monkeypatch.delenv("OPENAI_API_KEY")
     without = author(source="auto")
     assert without.prompts.source == "grammar" and "no key for m" in describe_prompts(without, tmp_path / "data")
     with pytest.raises(ValueError, match=r"prompts\.source: m is to write.*OPENAI_API_KEY.*prompts\.secret"):
