@@ -14,6 +14,7 @@ from storage.dataset import Dataset, open_dataset
 def prefect_server(tmp_path_factory):
     """One Prefect server for all flows of the session, its database thrown away after."""
     os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
+    os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"  # its row can lock the database of a busy machine
     from prefect.testing.utilities import prefect_test_harness
 
     with prefect_test_harness(server_startup_timeout=180):
