@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from maskmill import app
 from models.config import BuildConfig
 from storage.writer import DatasetWriter
+from tests.analysis.versions import three_versions
 from tests.storage import fake_build
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -168,6 +169,14 @@ def test_a_dataset_of_another_config_is_refused(build, tiny_folders, tmp_path):
 def test_a_path_without_a_dataset_is_refused(tmp_path, command):
     refused(run(command, tmp_path), "expected a maskmill dataset")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_report_compares_with_another_version_that_is_there(tmp_path):
+    three_versions(tmp_path)
+    refused(run("report", tmp_path, "--compare", "v3"), "--compare v3: is the version reported on")
+    refused(run("report", tmp_path, "--version", "v2", "--compare", "v2"), "name another")
+    refused(run("report", tmp_path, "--compare", "v9"), "no version v9", "expected v1, v2, v3")
+    assert not (tmp_path / "report").exists()
 
 
 @pytest.mark.parametrize("wrong", ["device=cuda:99", "start=/nowhere", "scenes=1"])

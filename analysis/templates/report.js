@@ -179,11 +179,12 @@ function show(i) {
   badge.className = `badge is-${stage[i]}`;
   badge.textContent = badge.title = data.status[i] + (data.reason[i] ? `: ${data.reason[i]}` : "");
   const tiles = detail.querySelector(".tiles");
-  tiles.style.setProperty("--ratio", data.width / data.height);
+  detail.style.setProperty("--ratio", data.width / data.height);
   tiles.replaceChildren(...(data.drawn[i] ? order.map((tile, at) => tileOf(i, tile, at)) : [element("p", "none soft", "Not sampled yet: there is no image.")]));
   detail.querySelector(".prompt").textContent = data.prompt[i] || "no prompt";
   fill(detail.querySelector(".scores"), data.scores.filter(score => score.values[i] !== null).map(score => [score.label, number(score.values[i])]));
-  fill(detail.querySelector(".facts"), [["index", i], ...data.facts.map(fact => [fact.label, fact.values[i]]), ...data.provenance]);
+  const facts = data.facts.map(fact => [fact.label, fact.values[i]]).filter(([, value]) => value !== "");
+  fill(detail.querySelector(".facts"), [["index", i], ...facts, ...data.provenance]);
   const place = chosen.indexOf(i);
   const [before, after] = detail.querySelectorAll("[data-step]");
   before.disabled = place <= 0;
@@ -204,10 +205,10 @@ function tileOf(i, tile, at) {
   return button;
 }
 
-function fill(table, rows) {
-  table.replaceChildren(...rows.map(([name, value]) => {
-    const row = element("tr");
-    row.append(element("td", "", name), element("td", "", value));
+function fill(list, rows) {
+  list.replaceChildren(...rows.map(([name, value]) => {
+    const row = element("div", "fact");
+    row.append(element("span", "soft", name), element("span", "", value));
     return row;
   }));
 }

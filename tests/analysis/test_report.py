@@ -38,7 +38,7 @@ class Page(HTMLParser):
     @property
     def references(self) -> list[str]:
         found = [str(value) for _, found in self.tags for key, value in found.items() if key in ("src", "href")]
-        return [reference for reference in found if not reference.startswith("#")]
+        return [reference for reference in found if not reference.startswith(("#", "data:"))]
 
 
 def samples_of(index: Path) -> dict[str, Any]:
