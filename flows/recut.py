@@ -22,9 +22,13 @@ FROM_KEPT = ("cut.tau", "cut.num_seeds", "sampling.top_k")  # A_c and r(p) depen
 
 @flow(name="recut")
 def recut(config: BuildConfig, out: Path) -> BuildRecord:
-    """Solve masks under `config` (the stored one but for cut, screen and top_k), as far as it differs, and screen."""
+    """Solve masks under `config` (the stored one but for cut, screen and top_k), as far as it differs, and screen.
+
+    The report says what changed since the version before.
+    """
+    before = open_dataset(out).version
     version = solve.with_options(task_runner=cut_runner(config.run))(config, out)
-    return record_of(out, version, write_report(out, version))
+    return record_of(out, version, write_report(out, version, before if before != version else None))
 
 
 @flow(name="solve")

@@ -54,7 +54,8 @@ def test_a_recut_stores_its_config_and_reports(solved):
     dataset = open_dataset(solved)
     assert dataset.config["cut"]["lambda"] == 5.0 and dataset.config["cut"]["neighbourhood"] == 4
     assert dataset.statistics["planned"] == 8 and set(dataset.frame()["status"]) <= {"kept", "rejected"}
-    assert "v4" in (solved / "report" / "index.html").read_text()
+    page = (solved / "report" / "index.html").read_text()
+    assert "v4" in page and "Since v3" in page and "cut.neighbourhood" in page
 
 
 def test_nothing_changed_is_no_new_version(config, solved):
