@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ablations, cut, ladders, photographs, pocket, report, screening, segmenters, statistics
+from benchmarks import ablations, cut, exports, ladders, photographs, pocket, report, screening, segmenters, statistics
 from benchmarks.cut import IOU_BAR, SPEED_BAR
 from benchmarks.intervals import words
 from models.backbone import POCKET
@@ -29,6 +29,7 @@ NAMES = (
     "screening",
     "statistics",
     "report",
+    "exports",
     *ladders.ROWS,
 )
 RUNS = ROOT / "runs" / "bench"
@@ -62,6 +63,8 @@ def _measure(name: str, count: int | None, photos: Path | None) -> dict[str, Any
         return ladders.run(name, RUNS / name)
     if name == "screening":
         return screening.run(RUNS / "segmenters" / "pairs", count or 2000)
+    if name == "exports":
+        return exports.run(segmenters.kept_pairs(RUNS / "segmenters" / "pairs", count or 2000))
     if name == "report":
         return report.run(count or 5000)
     if name in ("photographs", "statistics"):
