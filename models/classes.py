@@ -33,13 +33,16 @@ def resolve_classes(given: dict[str, Any]) -> dict[str, Any]:
         return given | {"classes": list(names)}
     phrases, groups = merged() if named[0] == MERGED else (read_classes(Path(named[0])), {})
     own = {name: words for name, words in phrases.items() if words != (name,)}
-    given_phrases, given_groups = (given.get(field) or {} for field in ("phrases", "groups"))
-    return given | {"classes": list(phrases), "phrases": own | given_phrases, "groups": groups | given_groups}
+    spelt: dict[str, Any] = {"phrases": own, "groups": groups}
+    for field, found in spelt.items():
+        beside = given.get(field) or {}
+        spelt[field] = found | beside if isinstance(beside, dict) else beside  # what is no mapping the config refuses
+    return given | spelt | {"classes": list(phrases)}
 
 
 def is_file(name: str) -> bool:
     """Whether an entry of `classes` is read as a file's path."""
-    return name.strip().endswith(".txt") or "/" in name or "\\" in name
+    return name.strip().lower().endswith(".txt") or "/" in name or "\\" in name
 
 
 def read_classes(file: Path) -> dict[str, tuple[str, ...]]:
@@ -60,7 +63,7 @@ def read_classes(file: Path) -> dict[str, tuple[str, ...]]:
         words = [check_name(" ".join(word.split()), f"classes: {file}, line {number}") for word in words]
         for word in dict.fromkeys(word.lower() for word in words):
             if word in lines:
-                raise ValueError(f"classes: {file}: {word!r} stands in line {lines[word]} and line {number}; name once")
+                raise ValueError(f"classes: {file}: {word!r} stands in line {lines[word]} and line {number}; drop one")
             lines[word] = number
         phrases[words[0]] = tuple({word.lower(): word for word in reversed(words)}.values())[::-1]
     if not phrases:

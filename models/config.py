@@ -4,6 +4,7 @@ Imports no torch and knows nothing of how a stage does its work. The paper's num
 (DiffusionSeg, arXiv 2303.09813); a backbone's preset may name others (`BACKBONE_PRESETS`).
 """
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -31,9 +32,7 @@ class Config(BaseModel):
 
 def _class_names(names: tuple[str, ...]) -> tuple[str, ...]:
     cleaned = tuple(check_name(" ".join(name.split())) for name in names or ("",))
-    lowered = [name.lower() for name in cleaned]
-    twice = sorted({name for name in lowered if lowered.count(name) > 1})
-    if twice:
+    if twice := sorted(name for name, times in Counter(name.lower() for name in cleaned).items() if times > 1):
         raise ValueError(f"classes: {', '.join(twice)} named more than once; name each class once")
     return cleaned
 

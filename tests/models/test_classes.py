@@ -1,5 +1,7 @@
 """Class lists: the file's syntax, what stands for a list, and refusals that name the line."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,6 +84,20 @@ def test_what_stands_for_no_list_is_refused(classes, words):
     with pytest.raises(ValueError) as refused:
         build(classes)
     assert all(word in str(refused.value) for word in ["classes", *words])
+
+
+@pytest.mark.parametrize("more", [{"phrases": [1]}, {"groups": "abc"}])
+def test_what_is_no_mapping_is_refused_beside_a_file_too(tmp_path, more):
+    (tmp_path / "CLASSES.TXT").write_text("ball\n")
+    with pytest.raises(ValueError, match=f"{next(iter(more))}: expected a valid dictionary"):
+        build(str(tmp_path / "CLASSES.TXT"), **more)
+
+
+def test_many_classes_are_read_at_once(tmp_path):
+    (tmp_path / "classes.txt").write_text("\n".join(f"{i:05x}" for i in range(30_000)))
+    start = time.process_time()
+    assert len(build(str(tmp_path / "classes.txt")).classes) == 30_000
+    assert time.process_time() - start < 10  # comparing each with each takes far longer
 
 
 def test_phrases_and_groups_belong_to_classes():
