@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from models.statisticsconfig import StatisticsConfig
 from storage.sources import Source
-from storage.target import check_writable
+from storage.target import check_outside, check_writable
 from tasks.describing import compare_sources, measure_source
 
 TABLES = "samples"  # folder below --out, by which an earlier run's is known
@@ -44,3 +44,4 @@ def check_statistics(subject: Source, reference: Source | None, out: Path) -> No
     for source in (subject, reference):
         if source is not None:
             source.check()
+            check_outside(out, source.path)

@@ -20,6 +20,7 @@ from storage.repository import (
     group_of,
     is_dataset,
     open_repository,
+    repository_folder,
     version_at,
 )
 from storage.shards import array_of
@@ -68,6 +69,12 @@ def check_writable(path: Path) -> None:
     nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
         raise ValueError(f"{path}: {nearest} is no folder that can be written to; choose another path")
+
+
+def check_outside(out: Path, dataset: Path) -> None:
+    """ValueError where what is made of a dataset would lie in its own repository."""
+    if out.resolve().is_relative_to(repository_folder(dataset).resolve()):
+        raise ValueError(f"--out {out}: lies in the dataset's repository; choose another")
 
 
 def difference(config: dict[str, Any], identity: dict[str, Any]) -> str:

@@ -50,6 +50,8 @@ class ExportFolder:
 
     def check(self, overwrite: bool) -> None:
         """ValueError where nothing may be written, or what is there may not be replaced. Writes nothing."""
+        if unfinished := [p for p in self.path.parts if p.startswith(".") and p.endswith((".partial", ".old"))]:
+            raise ValueError(f"--out {self.path}: {unfinished[0]} is how exports under way are named; choose another")
         check_writable(self.path.parent)
         self._check_place(overwrite)
         for found in (self.partial, self._old):

@@ -13,7 +13,8 @@ from storage.exports.croissant import write_croissant
 from storage.exports.folder import ExportFolder
 from storage.exports.formats import Facts
 from storage.exports.plan import Block, Plan, plan_export, snapshot_of
-from storage.repository import BUILD, repository_folder
+from storage.repository import BUILD
+from storage.target import check_outside
 
 
 def check_export(config: ExportConfig, path: Path, out: Path, overwrite: bool) -> Plan:
@@ -22,8 +23,7 @@ def check_export(config: ExportConfig, path: Path, out: Path, overwrite: bool) -
         raise ValueError("version: expected a published version, got the build under way; finish it first")
     dataset = open_dataset(path, config.version)
     folder = ExportFolder.at(out)
-    if folder.path.is_relative_to(repository_folder(path).resolve()):
-        raise ValueError(f"--out {out}: lies in the dataset's repository; choose another")
+    check_outside(out, path)
     folder.check(overwrite)
     plan = plan_export(dataset, config, installed_version("maskmill"))
     FORMATS[plan.format].check(plan)

@@ -124,6 +124,8 @@ def test_bad_input_is_refused_before_anything_is_written(data, folder, tmp_path)
         ((dataset, "--version", "v9", "--out", out), "no version v9"),
         ((rendered_dataset(tmp_path / "none", 2, rejected=(0, 1)), "--out", out), "has no kept sample"),
         ((dataset, "--out", full), "holds no statistics"),
+        ((dataset, "--out", dataset / "repo" / "out"), "lies in the dataset's repository"),
+        ((f"folder={photos}", "--reference", dataset, "--out", dataset / "repo" / "out"), "repository"),
         ((dataset, "--out", full / "thesis.tex"), "found a file"),
         ((dataset, "--out", out, "--set", "pairs=0"), "pairs"),
         ((dataset, "--out", out, "--set", "normalisation=both"), "normalisation"),

@@ -215,6 +215,12 @@ def test_a_datasets_own_folders_are_refused(tmp_path):
     export(dataset, tmp_path / "data/exports/new", "folders", split="1")
 
 
+def test_nothing_is_put_where_an_export_under_way_is_cleared(dataset, tmp_path):
+    refused(dataset, tmp_path / ".photos.partial/new", "under way")
+    refused(dataset, tmp_path / ".photos.old", "under way")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_link_to_an_export_is_followed(dataset, tmp_path):
     real = export(dataset, tmp_path / "real", "folders", split="1")
     (tmp_path / "link").symlink_to(real)
