@@ -4,11 +4,12 @@ Imports no torch and knows nothing of how a stage does its work. The paper's num
 (DiffusionSeg, arXiv 2303.09813); a backbone's preset may name others (`BACKBONE_PRESETS`).
 """
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
 
 from models.classes import check_name, resolve_classes
 from models.templates import GROUPS
@@ -159,6 +160,15 @@ class ScreenConfig(Config):
     )
 
     @model_validator(mode="after")
+    def _some_area_passes(self) -> "ScreenConfig":
+        if self.min_area > self.max_area:
+            raise ValueError(
+                f"screen.min_area: expected screen.max_area, {self.max_area:g}, at most, got {self.min_area:g}, which "
+                "no mask can pass; change one of the two"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _images_are_compared_by_clip(self) -> "ScreenConfig":
         if self.duplicate_image is not None and self.clip == "none":
             raise ValueError(
@@ -175,18 +185,37 @@ class Price(Config):
     output: float = Field(ge=0, le=1e6, description="a million tokens of answers")
 
 
+def _model_name(name: str) -> str:
+    if not name.isprintable():
+        raise ValueError(f"prompts.model: expected a name of printable characters, got {name[:40]!r}; change it")
+    return name
+
+
+def _endpoint(url: str) -> str:
+    try:
+        HttpUrl(url)  # ports, brackets
+        known = re.fullmatch(r"https?://[^\s@/]+(/[^\s@]*)?", url)  # no passwords: the configuration is stored
+    except ValidationError:
+        known = None
+    if not known:
+        raise ValueError(
+            f"prompts.base_url: expected an address without a user, as in http://localhost:8000/v1, got {url[:80]!r}; "
+            "change it"
+        )
+    return url
+
+
 class PromptConfig(Config):
     """Who writes the prompts: the built-in grammar, or a language model within a budget; docs/prompts.md."""
 
     source: Literal["auto", "grammar", "llm"] = Field(
         "auto", description="'llm' asks the model, 'grammar' does not, 'auto' does where a model and a key are given"
     )
-    model: str | None = Field(
-        None, min_length=1, max_length=200, description="name of the model, as the endpoint has it"
+    model: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_model_name)] | None = Field(
+        None, description="name of the model, as the endpoint has it"
     )
-    base_url: str | None = Field(
+    base_url: Annotated[str, AfterValidator(_endpoint)] | None = Field(
         None,
-        pattern=r"^https?://[^\s@]+$",
         description="OpenAI-compatible endpoint, as in 'http://localhost:8000/v1'; OPENAI_BASE_URL, or OpenAI's",
     )
     secret: str | None = Field(

@@ -86,6 +86,6 @@ def test_without_kept_attention_its_fields_are_refused(config, tmp_path):
         with pytest.raises(ValueError, match="keep_pooled=true"):
             check_recut(changed(plain, **sections), tmp_path / "dataset")
     assert "pooled" not in open_dataset(tmp_path / "dataset").group
-    recut(changed(plain, screen={"max_area": 0.0}), tmp_path / "dataset")
+    recut(changed(plain, screen={"min_area": 0.0, "max_area": 0.0}), tmp_path / "dataset")
     frame = open_dataset(tmp_path / "dataset").frame()
     assert frame["reason"].isin(["too large", "too small", "empty"]).all() and len(frame) == 2

@@ -119,6 +119,19 @@ def test_an_endpoint_that_gives_no_answer_names_the_setting_in_one_line(reply, w
     assert all(word in said for word in [*words, endpoint.url]) and "\n" not in said and "sk-secret" not in said
 
 
+@pytest.mark.parametrize(
+    "url", ["nonsense", "ftp://h", "http://[h", "http://h:99999/", "https:///v1", "http://u:p@h/v1", "http://h\n/v1"]
+)
+def test_what_is_no_address_is_refused(url):
+    with pytest.raises(ValueError, match=r"prompts\.base_url: expected an address"):
+        PromptConfig(base_url=url)
+
+
+def test_a_models_name_is_one_line():
+    with pytest.raises(ValueError, match=r"prompts\.model: expected a name of printable"):
+        PromptConfig(model="a\nb")
+
+
 def test_an_endpoint_that_is_not_there_costs_nothing():
     with serving(GOOD) as gone:
         pass

@@ -65,7 +65,8 @@ def test_a_stricter_bound_never_keeps_more(data):
     name = data.draw(st.sampled_from([*fields, *mirrored]))
     low, high = sorted(data.draw(st.tuples(*[(fields | mirrored)[name]] * 2)))
     strict, mild = (low, high) if name in fields else (high, low)
-    kept = [reasons(table, ScreenConfig(**{name: value}), 3) == "" for value in (strict, mild)]
+    bounds = {"min_area": 0.0, "max_area": 1.0}
+    kept = [reasons(table, ScreenConfig(**bounds | {name: value}), 3) == "" for value in (strict, mild)]
     assert not (kept[0] & ~kept[1]).any()
 
 
@@ -108,6 +109,12 @@ def test_a_stored_config_means_by_a_later_field_what_it_did_before():
         assert BuildConfig.of_stored(stored) == new
         del stored["screen"]["drop_uncertain"]
         assert BuildConfig.of_stored(stored).screen.drop_uncertain == 0.0
+
+
+def test_bounds_that_no_mask_can_pass_are_refused():
+    with pytest.raises(ValueError, match="screen.min_area: expected screen.max_area, 0.1, at most, got 0.5"):
+        ScreenConfig(min_area=0.5, max_area=0.1)
+    assert ScreenConfig(min_area=0.1, max_area=0.1).max_area == 0.1
 
 
 def test_images_cannot_be_compared_without_clip():
