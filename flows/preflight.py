@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import storage.target
-from flows.prompting import check_key, describe_prompts, with_author
+from flows.prompting import check_purchase, describe_prompts, with_author
 from models.backbone import BackboneFacts, category_span, check_backbone, load_tokenizer, resolve_device
 from models.config import BuildConfig, RunConfig
 from models.prompts import check_classes, farthest_prompts, plan
@@ -50,7 +50,7 @@ def preflight(config: BuildConfig, out: Path) -> Plan:
             category_span(tokenizer, prompt, phrase)
     check_target(out, config.identity(), config.count)
     check_machine(config.run, config.screen.clip)
-    check_key(config, out)
+    check_purchase(config, out)
     return Plan(config, out, facts, image_size, grid)
 
 

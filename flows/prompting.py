@@ -8,7 +8,7 @@ from models.config import BuildConfig
 from models.prompts import prompts_needed, vocabulary
 from storage.dataset import open_dataset
 from storage.repository import is_dataset
-from tasks.buying import key_of, no_key
+from tasks.buying import key_of, no_key, spent
 
 TEXTS = 256  # embedded at once
 
@@ -88,7 +88,18 @@ def text_encoder(config: BuildConfig) -> tuple[str, Any] | None:
     )
 
 
-def check_key(config: BuildConfig, out: Path) -> None:
-    """ValueError where prompts are to be bought and there is no key."""
-    if config.prompts.source == "llm" and prompts_lacking(config, out) and key_of(config.prompts) is None:
-        raise ValueError(no_key(config.prompts))
+def check_purchase(config: BuildConfig, out: Path) -> None:
+    """ValueError where prompts are to be bought and there is no key, or the budget has no room for a first request."""
+    prompts = config.prompts
+    lacking = prompts_lacking(config, out) if prompts.source == "llm" else {}
+    if not lacking:
+        return
+    if key_of(prompts) is None:
+        raise ValueError(no_key(prompts))
+    from models.budget import Tokens, check_budget
+    from models.llm import Wanted, bounds
+
+    name, number = next(iter(lacking.items()))
+    first = Wanted(name, config.phrases_of(name), min(number, prompts.per_request), (), vocabulary(config, name))
+    paid = spent(open_dataset(out, "build").bank("requests")) if is_dataset(out) else Tokens()
+    check_budget(prompts, paid, Tokens(*bounds(prompts, first)))

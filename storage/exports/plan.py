@@ -74,7 +74,10 @@ def plan_export(dataset: Dataset, config: ExportConfig, exported_by: str) -> Pla
     """The kept samples of a version, split as configured; ValueError where there are too few of them."""
     kept = dataset.frame().loc[dataset.kept()]
     if kept.empty:
-        raise ValueError(f"{dataset.path}: version {dataset.version} has no kept samples to export; build more")
+        raise ValueError(
+            f"{dataset.path}: version {dataset.version} has no kept sample; build more, or "
+            "screen less strictly with maskmill recut"
+        )
     categories = [str(name) for name in kept["category"]]
     indices = [int(index) for index in kept.index]
     snapshot = snapshot_of(dataset)

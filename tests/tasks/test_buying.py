@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.prompting import check_key, describe_prompts, prompts_lacking, with_author
+from flows.prompting import check_purchase, describe_prompts, prompts_lacking, with_author
 from models.config import BuildConfig
 from storage.dataset import open_dataset
 from tasks.buying import key_of, spent
@@ -160,11 +160,23 @@ def test_who_writes_follows_from_source_model_key_and_the_dataset(tiny_folders, 
     without = author(source="auto")
     assert without.prompts.source == "grammar" and "no key for m" in describe_prompts(without, tmp_path / "data")
     with pytest.raises(ValueError, match=r"prompts\.source: m is to write.*OPENAI_API_KEY.*prompts\.secret"):
-        check_key(author(), tmp_path / "data")
+        check_purchase(author(), tmp_path / "data")
     with open_writer(tmp_path / "data", without):
         pass
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     assert author(source="auto").prompts.source == "grammar"  # as it was begun
+
+
+def test_a_budget_without_room_for_one_request_is_refused_before_anything_is_written(
+    tiny_folders, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    prices = {"m": {"input": 1, "output": 2}}
+    for budget in ({"max_tokens": 1}, {"max_money": 0, "prices": prices}):
+        config = config_of(tiny_folders["sd1"], "http://localhost:1", prompts=budget)
+        with pytest.raises(ValueError, match=rf"prompts\.{next(iter(budget))}: 0 of"):
+            check_purchase(config, tmp_path / "data")
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_dry_run_tells_the_most_it_can_take(tiny_folders, tmp_path):
