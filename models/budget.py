@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from models.config import PromptConfig
+from models.promptconfig import PromptConfig
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from models.config import Config
+from models.baseconfig import Config
 
 SPLITS = ("train", "val", "test")  # the names of splits that are given by their shares alone
 Formats = Literal["coco", "yolo", "voc", "folders", "webdataset", "hf", "zarr"]

@@ -14,8 +14,8 @@ import openai
 from openai import DefaultHttpxClient, OpenAI
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models.config import PromptConfig
 from models.promptcheck import LONGEST
+from models.promptconfig import PromptConfig
 
 PROMPT_VERSION = 1  # of the wording below; with the model it is a prompt's provenance
 TAKEN = 20  # prompts of the class that a request shows, for others to be written

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from models.config import Config
+from models.baseconfig import Config
 
 
 class StatisticsConfig(Config):

@@ -3,7 +3,8 @@
 import os
 from typing import Any
 
-from models.config import BuildConfig, PromptConfig
+from models.config import BuildConfig
+from models.promptconfig import PromptConfig
 from storage.bank import add_rows, set_row
 from storage.writer import DatasetWriter
 from tasks.base import task

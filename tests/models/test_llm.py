@@ -5,8 +5,8 @@ import json
 import pytest
 
 from models.budget import Tokens, check_budget, cost
-from models.config import PromptConfig
 from models.llm import Answer, Wanted, ask, bounds, open_client
+from models.promptconfig import PromptConfig
 from tests.models.endpoint import Reply, completion, prompts, serving
 
 WANTED = Wanted("dog", ("dog", "hound"), 2, ("a dog on a beach",))
