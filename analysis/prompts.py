@@ -30,7 +30,8 @@ def prompt_facts(dataset: "Dataset") -> dict[str, Any]:
 def prompt_line(dataset: "Dataset") -> str:
     """The same in a line, as in 'built-in grammar, for there was no key for gpt-5-mini'."""
     facts = prompt_facts(dataset)
-    names = ["built-in grammar" if name == GRAMMAR else name for name in facts["sources"]] or ["none yet"]
+    own = "own templates" if dataset.config.get("templates") else "built-in grammar"
+    names = [own if name == GRAMMAR else name for name in facts["sources"]] or ["none yet"]
     line = ", ".join(names)
     if facts["no_key_for"]:
         line += f", for there was no key for {facts['no_key_for']}"

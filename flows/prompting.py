@@ -51,7 +51,8 @@ def describe_prompts(config: BuildConfig, out: Path) -> str:
     """Who writes the prompts, and for a model the requests, tokens and money that they take at most."""
     prompts = config.prompts
     if prompts.source != "llm":
-        return "built-in grammar" + (f", for there is no key for {prompts.model}" if prompts.model else "")
+        own = "own templates" if config.templates else "built-in grammar"
+        return own + (f", for there is no key for {prompts.model}" if prompts.model else "")
     from models.budget import Tokens, cost
     from models.llm import LONGEST_REQUEST, Wanted, bounds
 

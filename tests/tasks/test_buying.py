@@ -159,6 +159,8 @@ def test_who_writes_follows_from_source_model_key_and_the_dataset(tiny_folders, 
     monkeypatch.delenv("OPENAI_API_KEY")
     without = author(source="auto")
     assert without.prompts.source == "grammar" and "no key for m" in describe_prompts(without, tmp_path / "data")
+    templates = without.model_copy(update={"templates": ("a {category}",)})
+    assert describe_prompts(templates, tmp_path / "data") == "own templates, for there is no key for m"
     with pytest.raises(ValueError, match=r"prompts\.source: m is to write.*OPENAI_API_KEY.*prompts\.secret"):
         check_purchase(author(), tmp_path / "data")
     with open_writer(tmp_path / "data", without):
