@@ -15,6 +15,7 @@ from pandas.api.types import is_float_dtype
 from analysis import figures
 from analysis.gallery import SIDE, WEBP, label
 from analysis.statistics import finite, summarise
+from models.layers import leaves
 from storage.dataset import diff, open_dataset
 
 if TYPE_CHECKING:
@@ -115,15 +116,9 @@ def draw_changed(found: Changes, folder: Path) -> list[dict[str, Any]]:
     return cards
 
 
-def flat(config: dict[str, Any], prefix: str = "") -> dict[str, str]:
+def flat(config: dict[str, Any]) -> dict[str, str]:
     """A nested configuration's values as texts, by dotted name."""
-    found: dict[str, str] = {}
-    for name, value in config.items():
-        if isinstance(value, dict):
-            found |= flat(value, f"{prefix}{name}.")
-        else:
-            found[f"{prefix}{name}"] = str(value)
-    return found
+    return {name: str(value) for name, value in leaves(config).items()}
 
 
 def _median(values: np.ndarray) -> float:

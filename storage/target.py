@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from models.config import BuildConfig
+from models.layers import leaves
 from storage.repository import (
     BUILD,
     LOCK_FILE,
@@ -104,12 +105,6 @@ def _later_fields(config: dict[str, Any]) -> tuple[dict[str, str], set[str]]:
     return compared, _flat(whole.model_dump(mode="json", by_alias=True)).keys() - compared.keys()
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, str]:
+def _flat(tree: dict[str, Any]) -> dict[str, str]:
     """The leaves of nested mappings by dotted name, as JSON."""
-    leaves: dict[str, str] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            leaves |= _flat(value, f"{prefix}{key}.")
-        else:
-            leaves[f"{prefix}{key}"] = json.dumps(value)
-    return leaves
+    return {name: json.dumps(value) for name, value in leaves(tree).items()}
