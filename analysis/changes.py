@@ -15,8 +15,8 @@ from pandas.api.types import is_float_dtype
 from analysis import figures
 from analysis.gallery import SIDE, WEBP, label
 from analysis.statistics import finite, summarise
-from models.layers import leaves
 from storage.dataset import diff, open_dataset
+from storage.target import leaves
 
 if TYPE_CHECKING:
     from storage.dataset import Dataset

@@ -1,10 +1,9 @@
 """Data side by side with a reference, statistic by statistic: tables, and a page that opens with no network.
 
 Frames of `analysis.statistics` in, files out. What a user or a file name says is escaped by the template or, in
-markdown, by `analysis.report.escape`.
+markdown, by `storage.text.escape`.
 """
 
-import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,9 +16,10 @@ from scipy.stats import wasserstein_distance
 from analysis import distributions
 from analysis.evaluation import written
 from analysis.measures import STATISTICS
-from analysis.report import escape, replace, template
+from analysis.report import rewritten, template
 from analysis.shapes import pair_distances
 from analysis.statistics import DIVERSITY, finite, polygons, statistics_summary
+from storage.text import escape
 
 # Statistic -> its name in tables, in their order
 NAMES = STATISTICS | {
@@ -135,27 +135,24 @@ def write_comparison(subject: Measurements, reference: Measurements | None, out:
 
 
 def _write_report(data: list[Measurements], rows: list[list[str]], folder: Path) -> Path:
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     drawn = [name for name in NAMES if name not in CENTRES and any(name in each.values for each in data)]
-    for name in drawn:
-        groups = [each.values.get(name, np.empty(0)) for each in data]
-        (partial / f"{name}.svg").write_bytes(distributions.distribution(groups, NAMES[name]))
-    for i, each in enumerate(data):
-        placed = each.frame[list(CENTRES)].dropna()
-        picture = distributions.centres(placed["centre_x"].to_numpy(), placed["centre_y"].to_numpy(), second=i == 1)
-        (partial / f"centres-{i}.svg").write_bytes(picture)
-    page = template("statistics.html.j2").render(
-        data=data,
-        rows=rows,
-        drawn=drawn,
-        names=NAMES,
-        meaning=meaning(len(data)),
-        colours=(distributions.FIRST, distributions.SECOND),
-    )
-    (partial / "index.html").write_text(page, encoding="utf-8")
-    replace(folder, partial)
+    with rewritten(folder) as partial:
+        for name in drawn:
+            groups = [each.values.get(name, np.empty(0)) for each in data]
+            (partial / f"{name}.svg").write_bytes(distributions.distribution(groups, NAMES[name]))
+        for i, each in enumerate(data):
+            placed = each.frame[list(CENTRES)].dropna()
+            picture = distributions.centres(placed["centre_x"].to_numpy(), placed["centre_y"].to_numpy(), second=i == 1)
+            (partial / f"centres-{i}.svg").write_bytes(picture)
+        page = template("statistics.html.j2").render(
+            data=data,
+            rows=rows,
+            drawn=drawn,
+            names=NAMES,
+            meaning=meaning(len(data)),
+            colours=(distributions.FIRST, distributions.SECOND),
+        )
+        (partial / "index.html").write_text(page, encoding="utf-8")
     return folder / "index.html"
 
 

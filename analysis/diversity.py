@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 MEASURED = 1000  # prompts at most, evenly spread: what is measured of twice as many is not what it is of one
@@ -43,6 +44,11 @@ def prompt_diversity(
         "spread": spread(vectors),
         "spread_within": float(np.mean(measured)) if measured else None,
     }
+
+
+def diversity_of(frame: pd.DataFrame, embed: tuple[str, Embed] | None = None) -> dict[str, Any]:
+    """`prompt_diversity` of a dataset's table."""
+    return prompt_diversity(frame["prompt"].tolist(), frame["category"].tolist(), embed)
 
 
 def spread(vectors: NDArray[np.float64]) -> float | None:

@@ -1,11 +1,10 @@
 """Runs compared on benchmarks: per-image and summary tables, markdown, and a report that opens with no network.
 
 Frames and pictures in, files out. Knows nothing of segmenters or of how a score is computed; what a user or a file name
-says is escaped by the template or, in markdown, by `analysis.report.escape`.
+says is escaped by the template or, in markdown, by `storage.text.escape`.
 """
 
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,10 @@ import pandas as pd
 from PIL import Image
 
 from analysis import figures
-from analysis.report import escape, replace, template
+from analysis.report import rewritten, template
 from storage.folders import Benchmark
 from storage.scores import ScoreFolder
+from storage.text import escape
 
 SIDE = 256  # longest side of a tile in the gallery, pixels
 # Score -> its name in tables, in their order; of two runs the higher is better, of LOWER the lower.
@@ -145,26 +145,24 @@ def scale_lines(evaluations: list[Evaluation]) -> dict[str, list[tuple[int, floa
 
 
 def _write_report(evaluations: list[Evaluation], summary: pd.DataFrame, folder: Path, worst: int) -> Path:
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    (partial / "images").mkdir(parents=True)
-    sections = []
-    for benchmark, rows in summary.groupby("benchmark", sort=False):
-        names, cells = compared(rows)
-        own = [each for each in evaluations if each.benchmark == benchmark]
-        sections.append(
-            {
-                "benchmark": benchmark,
-                "scores": [SCORES[name] for name in names],
-                "lines": list(zip(rows[list(FACTS)].values.tolist(), cells, strict=True)),
-                "curve": _curve(own, partial / "images"),
-                "galleries": [(each.run, list(_cards(each, worst, partial / "images"))) for each in own],
-                "errors": [(each.run, error) for each in own for error in each.failed["error"]],
-            }
-        )
-    page = template("evaluation.html.j2").render(sections=sections, facts=FACTS)
-    (partial / "index.html").write_text(page, encoding="utf-8")
-    replace(folder, partial)
+    with rewritten(folder) as partial:
+        (partial / "images").mkdir()
+        sections = []
+        for benchmark, rows in summary.groupby("benchmark", sort=False):
+            names, cells = compared(rows)
+            own = [each for each in evaluations if each.benchmark == benchmark]
+            sections.append(
+                {
+                    "benchmark": benchmark,
+                    "scores": [SCORES[name] for name in names],
+                    "lines": list(zip(rows[list(FACTS)].values.tolist(), cells, strict=True)),
+                    "curve": _curve(own, partial / "images"),
+                    "galleries": [(each.run, list(_cards(each, worst, partial / "images"))) for each in own],
+                    "errors": [(each.run, error) for each in own for error in each.failed["error"]],
+                }
+            )
+        page = template("evaluation.html.j2").render(sections=sections, facts=FACTS)
+        (partial / "index.html").write_text(page, encoding="utf-8")
     return folder / "index.html"
 
 

@@ -9,6 +9,8 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,11 +46,8 @@ def write_report(dataset: "Dataset", folder: Path | str, compare: str | None = N
     folder = Path(folder).absolute()
     if folder.exists() and any(folder.iterdir()) and not (folder / "index.html").exists():
         raise ValueError(f"{folder} holds something that is no report; name another folder or empty it")
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    _fill(dataset, partial, compare)
-    replace(folder, partial)
+    with rewritten(folder) as partial:
+        _fill(dataset, partial, compare)
     return folder / "index.html"
 
 
@@ -175,8 +174,13 @@ def template(name: str) -> Template:
     return environment.get_template(name)
 
 
-def replace(folder: Path, partial: Path) -> None:
-    """Put the finished `partial` in the place of `folder`."""
+@contextmanager
+def rewritten(folder: Path) -> Iterator[Path]:
+    """An empty folder to write into, which takes the place of `folder` when all is written and nothing was raised."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    yield partial
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():

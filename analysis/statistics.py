@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analysis.diversity import Embed, prompt_diversity
+from analysis.diversity import diversity_of
 from analysis.measures import STATISTICS, Measured, measure
 from analysis.prompts import prompt_facts
 from analysis.shapes import Normalisation, pair_distances
@@ -30,11 +30,8 @@ DIVERSITY = "shape_diversity"
 PAIRS = 100_000  # of polygons, of which shape diversity is the mean
 
 
-def summarise(frame: pd.DataFrame, embed: tuple[str, Embed] | None = None) -> dict[str, Any]:
-    """Counts by status, reason and class, quantiles of the kept samples' size and scores, diversity of the prompts.
-
-    `embed` is a text encoder and its name, in which the prompts' spread is measured (analysis/diversity.py).
-    """
+def summarise(frame: pd.DataFrame) -> dict[str, Any]:
+    """Counts by status, reason and class, and quantiles of the kept samples' size and scores."""
     counts = _by_status(frame)
     kept = frame[frame["status"] == "kept"]
     return {
@@ -44,9 +41,6 @@ def summarise(frame: pd.DataFrame, embed: tuple[str, Embed] | None = None) -> di
         "area": quantiles(kept["area"]),
         "clip_score": quantiles(kept["clip_score"]),
         "uncertainty": quantiles(kept["uncertainty"]),
-        "prompts": prompt_diversity(frame["prompt"].tolist(), frame["category"].tolist(), embed)
-        if "prompt" in frame
-        else None,
         "clamped": int(frame["num_clamped"].sum()) if "num_clamped" in frame else 0,
         "bilateral_refused": int(frame["bilateral_refused"].sum()) if "bilateral_refused" in frame else 0,
     }
@@ -56,13 +50,14 @@ def describe(path: Path | str) -> dict[str, Any]:
     """What `maskmill info --json` prints: version, counts, image size and config; version None while unpublished."""
     build = open_dataset(path, "build")
     dataset = open_dataset(path) if build.versions else build
-    counts = summarise(dataset.frame())
+    frame = dataset.frame()
+    counts = summarise(frame)
     return {
         "version": dataset.version if build.versions else None,
         "versions": list(dataset.versions),
         **{name: counts[name] for name in ("planned", "kept", "rejected", "failed", "unfinished")},
         "image_size": list(dataset.image_size),
-        "prompts": prompt_facts(dataset) | {"diversity": dataset.statistics.get("prompts") or counts["prompts"]},
+        "prompts": prompt_facts(dataset) | {"diversity": dataset.statistics.get("prompts") or diversity_of(frame)},
         "config": dataset.config,
     }
 

@@ -15,6 +15,7 @@ from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 from tqdm import tqdm
 
+from analysis.diversity import diversity_of
 from analysis.statistics import summarise
 from flows.preflight import embedding_width, load_screening, open_writer, preflight
 from flows.prompting import prompts_lacking, text_encoder
@@ -87,12 +88,14 @@ def finish(writer: DatasetWriter, cuts: list[PrefectFuture[Any]], config: BuildC
     """
     for cut in cuts:
         writer.commit(cut.result(), "Cut a shard")
-    if not writer.published:
-        writer.begin_screening(embedding_width(config))
-        for shard in writer.pending("screen"):
-            writer.commit(screen_shard(writer.fork(), shard, config), f"Screen shard {shard}")
-        writer.commit(rank_samples(writer.fork(), config), "Rank the samples")
-    return writer.publish(message, summarise(open_dataset(writer.path, "build").frame(), text_encoder(config)))
+    if writer.published:
+        return writer.publish(message)
+    writer.begin_screening(embedding_width(config))
+    for shard in writer.pending("screen"):
+        writer.commit(screen_shard(writer.fork(), shard, config), f"Screen shard {shard}")
+    writer.commit(rank_samples(writer.fork(), config), "Rank the samples")
+    frame = open_dataset(writer.path, "build").frame()
+    return writer.publish(message, summarise(frame) | {"prompts": diversity_of(frame, text_encoder(config))})
 
 
 @contextmanager

@@ -34,14 +34,6 @@ def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The values of nested mappings that are no mappings themselves, by dotted name."""
-    found: dict[str, Any] = {}
-    for name, value in tree.items():
-        found |= leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return found
-
-
 def parse_assignment(text: str) -> dict[str, Any]:
     """'cut.alpha=1.0' -> {'cut': {'alpha': 1.0}}; the value is read as YAML."""
     name, equals, value = text.partition("=")

@@ -11,7 +11,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from models.config import BuildConfig
-from models.layers import leaves
 from storage.repository import (
     BUILD,
     LOCK_FILE,
@@ -86,9 +85,17 @@ def difference(config: dict[str, Any], identity: dict[str, Any]) -> str:
     stored = {field: value for field, value in stored.items() if field not in free}
     for field in sorted(stored.keys() | wanted.keys()):
         if stored.get(field) != wanted.get(field):
-            there, here = (_shortened(leaves.get(field, "absent")) for leaves in (stored, wanted))
+            there, here = (_shortened(side.get(field, "absent")) for side in (stored, wanted))
             return f"{field} is {there} there, {here} here"
     return ""
+
+
+def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of nested mappings that are no mappings themselves, by dotted name."""
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        found |= leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return found
 
 
 def _shortened(value: str, limit: int = 80) -> str:

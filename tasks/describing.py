@@ -1,6 +1,5 @@
 """Take the statistics of a dataset or a folder, and lay them beside a reference's: read, measure, write."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from tasks.base import task
 @task(name="measure")
 def measure_source(source: Source, table: Path, config: StatisticsConfig) -> dict[str, int]:
     """Write the parquet table of all samples' statistics; how many were measured, and how many could not be read."""
+    from analysis.evaluation import written
     from analysis.statistics import folder_statistics, sample_statistics, table_statistics
 
     data, label = source.open(), source.label()
@@ -30,9 +30,7 @@ def measure_source(source: Source, table: Path, config: StatisticsConfig) -> dic
     if failed == len(frame):
         raise ValueError(f"{label}: none of {failed} pairs could be read")
     table.parent.mkdir(parents=True, exist_ok=True)
-    partial = table.with_suffix(".partial")
-    frame.to_parquet(partial)
-    os.replace(partial, table)
+    written(table, frame.to_parquet)
     return {"measured": len(frame) - failed, "failed": failed}
 
 

@@ -87,7 +87,7 @@ def plan_export(dataset: Dataset, config: ExportConfig, exported_by: str) -> Pla
         version=dataset.version,
         snapshot=snapshot,
         published=open_repository(dataset.path).lookup_snapshot(snapshot).written_at.date().isoformat(),
-        maskmill_version=str(dataset.group.attrs.get("maskmill_version", "unknown")),
+        maskmill_version=dataset.maskmill_version,
         exported_by=exported_by,
         config=dataset.config,
         image_size=dataset.image_size,
