@@ -26,6 +26,7 @@ NAMES = (
     "diffusionseg",
     "segmenters",
     "photographs",
+    "photographs-third",
     "screening",
     "statistics",
     "report",
@@ -67,12 +68,13 @@ def _measure(name: str, count: int | None, photos: Path | None) -> dict[str, Any
         return exports.run(segmenters.kept_pairs(RUNS / "segmenters" / "pairs", count or 2000))
     if name == "report":
         return report.run(count or 5000)
-    if name in ("photographs", "statistics"):
+    if name in ("photographs", "photographs-third", "statistics"):
         if photos is None:
             raise ValueError("--photos: is required; name the folder that holds DUTS-TR and ECSSD")
         if name == "statistics":
             return statistics.run(RUNS / "segmenters" / "pairs", photos, count)
-        return photographs.run(RUNS / "photographs", photos)
+        names = photographs.OF_SUPERVISION if name == "photographs" else photographs.OF_THIRD
+        return photographs.run(RUNS / "photographs", photos, names)
     return flat(cut.run(photos, count or 200))
 
 

@@ -31,20 +31,29 @@ PAIRS_SEED, RENDERS_SEED = 1, 3  # pocket's own training scenes are of seed 0
 HELD_OUT, LAYOUT = 500, "folder"
 SAMPLING = {"steps": 20}  # half of the paper's, for an hour less on two cores
 DIFFUSIONSEG = {"epochs": 12, "schedule": "cosine"}  # features of 40 steps: fewer are too few for the inversion
-DIFFDIS = {"epochs": 4, "schedule": "cosine"}  # else as it is with pocket
+LATENT = {"epochs": 4, "schedule": "cosine"}  # DiffDIS and SOD-diffusion: else as they are with pocket
 BASELINE = {"encoder": "resnet18", "size": 128, "epochs": 6, "batch_size": 16, "schedule": "cosine"}
 # Run -> data it is trained on, segmenter, its configuration
 RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "diffusionseg": ("pairs", "diffusionseg", DIFFUSIONSEG),
     "diffusionseg-on-renders": ("renders", "diffusionseg", DIFFUSIONSEG),
     "diffusionseg-without-prior": ("pairs", "diffusionseg", DIFFUSIONSEG | {"prior": {"clip": "none"}}),
-    "diffdis": ("pairs", "diffdis", DIFFDIS),
-    "diffdis-on-renders": ("renders", "diffdis", DIFFDIS),
+    "diffdis": ("pairs", "diffdis", LATENT),
+    "diffdis-on-renders": ("renders", "diffdis", LATENT),
+    "sod-diffusion": ("pairs", "sod-diffusion", LATENT),
+    "sod-diffusion-on-renders": ("renders", "sod-diffusion", LATENT),
     "unet": ("pairs", "unet", BASELINE),
     "deeplabv3": ("pairs", "deeplabv3", BASELINE),
 }
 FEW = ("diffusionseg", "diffusionseg-on-renders")  # the runs of `maskmill bench diffusionseg`
-BARS = {"diffusionseg": 0.85, "diffusionseg-on-renders": 0.92, "diffdis": 0.87, "diffdis-on-renders": 0.93}
+BARS = {
+    "diffusionseg": 0.85,
+    "diffusionseg-on-renders": 0.92,
+    "diffdis": 0.87,
+    "diffdis-on-renders": 0.93,
+    "sod-diffusion": 0.87,
+    "sod-diffusion-on-renders": 0.93,
+}
 CUT = "AttentionCut, CLIP's class"
 HARDER, THIN = ("clutter", "distractor"), ("ring", "cross", "leaf")
 COLUMNS = ["segmenter", "IoU [95 % interval]", "clutter, distractors", "rings, crosses, leaves", "after the solver"]

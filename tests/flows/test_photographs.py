@@ -21,9 +21,8 @@ def test_every_run_is_trained_on_one_set_and_measured_on_the_other(tmp_path, mon
                 (tmp_path / folder).mkdir(parents=True, exist_ok=True)
                 Image.fromarray(picture).save(tmp_path / folder / f"{i:04d}.{ending}")
     small = {"encoder": "resnet18", "size": 64, "epochs": 1, "batch_size": 2}
-    monkeypatch.setattr(photographs, "BASELINE", small)
     monkeypatch.setattr(photographs, "RUNS", {"all": ("unet", small), "two": ("unet", small | {"limit": 2})})
-    found = photographs.run(tmp_path / "runs", tmp_path)
+    found = photographs.run(tmp_path / "runs", tmp_path, ("all", "two"))
     rows = found["tables"][0]["rows"]
     assert found["count"] == 4 and [row[:2] for row in rows] == [["all", "4"], ["two", "2"]]
     assert all(len(row) == len(photographs.COLUMNS) and row[2][1] <= row[2][0] <= row[2][2] for row in rows)
