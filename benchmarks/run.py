@@ -9,7 +9,19 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ablations, cut, exports, ladders, photographs, pocket, report, screening, segmenters, statistics
+from benchmarks import (
+    ablations,
+    cut,
+    exports,
+    ladders,
+    latency,
+    photographs,
+    pocket,
+    report,
+    screening,
+    segmenters,
+    statistics,
+)
 from benchmarks.cut import IOU_BAR, SPEED_BAR
 from benchmarks.intervals import words
 from models.backbone import POCKET
@@ -31,6 +43,7 @@ NAMES = (
     "statistics",
     "report",
     "exports",
+    "latency",
     *ladders.ROWS,
 )
 RUNS = ROOT / "runs" / "bench"
@@ -64,6 +77,8 @@ def _measure(name: str, count: int | None, photos: Path | None) -> dict[str, Any
         return ladders.run(name, RUNS / name)
     if name == "screening":
         return screening.run(RUNS / "segmenters" / "pairs", count or 2000)
+    if name == "latency":
+        return latency.run()
     if name == "exports":
         return exports.run(segmenters.kept_pairs(RUNS / "segmenters" / "pairs", count or 2000))
     if name == "report":

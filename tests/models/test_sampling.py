@@ -7,8 +7,9 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 
+from benchmarks.fullsize import PUBLISHED, full_size
 from models.attentioncut import cut
-from models.backbone import Backbone, check_backbone, load_backbone
+from models.backbone import check_backbone, load_backbone
 from models.config import CutConfig, SamplingConfig
 from models.sampling import decode, denoise, noise, sample, sample_batched, sample_from, timesteps
 from models.seedcells import class_and_refined, seed_cells
@@ -183,67 +184,11 @@ def test_half_precision_samples(tiny_folders):
     assert s.finite and s.evidence.refined.dtype == np.float32 and backbone.unet.dtype == torch.bfloat16
 
 
-FULL_SIZE = {
-    "sd14": {
-        "unet": {"sample_size": 64, "cross_attention_dim": 768, "attention_head_dim": 8},
-        "text": {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12},
-        "prediction_type": "epsilon",
-    },
-    "sd21": {
-        "unet": {
-            "sample_size": 96,
-            "cross_attention_dim": 1024,
-            "attention_head_dim": [5, 10, 20, 20],
-            "use_linear_projection": True,
-        },
-        "text": {
-            "hidden_size": 1024,
-            "intermediate_size": 4096,
-            "num_hidden_layers": 23,
-            "num_attention_heads": 16,
-            "hidden_act": "gelu",
-        },
-        "prediction_type": "v_prediction",
-    },
-}
-
-
-def full_size(name: str, folder) -> Backbone:
-    """A folder of the published configuration with random weights (float16 on disk), loaded in float32."""
-    from diffusers import AutoencoderKL, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
-
-    from tests.tiny import tiny_tokenizer
-
-    config = FULL_SIZE[name]
-    tokenizer = tiny_tokenizer()
-    tokenizer.model_max_length = 77
-    text = CLIPTextConfig(
-        **config["text"], vocab_size=49408, max_position_embeddings=77, bos_token_id=54, eos_token_id=55
-    )
-    widths = (128, 256, 512, 512)
-    networks = {
-        "tokenizer": lambda: tokenizer,
-        "text_encoder": lambda: CLIPTextModel(text).half(),
-        "unet": lambda: UNet2DConditionModel(**config["unet"]).half(),
-        "vae": lambda: AutoencoderKL(
-            down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
-            block_out_channels=widths, layers_per_block=2,
-        ).half(),
-        "scheduler": lambda: DDIMScheduler(
-            beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type=config["prediction_type"]
-        ),
-    }  # fmt: skip
-    for part, make in networks.items():
-        make().save_pretrained(folder / part)
-    return load_backbone(str(folder), "cpu", "float32")
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list(FULL_SIZE))
+@pytest.mark.parametrize("name", list(PUBLISHED))
 def test_full_size(name, tmp_path):
-    backbone = full_size(name, tmp_path)
-    side = FULL_SIZE[name]["unet"]["sample_size"]
+    backbone = load_backbone(str(full_size(name, tmp_path)), "cpu", "float32")
+    side = PUBLISHED[name]["unet"]["sample_size"]
     assert check_backbone(str(tmp_path)).image_size == (side * 8, side * 8)
     config = SamplingConfig(steps=2, keep_pooled=True)
     (s,) = sample(backbone, ["a red box"], ["red box"], [0], config, CUT)

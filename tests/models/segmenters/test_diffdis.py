@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from transformers import CLIPTextModel
 
+from benchmarks.fullsize import full_size
 from models.backbone import load_network
 from models.fitting import Run, Training, train
 from models.latents import target_of
@@ -400,11 +401,7 @@ def test_the_loss_of_eight_scenes_falls_to_near_zero():
 @pytest.mark.slow
 def test_full_size(tmp_path):
     """SD 2.1's configuration with random weights at 64x64: a step's gradients reach all of it, and it predicts."""
-    from models.backbone import _load
-    from tests.models.test_sampling import full_size
-
     full_size("sd21", tmp_path)
-    _load.cache_clear()  # the whole backbone, which is not asked for here
     values = {"backbone": str(tmp_path), "size": 64, "batch_size": 2, "run": {"device": "cpu"}}
     own, batch = segmenter_of(DiffDisConfig.model_validate(values)), squares(2)
     (block,) = own.network.unet.mid_block.attentions[0].transformer_blocks

@@ -9,6 +9,7 @@ from diffusers import UNet2DConditionModel
 from torch import nn
 from torch.nn import functional as F
 
+from benchmarks.fullsize import PUBLISHED, full_size
 from flows.preflight import check_encoder, check_latents
 from models.backbone import load_network
 from models.fitting import Run, Training, train
@@ -19,7 +20,6 @@ from models.segmenters import segmenter_of
 from models.segmenters.sod_diffusion import Network
 from models.segmenters.swin import pocket_swin
 from models.trainconfig import SodDiffusionConfig
-from tests.models.test_sampling import FULL_SIZE, full_size
 
 SWIN = {"swin": "pocket", "weights": "random", "freeze_swin": False}
 ABLATIONS = [{"swin": "none"}, {"fusion": "plain"}, {"context_projection": "none"}, {"auxiliary": 0}]
@@ -251,7 +251,7 @@ def test_at_full_size_2304_tokens_of_1024_channels_are_attended_to(preset):
     """SD 2.1's UNet with Swin-B, shapes alone."""
     choices = {"backbone": "sd", "preset": preset, "weights": "random", "freeze_swin": False}
     with torch.device("meta"):
-        unet = UNet2DConditionModel(**FULL_SIZE["sd21"]["unet"] | {"in_channels": 8})
+        unet = UNet2DConditionModel(**PUBLISHED["sd21"]["unet"] | {"in_channels": 8})
         network = Network(unet, SodDiffusionConfig.model_validate(choices), torch.empty(1, 2, 1024))
         x, t, pixels = torch.empty(2, 4, 48, 48), torch.empty(2), torch.empty(2, 3, 384, 384)
         output, hint = network(x, x, t, pixels)
@@ -284,10 +284,7 @@ def test_it_learns_eight_images_with_pocket(preset):
 @pytest.mark.slow
 def test_full_size(tmp_path):
     """SD 2.1's configuration and Swin-B with random weights, as released: gradients reach all, and it predicts."""
-    from models.backbone import _load
-
     full_size("sd21", tmp_path)
-    _load.cache_clear()  # the whole backbone, which is not asked for here
     choices = {"weights": "random", "size": 64, "ensemble": 1, "steps": 1, "run": {"device": "cpu"}}
     config = SodDiffusionConfig.model_validate({"backbone": str(tmp_path), "preset": "released"} | choices)
     check_latents(config)
