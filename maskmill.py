@@ -307,21 +307,25 @@ def predict(
     photos: Annotated[list[Path], typer.Argument(help="Photos, or folders with photos directly in them.")],
     out: Annotated[Path, typer.Option(help="Folder of the masks, soft masks and predictions.csv.")],
     category: Annotated[str | None, typer.Option("--class", help="What all photos show; CLIP is not asked.")] = None,
+    assignments: Assignments = [],  # noqa: B006
 ) -> None:
     """Predict photographs' masks and boxes with a trained segmenter; run again, it does what is missing.
 
     A photo goes to the network at about the backbone's own area, whatever its size; its mask is enlarged to its own.
+    --set changes what predictions alone depend on: bilateral, tta, or sod-diffusion's steps and ensemble.
     """
     with checked():
         from flows.predict import check_predict
         from flows.predict import predict as run_predict
+        from models.layers import assigned
 
-        found, todo, _ = check_predict(run, photos, out, category)
+        choices = assigned(assignments)
+        found, todo, _ = check_predict(run, photos, out, category, choices)
         if not todo:
             typer.echo(f"Nothing is left to do: {len(found)} photos are predicted in {out}")
             return
     with running():
-        record = run_predict(run, photos, out, category)
+        record = run_predict(run, photos, out, category, choices)
         typer.echo(f"predicted {record.made}, before {record.kept}, failed {record.failed}\n{record.table}")
     if record.failed:
         raise typer.Exit(1)
@@ -333,10 +337,12 @@ def evaluate(
     benchmark: Annotated[list[str], typer.Option(help="A set and its folder, as ECSSD=DIR; may be repeated.")],
     out: Annotated[Path, typer.Option(help="Folder of the scores, tables, predictions and report.")],
     worst: Annotated[int, typer.Option(min=0, help="Images with the lowest IoU that the report shows.")] = 12,
+    assignments: Assignments = [],  # noqa: B006
 ) -> None:
     """Score trained segmenters on benchmarks and compare them; run again, it does what is missing.
 
     Truth is taken at its own size and predictions are brought to it. docs/benchmark-folders.md says how each set lies.
+    --set changes what predictions alone depend on, as for `predict`, for every run.
     """
     with checked():
         named = [named_folder("--benchmark", each) for each in benchmark]
@@ -344,10 +350,12 @@ def evaluate(
             raise ValueError("--benchmark: expected each set once; give the other folder another --out")
         from flows.evaluate import check_evaluate
         from flows.evaluate import evaluate as run_evaluate
+        from models.layers import assigned
 
-        check_evaluate(runs, benchmarks, out)
+        choices = assigned(assignments)
+        check_evaluate(runs, benchmarks, out, choices)
     with running():
-        record = run_evaluate(runs, benchmarks, out, worst)
+        record = run_evaluate(runs, benchmarks, out, worst, choices)
         typer.echo((out / "comparison.md").read_text(encoding="utf-8"))
         typer.echo(f"scored {record.made}, before {record.kept}, failed {record.failed}\n{record.report}")
     if record.failed:

@@ -1,6 +1,7 @@
 """Evaluate trained runs on benchmarks: for each run and set predict and score -> tables and report over all."""
 
 from pathlib import Path
+from typing import Any
 
 from prefect import flow
 from pydantic import BaseModel
@@ -22,19 +23,27 @@ class EvaluateRecord(BaseModel):
 
 
 @flow(name="evaluate")
-def evaluate(runs: list[Path], benchmarks: dict[str, Path], out: Path, worst: int = 12) -> EvaluateRecord:
+def evaluate(
+    runs: list[Path],
+    benchmarks: dict[str, Path],
+    out: Path,
+    worst: int = 12,
+    choices: dict[str, Any] | None = None,
+) -> EvaluateRecord:
     """Score each run on each benchmark, a name of storage/folders.py and its folder, and compare them in `out`.
 
     What is scored already stays as it is; the tables and the report, with the `worst` images of each, are of the runs
-    and benchmarks given.
+    and benchmarks given. `choices` are for this time alone: fields that predictions alone depend on, of every run.
     """
-    check_evaluate(runs, benchmarks, out)
-    counts = [score_images(run, layout, data, out) for layout, data in benchmarks.items() for run in runs]
-    report = compare_runs(runs, benchmarks, out, worst)
+    check_evaluate(runs, benchmarks, out, choices)
+    counts = [score_images(run, layout, data, out, choices) for layout, data in benchmarks.items() for run in runs]
+    report = compare_runs(runs, benchmarks, out, worst, choices)
     return EvaluateRecord(report=report, **{name: sum(each[name] for each in counts) for name in counts[0]})
 
 
-def check_evaluate(runs: list[Path], benchmarks: dict[str, Path], out: Path) -> None:
+def check_evaluate(
+    runs: list[Path], benchmarks: dict[str, Path], out: Path, choices: dict[str, Any] | None = None
+) -> None:
     """ValueError for anything that would stop the evaluation. Writes nothing."""
     if not benchmarks:
         raise ValueError("--benchmark: expected one or more, as in --benchmark ECSSD=photos/ECSSD")
@@ -47,7 +56,7 @@ def check_evaluate(runs: list[Path], benchmarks: dict[str, Path], out: Path) -> 
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"runs: {', '.join(twice)} is the name of more than one; rename a folder, or name it once")
     for run in runs:
-        folder = open_run(run)
+        folder = open_run(run, choices)
         weights_facts(folder)
         check_segmenter(folder, None)
     for layout, data in benchmarks.items():

@@ -28,14 +28,19 @@ class PredictRecord(BaseModel):
 
 
 @flow(name="predict")
-def predict(run: Path, photos: list[Path], out: Path, category: str | None = None) -> PredictRecord:
-    """Predict photos, files or folders, into the folder `out`; what is done is left as it is."""
-    found, todo, made_by = check_predict(run, photos, out, category)
+def predict(
+    run: Path, photos: list[Path], out: Path, category: str | None = None, choices: dict[str, Any] | None = None
+) -> PredictRecord:
+    """Predict photos, files or folders, into the folder `out`; what is done is left as it is.
+
+    `choices` are for this time alone: fields of the run's configuration that predictions alone depend on.
+    """
+    found, todo, made_by = check_predict(run, photos, out, category, choices)
     out.mkdir(parents=True, exist_ok=True)
     failed, batch = 0, open_run(run).config.run.batch_size
     with tqdm(total=len(todo), desc="predicting", unit="photo") as bar:
         for start in range(0, len(todo), batch):
-            errors = predict_photos(todo[start : start + batch], run, out, category, made_by)
+            errors = predict_photos(todo[start : start + batch], run, out, category, choices, made_by)
             failed += len(errors)
             for error in errors:
                 bar.write(f"maskmill: {error}", file=sys.stderr)
@@ -45,10 +50,10 @@ def predict(run: Path, photos: list[Path], out: Path, category: str | None = Non
 
 
 def check_predict(
-    run: Path, photos: list[Path], out: Path, category: str | None
+    run: Path, photos: list[Path], out: Path, category: str | None, choices: dict[str, Any] | None = None
 ) -> tuple[list[Path], list[Path], dict[str, Any]]:
     """The photos, those that are not done, and what they are made by; ValueError for what would stop the run."""
-    folder = open_run(run)
+    folder = open_run(run, choices)
     made_by = weights_facts(folder) | {"category": category}
     check_segmenter(folder, category)
     found = find_photos(photos)

@@ -15,7 +15,7 @@ C = TypeVar("C", bound=BaseModel)
 def resolve(kind: type[C], file: Path | None, options: dict[str, Any], assignments: list[str]) -> C:
     """Validate the layered choices as a `kind`; ValueError with one line for each field that is wrong."""
     layers = [_read(file)] if file else []
-    layers += [{k: v for k, v in options.items() if v is not None}, *(parse_assignment(a) for a in assignments)]
+    layers += [{k: v for k, v in options.items() if v is not None}, assigned(assignments)]
     choices: dict[str, Any] = {}
     for layer in layers:
         choices = merged(choices, layer)
@@ -32,6 +32,14 @@ def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
         both = isinstance(value, dict) and isinstance(result.get(key), dict)
         result[key] = merged(result[key], value) if both else value
     return result
+
+
+def assigned(assignments: list[str]) -> dict[str, Any]:
+    """The values of several assignments, `parse_assignment`'s; later ones win."""
+    choices: dict[str, Any] = {}
+    for assignment in assignments:
+        choices = merged(choices, parse_assignment(assignment))
+    return choices
 
 
 def parse_assignment(text: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ As models/config.py's, each is the YAML file's schema and the CLI's options in o
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
@@ -12,7 +12,12 @@ from models.config import BackboneConfig, Config, PriorConfig, RunConfig
 
 
 class TrainConfig(Config):
-    """How a segmenter is trained, whichever it is; a segmenter's own configuration adds to it."""
+    """How a segmenter is trained, whichever it is; a segmenter's own configuration adds to it.
+
+    predicting: names of the fields that predictions alone depend on, which may change for a trained run.
+    """
+
+    predicting: ClassVar[frozenset[str]] = frozenset()
 
     segmenter: str = Field(description="name of the segmenter")
     epochs: int = Field(20, ge=1, description="times each training sample is seen; may be raised for a finished run")
@@ -59,13 +64,19 @@ class TrainConfig(Config):
         return self
 
     def identity(self) -> dict[str, Any]:
-        """What must be equal for a run to be resumed: all but its length and the machine's use."""
+        """What must be equal for a run to be resumed: all but its length, the machine's use and `predicting`."""
         free = {"epochs", "patience", "save_every", "tensorboard", "run"}
-        return self.model_dump(mode="json", exclude=free)
+        return self.model_dump(mode="json", exclude=free | self.predicting)
+
+    def predicts_by(self) -> dict[str, Any]:
+        """What a prediction depends on beside the weights: the identity, and what predictions alone depend on."""
+        return self.identity() | self.model_dump(mode="json", include=set(self.predicting))
 
 
 class DecoderConfig(TrainConfig):
     """The DiffusionSeg decoder on the features of a frozen network."""
+
+    predicting: ClassVar[frozenset[str]] = frozenset({"bilateral"})
 
     projection: int | None = Field(
         None, ge=1, description="channels each feature map is brought to by a 1x1 convolution first; absent, none is"
@@ -207,6 +218,8 @@ class SodDiffusionConfig(LatentConfig):
     before that. The ablations are swin 'none', fusion 'plain', context_projection 'none' and auxiliary 0.
     """
 
+    predicting: ClassVar[frozenset[str]] = frozenset({"steps", "ensemble"})
+
     segmenter: Literal["sod-diffusion"] = Field("sod-diffusion", description="name of the segmenter")
     preset: Literal["paper", "released"] = Field("paper", description="where values not given come from")
     size: int = Field(384, ge=64, le=2048, description="side in pixels of the square that images are brought to")
@@ -276,13 +289,15 @@ SOD_RELEASED = {
     "steps": 50,
 }  # fmt: skip
 POCKET_SOD = {
-    "swin": "pocket", "weights": "random", "freeze_swin": False, "batch_size": 8, "accumulate": 1, "steps": 10,
-    "ensemble": 3, "validation_steps": 4,
+    "swin": "pocket", "weights": "random", "freeze_swin": False, "batch_size": 8, "accumulate": 1, "steps": 4,
+    "validation_steps": 4,
 }  # fmt: skip
 
 
 class DiffDisConfig(LatentConfig):
     """DiffDIS (ICLR 2025): a mask and its edge from noise in one step; the fields from `steps` on are its ablations."""
+
+    predicting: ClassVar[frozenset[str]] = frozenset({"tta"})
 
     segmenter: Literal["diffdis"] = Field("diffdis", description="name of the segmenter")
     size: int = Field(1024, ge=64, le=2048, description="side in pixels of the square that images are brought to")

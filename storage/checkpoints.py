@@ -6,6 +6,7 @@ validation, which predict. The folder's description is in storage/runs.py.
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -53,9 +54,14 @@ def load_segmenter(run: str | Path, device: str = "auto", **choices: Any) -> Any
     without its configuration or its weights, and for weights of another segmenter or of another run.
     """
     folder = open_run(run)
-    weights_facts(folder)
     use = folder.config.run.model_copy(update={"device": device})
-    segmenter = segmenter_of(folder.config.as_trained().model_copy(update={"run": use} | choices))
+    return load_run(replace(folder, config=folder.config.model_copy(update={"run": use} | choices)))
+
+
+def load_run(folder: RunFolder) -> Any:
+    """The same by an opened run's own configuration."""
+    weights_facts(folder)
+    segmenter = segmenter_of(folder.config.as_trained())
     segmenter.network.load_state_dict(_weights(folder, segmenter.network.state_dict()))
     segmenter.network.eval()
     return segmenter

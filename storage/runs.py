@@ -5,7 +5,7 @@ Imports no torch; the weights are in storage/checkpoints.py. Knows nothing of tr
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,11 @@ class RunFolder:
     training: int | None  # samples trained on; None of a run made before this was noted
 
 
-def open_run(path: str | Path) -> RunFolder:
-    """Read a run folder; ValueError where it has no configuration, or one that cannot be read."""
+def open_run(path: str | Path, choices: dict[str, Any] | None = None) -> RunFolder:
+    """Read a run folder; ValueError where it has no configuration, or one that cannot be read.
+
+    `choices` take the place of what it says of fields that predictions alone depend on; ValueError for others.
+    """
     path = Path(path)
     file = path / FILE
     if not file.is_file():
@@ -43,10 +46,25 @@ def open_run(path: str | Path) -> RunFolder:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
         config, data, version = found["config"], found["data"], found["version"]
-        return RunFolder(path, config_of(config), Path(data), str(version), found.get("training"))
+        run = RunFolder(path, config_of(config), Path(data), str(version), found.get("training"))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         line = _in_a_line(error)
         raise ValueError(f"{file}: is not the configuration of a run ({line}); restore it, or train anew") from None
+    return replace(run, config=_with(run, choices)) if choices else run
+
+
+def _with(run: RunFolder, choices: dict[str, Any]) -> TrainConfig:
+    config = run.config
+    if fixed := sorted(choices.keys() - config.predicting):
+        free = f"{', '.join(sorted(config.predicting))} alone" if config.predicting else "no field"
+        raise ValueError(
+            f"--set {fixed[0]}: predictions of {run.path}, a {config.segmenter}, can be given {free}; the rest is as "
+            "it was trained"
+        )
+    try:
+        return config_of(config.model_dump(mode="json") | choices)
+    except ValidationError as error:
+        raise ValueError(complaints(error)) from None
 
 
 def create_run(path: Path, config: TrainConfig, data: Path, version: str, training: int) -> RunFolder:
@@ -102,7 +120,7 @@ def weights_facts(run: RunFolder) -> dict[str, Any]:
     before, now = ({k: v for k, v in each.identity().items() if k not in PLACES} for each in (config, run.config))
     if found := _differences(before, now, f"is in {FILE}"):
         raise ValueError(f"{path}: expected this run's weights, found those of one with {found}; restore its own")
-    return facts | {"config": run.config.identity()}
+    return facts | {"config": run.config.predicts_by()}
 
 
 def config_of(values: dict[str, Any]) -> TrainConfig:

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 
 @task(name="score")
-def score_images(run: Path, layout: str, data: Path, out: Path) -> dict[str, int]:
+def score_images(
+    run: Path, layout: str, data: Path, out: Path, choices: dict[str, Any] | None = None
+) -> dict[str, int]:
     """Score the benchmark's images that are not scored yet; how many were made now, kept from before, and failed."""
-    from storage.checkpoints import load_segmenter
+    from storage.checkpoints import load_run
 
-    pairs, scores, folder = open_folder(layout, data), score_folder(out, run, layout), open_run(run)
+    pairs, scores, folder = open_folder(layout, data), score_folder(out, run, layout), open_run(run, choices)
     made_by = weights_facts(folder) | {"data": str(folder.data), "version": folder.version}
     before = {row.name: row for row in scores.read(pairs)}
     counts, segmenter, batch = {"made": 0, "kept": 0, "failed": 0}, None, folder.config.run.batch_size
@@ -34,7 +36,7 @@ def score_images(run: Path, layout: str, data: Path, out: Path) -> dict[str, int
             counts["kept"] += len(rows)
             bar.update(len(rows))
             if todo := [i for i in images if i not in rows]:
-                segmenter = segmenter or load_segmenter(run, folder.config.run.device)
+                segmenter = segmenter or load_run(folder)
                 for part in (todo[first : first + batch] for first in range(0, len(todo), batch)):
                     rows |= score_batch(segmenter, pairs, part, digests, scores)
                     bar.update(len(part))
@@ -82,22 +84,25 @@ def score_batch(
 
 
 @task(name="compare")
-def compare_runs(runs: list[Path], benchmarks: dict[str, Path], out: Path, worst: int) -> Path:
+def compare_runs(
+    runs: list[Path], benchmarks: dict[str, Path], out: Path, worst: int, choices: dict[str, Any] | None = None
+) -> Path:
     """Write the tables over all runs and benchmarks, images.parquet, and the report; the path of the report's page."""
     from analysis.evaluation import write_comparison
 
-    return write_comparison([evaluation_of(r, b, d, out) for b, d in benchmarks.items() for r in runs], out, worst)
+    evaluations = [evaluation_of(run, name, data, out, choices) for name, data in benchmarks.items() for run in runs]
+    return write_comparison(evaluations, out, worst)
 
 
-def evaluation_of(run: Path, layout: str, data: Path, out: Path) -> "Evaluation":
+def evaluation_of(run: Path, layout: str, data: Path, out: Path, choices: dict[str, Any] | None = None) -> "Evaluation":
     """What the comparison needs to know of one run on one benchmark."""
     from analysis.evaluation import Evaluation
 
-    folder, pairs, scores = open_run(run), open_folder(layout, data), score_folder(out, run, layout)
+    folder, pairs, scores = open_run(run, choices), open_folder(layout, data), score_folder(out, run, layout)
     rows = scores.read(pairs)
     return Evaluation(
         run=run.resolve().name,
-        segmenter=folder.config.label(),
+        segmenter=", ".join([folder.config.label(), *(f"{name}={value}" for name, value in (choices or {}).items())]),
         trained_on=f"{folder.data.name} {folder.version}",
         training=folder.training,
         choices=choices_of(folder),
@@ -111,8 +116,8 @@ def evaluation_of(run: Path, layout: str, data: Path, out: Path) -> "Evaluation"
 
 def choices_of(folder: RunFolder) -> str:
     """All that a run was trained with and on but its number of samples, as text."""
-    identity = {name: value for name, value in folder.config.identity().items() if name != "limit"}
-    return json.dumps(identity | {"data": str(folder.data), "version": folder.version}, sort_keys=True)
+    choices = {name: value for name, value in folder.config.predicts_by().items() if name != "limit"}
+    return json.dumps(choices | {"data": str(folder.data), "version": folder.version}, sort_keys=True)
 
 
 def summary_of(rows: list[Scored], has_boxes: bool) -> dict[str, float]:

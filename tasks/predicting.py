@@ -14,15 +14,20 @@ from tasks.base import task
 
 @task(name="predict")
 def predict_photos(
-    photos: list[Path], run: Path, out: Path, category: str | None, made_by: dict[str, Any]
+    photos: list[Path],
+    run: Path,
+    out: Path,
+    category: str | None,
+    choices: dict[str, Any] | None,
+    made_by: dict[str, Any],
 ) -> list[str]:
     """Write each photo's pictures and row; returns the errors of those that have no mask."""
     from models.screening import box
-    from storage.checkpoints import load_segmenter
+    from storage.checkpoints import load_run
 
     read, rows = _read(photos)
     folder = PredictionFolder(out)
-    segmenter = load_segmenter(run, open_run(run).config.run.device)
+    segmenter = load_run(open_run(run, choices))
     categories = None if category is None else [category] * len(read)
     for photo, soft in zip(read, segmenter.predict(list(read.values()), categories) if read else [], strict=True):
         folder.write_prediction(photo.stem, soft)

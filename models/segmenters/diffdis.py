@@ -74,6 +74,10 @@ class Segmenter(LatentSegmenter):
         halves = (each.split(len(rgb)) for each in (found, clean))
         return torch.stack([F.mse_loss(f, c) for f, c in zip(*halves, strict=True)]).sum()
 
+    def soft_masks(self, batch: dict[str, Any]) -> np.ndarray:
+        """Masks of a batch at the images' size, as a validation has them, by one view: (B, H, W) float32 in [0, 1]."""
+        return np.stack(self.at_own_sizes(list(batch["image"].numpy()), self._masks))
+
     def masks_of(self, rgb: torch.Tensor) -> torch.Tensor:
         """(B, 3, S, S) in [-1, 1] -> (B, S, S) float32, stretched to [0, 1]; with `tta` the mean of six such."""
         if not self.config.tta:

@@ -22,7 +22,7 @@ from models.trainconfig import LatentConfig
 
 
 class LatentSegmenter:
-    """Base of both: a kind has `network`, `loss(network, batch)` and `masks_of(rgb)`.
+    """Base of both: a kind has `network`, `loss(network, batch)`, `soft_masks(batch)` and `masks_of(rgb)`.
 
     facts, vae, abar: of the backbone; the VAE is frozen and in run.dtype, abar (1000,) float32 on the device.
     """
@@ -43,10 +43,6 @@ class LatentSegmenter:
     def masks_of(self, rgb: torch.Tensor) -> torch.Tensor:
         """Pixels (B, 3, S, S) in [-1, 1] -> masks (B, S, S) float32 in [0, 1], the network being in evaluation mode."""
         raise NotImplementedError
-
-    def soft_masks(self, batch: dict[str, Any]) -> np.ndarray:
-        """Masks of a batch at the images' size: (B, H, W) float32 in [0, 1]."""
-        return np.stack(self.predict(list(batch["image"].numpy())))
 
     def predict(self, images: list[np.ndarray], categories: list[str] | None = None) -> list[np.ndarray]:
         """(H, W, 3) uint8 of any sizes -> (H, W) float32 in [0, 1] at each image's own size; no class is asked for."""

@@ -83,7 +83,7 @@ def knowing(monkeypatch):
         def predict(self, photos):
             return [(photo.min(axis=2) > 200).astype(np.float32) for photo in photos]
 
-    monkeypatch.setattr(checkpoints, "load_segmenter", lambda run, device: Knowing())
+    monkeypatch.setattr(checkpoints, "load_run", lambda folder: Knowing())
 
 
 def test_perfect_predictions_have_iou_1_and_mae_0(trained, pairs, tmp_path, knowing):

@@ -74,6 +74,44 @@ def test_photos_are_predicted_and_a_benchmark_is_scored(trained, tmp_path):
     assert "sod-diffusion, pocket, random weights" in (tmp_path / "scores" / "report" / "index.html").read_text()
 
 
+def test_what_predictions_alone_depend_on_may_change_for_a_trained_run(command, trained, tmp_path):
+    photo, out = tmp_path / "photo.png", tmp_path / "out"
+    pixels = np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(photo)
+    expected = {}
+    for ensemble in (2, 1):
+        done = invoke("predict", trained, photo, "--out", out, "--set", f"ensemble={ensemble}")
+        assert done.exit_code == 0 and "predicted 1" in done.output, done.output
+        (soft,) = checkpoints.load_segmenter(trained, "cpu", ensemble=ensemble).predict([pixels])
+        expected[ensemble] = np.rint(soft * 255)
+        assert np.array_equal(np.asarray(Image.open(out / "photo-soft.png")), expected[ensemble])
+    assert not np.array_equal(*expected.values())
+    done = invoke("predict", trained, photo, "--out", out, "--set", "ensemble=1")
+    assert done.exit_code == 0 and "Nothing is left to do" in done.output
+    done = invoke("predict", trained, photo, "--out", tmp_path / "own")
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "own" / "photo-soft.png")), expected[2])
+    weights = (trained / "best.safetensors").read_bytes()
+    done = invoke(
+        *command, trained, "--set", "ensemble=1"
+    )  # nothing is left to train; predictions go by it from now on
+    assert done.exit_code == 0 and (trained / "best.safetensors").read_bytes() == weights, done.output
+    assert checkpoints.load_segmenter(trained, "cpu").config.ensemble == 1
+    assert invoke(*command, trained).exit_code == 0  # as it was
+
+
+@pytest.mark.parametrize("verb", ["predict", "evaluate"])
+def test_nothing_else_may_change_for_a_trained_run(trained, tmp_path, verb):
+    out = tmp_path / "out"
+    rest = (tmp_path, "--out", out) if verb == "predict" else ("--benchmark", f"folder={tmp_path}", "--out", out)
+    for given, said in (
+        ("size=128", "can be given ensemble, steps alone; the rest is as it was trained"),
+        ("ensemble=0", "ensemble: expected greater than or equal to 1, got 0"),
+        ("ensemble=much", "ensemble: "),
+    ):
+        done = invoke(verb, trained, *rest, "--set", given)
+        assert done.exit_code == 2 and said in " ".join(done.output.split()) and not out.exists(), done.output
+
+
 def test_what_does_not_fit_is_refused_before_anything_is_written(command, tmp_path):
     run = tmp_path / "run"
     for given, said in (

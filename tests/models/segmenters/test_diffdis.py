@@ -323,6 +323,9 @@ def test_six_views_are_scaled_and_mirrored_and_brought_back(tiny, monkeypatch):
     ramp = torch.linspace(0, 1, 64).expand(1, 3, 64, 64)
     torch.testing.assert_close(own.masks_of(ramp), ramp[:, 0], atol=0.01, rtol=0)
     assert sorted(seen) == [(side, mirrored) for side in (48, 64, 80) for mirrored in (False, True)]
+    seen.clear()
+    own.soft_masks({"image": torch.zeros(1, 64, 64, 3, dtype=torch.uint8)})  # a validation has one view
+    assert seen == [(64, False)]
 
 
 def test_masks_are_stretched_to_their_own_range_and_a_constant_one_stays(tiny, monkeypatch):
