@@ -74,7 +74,12 @@ def made(*folders: Path) -> Sequence[Path]:
 
 def png(picture: np.ndarray) -> bytes:
     """A picture's file: (H, W, 3) uint8 as it is, (H, W) bool as 0 and 255."""
-    buffer = io.BytesIO()
     values = picture.astype(np.uint8) * 255 if picture.dtype == bool else picture
-    Image.fromarray(values).save(buffer, "PNG")
+    return file_of(Image.fromarray(values), "PNG")
+
+
+def file_of(image: Image.Image, kind: str, **options: int) -> bytes:
+    """A picture as a file of Pillow's `kind`."""
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
     return buffer.getvalue()

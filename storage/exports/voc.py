@@ -1,6 +1,5 @@
 """Pascal VOC, in the folders of VOC2012: images, boxes as XML, and masks of classes and objects as palette PNGs."""
 
-import io
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -8,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from storage.dataset import Dataset, Sample
-from storage.exports.formats import Facts, Files, Format, made, name_of, samples_of
+from storage.exports.formats import Facts, Files, Format, file_of, made, name_of, samples_of
 from storage.exports.plan import Block, Plan
 from storage.text import printable
 
@@ -79,17 +78,11 @@ def palette() -> list[int]:
 def _indexed(mask: np.ndarray, value: int) -> bytes:
     image = Image.fromarray(mask.astype(np.uint8) * np.uint8(value)).convert("P")
     image.putpalette(palette())
-    return _file(image, "PNG")
+    return file_of(image, "PNG")
 
 
 def _jpeg(image: np.ndarray) -> bytes:
-    return _file(Image.fromarray(image), "JPEG", quality=QUALITY, subsampling=0)
-
-
-def _file(image: Image.Image, kind: str, **options: int) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
+    return file_of(Image.fromarray(image), "JPEG", quality=QUALITY, subsampling=0)
 
 
 def _annotation(sample: Sample) -> bytes:
