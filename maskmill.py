@@ -311,8 +311,8 @@ def predict(
 ) -> None:
     """Predict photographs' masks and boxes with a trained segmenter; run again, it does what is missing.
 
-    A photo goes to the network at about the backbone's own area, whatever its size; its mask is enlarged to its own.
-    --set changes what predictions alone depend on: bilateral, tta, or sod-diffusion's steps and ensemble.
+    A photo goes to the network at the size that it was trained at (diffusionseg: at about the backbone's own area); its
+    mask is brought to its own. --set changes what predictions alone depend on, as tta or bilateral, and run.
     """
     with checked():
         from flows.predict import check_predict

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from flows.predict import check_segmenter
 from storage.folders import open_folder
-from storage.runs import open_run, weights_facts
+from storage.runs import RunFolder, open_run, weights_facts
 from storage.target import check_writable
 from tasks.evaluating import compare_runs, score_images
 
@@ -33,18 +33,19 @@ def evaluate(
     """Score each run on each benchmark, a name of storage/folders.py and its folder, and compare them in `out`.
 
     What is scored already stays as it is; the tables and the report, with the `worst` images of each, are of the runs
-    and benchmarks given. `choices` are for this time alone: fields that predictions alone depend on, of every run.
+    and benchmarks given. `choices` are for this time alone: fields that predictions alone depend on, of the runs that
+    have them. What is scored under other choices stays as it is too.
     """
-    check_evaluate(runs, benchmarks, out, choices)
-    counts = [score_images(run, layout, data, out, choices) for layout, data in benchmarks.items() for run in runs]
-    report = compare_runs(runs, benchmarks, out, worst, choices)
+    chosen = check_evaluate(runs, benchmarks, out, choices)
+    counts = [score_images(run, name, data, out, own) for name, data in benchmarks.items() for run, own in chosen]
+    report = compare_runs(chosen, benchmarks, out, worst)
     return EvaluateRecord(report=report, **{name: sum(each[name] for each in counts) for name in counts[0]})
 
 
 def check_evaluate(
     runs: list[Path], benchmarks: dict[str, Path], out: Path, choices: dict[str, Any] | None = None
-) -> None:
-    """ValueError for anything that would stop the evaluation. Writes nothing."""
+) -> list[tuple[Path, dict[str, Any]]]:
+    """The runs, each with those of the choices that it has; ValueError for what would stop. Writes nothing."""
     if not benchmarks:
         raise ValueError("--benchmark: expected one or more, as in --benchmark ECSSD=photos/ECSSD")
     if out.exists() and not out.is_dir():
@@ -55,9 +56,18 @@ def check_evaluate(
     names = [run.resolve().name for run in runs]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"runs: {', '.join(twice)} is the name of more than one; rename a folder, or name it once")
-    for run in runs:
-        folder = open_run(run, choices)
+    chosen = [(run, _own(open_run(run), choices or {})) for run in runs]
+    taken = {name for _, own in chosen for name in own}
+    open_run(runs[0], {name: value for name, value in (choices or {}).items() if name not in taken})  # refuses any
+    for run, own in chosen:
+        folder = open_run(run, own)
         weights_facts(folder)
         check_segmenter(folder, None)
     for layout, data in benchmarks.items():
         open_folder(layout, data)
+    return chosen
+
+
+def _own(run: RunFolder, choices: dict[str, Any]) -> dict[str, Any]:
+    """The choices that predictions of the run can be given."""
+    return {name: value for name, value in choices.items() if name in run.config.predicting | {"run"}}

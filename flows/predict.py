@@ -1,12 +1,10 @@
 """Masks of photographs by a trained segmenter: read -> predict at their own size -> pictures and table."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 from prefect import flow
 from pydantic import BaseModel
-from tqdm import tqdm
 
 from flows.preflight import check_encoder, check_latents, check_segmenter_machine
 from models.backbone import check_backbone
@@ -37,14 +35,7 @@ def predict(
     """
     found, todo, made_by = check_predict(run, photos, out, category, choices)
     out.mkdir(parents=True, exist_ok=True)
-    failed, batch = 0, open_run(run).config.run.batch_size
-    with tqdm(total=len(todo), desc="predicting", unit="photo") as bar:
-        for start in range(0, len(todo), batch):
-            errors = predict_photos(todo[start : start + batch], run, out, category, choices, made_by)
-            failed += len(errors)
-            for error in errors:
-                bar.write(f"maskmill: {error}", file=sys.stderr)
-            bar.update(len(todo[start : start + batch]))
+    failed = predict_photos(todo, run, out, category, choices, made_by) if todo else 0
     made, kept = len(todo) - failed, len(found) - len(todo)
     return PredictRecord(table=out / PredictionFolder.table, made=made, kept=kept, failed=failed)
 

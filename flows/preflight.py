@@ -84,8 +84,11 @@ def check_encoder(config: TrainConfig) -> None:
         timm_encoder(config.swin, config.weights)
 
 
-def check_latents(config: TrainConfig) -> None:
-    """ValueError where a segmenter that works in a backbone's latents has a backbone or a size that do not fit."""
+def check_latents(config: TrainConfig, training: int | None = None) -> None:
+    """ValueError where a segmenter that works in a backbone's latents has a backbone or a size that do not fit.
+
+    training: the number of samples to train on, None where nothing is to be trained.
+    """
     if not isinstance(config, LatentConfig):
         return
     facts = check_backbone(config.backbone)
@@ -94,6 +97,8 @@ def check_latents(config: TrainConfig) -> None:
         raise ValueError(f"size: expected {fits}, got {config.size}; change it")
     if isinstance(config, DiffDisConfig):
         _check_diffdis(config, facts)
+        if training is not None:
+            _check_normalised(config, facts, training)
     if isinstance(config, SodDiffusionConfig):
         _check_sod_diffusion(config, facts)
 
@@ -116,6 +121,16 @@ def _check_diffdis(config: DiffDisConfig, facts: BackboneFacts) -> None:
         raise ValueError(
             f"dbia: expected a UNet with one transformer block in its middle, got {facts.num_middle} of backbone "
             f"{config.backbone}; set dbia to none, or choose another backbone"
+        )
+
+
+def _check_normalised(config: DiffDisConfig, facts: BackboneFacts, training: int) -> None:
+    """SWCI normalises each channel over a batch's cells, which must be more than one."""
+    smallest = config.size // facts.multiple * 2 ** (facts.num_halvings - 3)  # cells on a side of the third scale
+    if config.swci and not config.edge and smallest == 1 and min(config.batch_size, training) == 1:
+        raise ValueError(
+            f"swci: expected two samples or more in a batch of {config.size} pixels without edge, got 1; raise "
+            "batch_size or size, or set edge to true or swci to false"
         )
 
 

@@ -60,7 +60,7 @@ def check_train(
         )
     training, _ = sides_of(data, version, config)
     check_encoder(config)
-    check_latents(config)
+    check_latents(config, len(training))
     return version, len(training)
 
 

@@ -10,7 +10,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -107,21 +107,25 @@ class Run:
         for group in self.optimiser.param_groups:
             group["lr"] = self.training.learning_rate * group.get("factor", 1.0) * _pace(self.step, self.training)
         self.optimiser.zero_grad(set_to_none=True)
-        total = 0.0
-        for _ in range(self.training.accumulate):
+        total, wrong = 0.0, list[int]()
+        for left in reversed(range(self.training.accumulate)):
             batch = next(batches)
-            with mixed_precision(self.device):
-                loss = loss_of(forward, batch) / self.training.accumulate
-            loss.backward()
+            with _unshared(forward, left):
+                with mixed_precision(self.device):
+                    loss = loss_of(forward, batch) / self.training.accumulate
+                loss.backward()
             total += loss.item()
-        if not math.isfinite(total):
-            which = f" on samples {batch['index'].tolist()}" if isinstance(batch, dict) and "index" in batch else ""
+            if isinstance(batch, dict) and "index" in batch and not math.isfinite(loss.item()):
+                wrong += batch["index"].tolist()
+        # The gradients are of all processes' samples, so that all of them stop here, and not one alone.
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip or math.inf)
+        if not (math.isfinite(total) and math.isfinite(norm)):
+            which = f" on samples {wrong}" if wrong else ""
+            found = f"the loss is {total}" if not math.isfinite(total) else "a gradient is no finite number"
             raise ValueError(
-                f"training: the loss is {total} at step {self.step + 1}{which}; what was saved before is kept; lower "
+                f"training: {found} at step {self.step + 1}{which}; what was saved before is kept; lower "
                 "the learning rate, or look at those samples, and run again"
             )
-        if self.training.clip is not None:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip)
         self.optimiser.step()
         if self.average is not None and self.training.ema is not None:
             _update_average(self.average, self.model, min(self.training.ema, (1 + self.step) / (10 + self.step)))
@@ -231,6 +235,11 @@ def several_processes(device: str) -> Any:
     from accelerate import Accelerator
 
     return Accelerator(cpu=device == "cpu")
+
+
+def _unshared(forward: nn.Module, left: int) -> AbstractContextManager[Any]:
+    """Meanwhile processes keep their gradients to themselves, where batches of the step are left: its last shares."""
+    return forward.no_sync() if left and hasattr(forward, "no_sync") else nullcontext()
 
 
 def mixed_precision(device: torch.device) -> torch.autocast:

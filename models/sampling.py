@@ -54,6 +54,11 @@ def timesteps(steps: int, num_train: int = 1000) -> list[int]:
     return [min(i * (num_train // steps) + 1, num_train - 1) for i in reversed(range(steps))]
 
 
+def trailing(steps: int, num_train: int = 1000) -> list[int]:
+    """Evenly spaced noise levels down from the last: of 1000 one step is 999, two are 999 and 499."""
+    return [num_train * i // steps - 1 for i in range(steps, 0, -1)]
+
+
 def sample(
     backbone: Backbone,
     prompts: list[str],

@@ -201,6 +201,12 @@ class LatentConfig(TrainConfig, BackboneConfig):
         "pretrained", description="the UNet's first weights: the backbone's, or random ones (DiffDIS, Table 4)"
     )
 
+    def label(self) -> str:
+        return f"{self.segmenter}{' from random weights' if self.start == 'random' else ''}"
+
+    def as_trained(self) -> Self:
+        return self.model_copy(update={"start": "random"})
+
     @model_validator(mode="before")
     @classmethod
     def _at_pockets_pace(cls, given: Any) -> Any:
@@ -218,7 +224,7 @@ class SodDiffusionConfig(LatentConfig):
     before that. The ablations are swin 'none', fusion 'plain', context_projection 'none' and auxiliary 0.
     """
 
-    predicting: ClassVar[frozenset[str]] = frozenset({"steps", "ensemble"})
+    predicting: ClassVar[frozenset[str]] = frozenset({"steps", "spacing", "ensemble"})
 
     segmenter: Literal["sod-diffusion"] = Field("sod-diffusion", description="name of the segmenter")
     preset: Literal["paper", "released"] = Field("paper", description="where values not given come from")
@@ -256,6 +262,11 @@ class SodDiffusionConfig(LatentConfig):
     )
     auxiliary: float = Field(1.0, ge=0, description="weight of the loss on the Swin's fused features; 0 is none")
     steps: int = Field(10, ge=1, le=500, description="DDIM steps of a prediction")
+    spacing: Literal["leading", "trailing"] = Field(
+        "leading",
+        description="where they lie: from 0 up, as released, or from the noisiest level down, which few steps need; a "
+        "validation's do",
+    )
     ensemble: int = Field(10, ge=1, le=100, description="predictions, each from a noise of its own, that a mask is of")
     validation_steps: int = Field(10, ge=1, le=500, description="DDIM steps of a validation, which has no ensemble")
 
@@ -276,12 +287,18 @@ class SodDiffusionConfig(LatentConfig):
             raise ValueError("freeze_swin: expected false where the Swin's weights are random, got true; change it")
         return self
 
+    @model_validator(mode="after")
+    def _starts_from_noise(self) -> "SodDiffusionConfig":
+        if self.spacing == "leading" and self.steps == 1:
+            raise ValueError("steps: expected 2 or more with spacing 'leading', whose first is nearly clean, got 1")
+        return self
+
     def as_trained(self) -> Self:
-        return self.model_copy(update={"weights": "random"})
+        return super().as_trained().model_copy(update={"weights": "random"})
 
     def label(self) -> str:
         swin = "no encoder" if self.swin == "none" else f"{self.swin}, {_in_words(self.weights)}"
-        return f"{self.segmenter}, {swin}"
+        return f"{super().label()}, {swin}"
 
 
 SOD_RELEASED = {
@@ -290,7 +307,7 @@ SOD_RELEASED = {
 }  # fmt: skip
 POCKET_SOD = {
     "swin": "pocket", "weights": "random", "freeze_swin": False, "batch_size": 8, "accumulate": 1, "steps": 4,
-    "validation_steps": 4,
+    "spacing": "trailing", "validation_steps": 4,
 }  # fmt: skip
 
 

@@ -6,7 +6,6 @@ validation, which predict. The folder's description is in storage/runs.py.
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -50,12 +49,10 @@ def load_state(run: RunFolder, device: torch.device) -> dict[str, Any] | None:
 def load_segmenter(run: str | Path, device: str = "auto", **choices: Any) -> Any:
     """The trained segmenter of a run folder: `.predict(images)` makes (H, W) float32 in [0, 1] of each (H, W, 3) uint8.
 
-    `choices` replace fields of the configuration, as in prior=PriorConfig(category="dog"). ValueError for a folder
-    without its configuration or its weights, and for weights of another segmenter or of another run.
+    `choices` replace fields of the configuration that predictions alone depend on, as in tta=True. ValueError for other
+    fields, for a folder without its configuration or its weights, and for weights of another segmenter or run.
     """
-    folder = open_run(run)
-    use = folder.config.run.model_copy(update={"device": device})
-    return load_run(replace(folder, config=folder.config.model_copy(update={"run": use} | choices)))
+    return load_run(open_run(run, {"run": {"device": device}} | choices))
 
 
 def load_run(folder: RunFolder) -> Any:

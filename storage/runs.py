@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
-from models.layers import complaints
+from models.layers import complaints, merged
 from models.trainconfig import SEGMENTERS, TrainConfig
 from storage.target import check_writable
 
@@ -35,7 +35,8 @@ class RunFolder:
 def open_run(path: str | Path, choices: dict[str, Any] | None = None) -> RunFolder:
     """Read a run folder; ValueError where it has no configuration, or one that cannot be read.
 
-    `choices` take the place of what it says of fields that predictions alone depend on; ValueError for others.
+    `choices` take the place of what it says of the machine's use (`run`) and of fields that predictions alone depend
+    on; ValueError for others.
     """
     path = Path(path)
     file = path / FILE
@@ -55,14 +56,14 @@ def open_run(path: str | Path, choices: dict[str, Any] | None = None) -> RunFold
 
 def _with(run: RunFolder, choices: dict[str, Any]) -> TrainConfig:
     config = run.config
-    if fixed := sorted(choices.keys() - config.predicting):
-        free = f"{', '.join(sorted(config.predicting))} alone" if config.predicting else "no field"
+    if fixed := sorted(choices.keys() - config.predicting - {"run"}):
+        free = ", ".join([*sorted(config.predicting), "run"])
         raise ValueError(
-            f"--set {fixed[0]}: predictions of {run.path}, a {config.segmenter}, can be given {free}; the rest is as "
+            f"{fixed[0]}: predictions of {run.path}, a {config.segmenter}, can be given {free} alone; the rest is as "
             "it was trained"
         )
     try:
-        return config_of(config.model_dump(mode="json") | choices)
+        return config_of(merged(config.model_dump(mode="json"), choices))
     except ValidationError as error:
         raise ValueError(complaints(error)) from None
 

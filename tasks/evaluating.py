@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from tqdm import tqdm
 
 from storage.folders import Benchmark, open_folder
@@ -23,7 +24,7 @@ def score_images(
     """Score the benchmark's images that are not scored yet; how many were made now, kept from before, and failed."""
     from storage.checkpoints import load_run
 
-    pairs, scores, folder = open_folder(layout, data), score_folder(out, run, layout), open_run(run, choices)
+    pairs, scores, folder = open_folder(layout, data), score_folder(out, run, layout, choices), open_run(run, choices)
     made_by = weights_facts(folder) | {"data": str(folder.data), "version": folder.version}
     before = {row.name: row for row in scores.read(pairs)}
     counts, segmenter, batch = {"made": 0, "kept": 0, "failed": 0}, None, folder.config.run.batch_size
@@ -51,9 +52,15 @@ def score_images(
     return counts
 
 
-def score_folder(out: Path, run: Path, layout: str) -> ScoreFolder:
-    """Where a run's scores on a benchmark are, below an evaluation's folder."""
-    return ScoreFolder(out / "scores" / run.resolve().name / layout)
+def score_folder(out: Path, run: Path, layout: str, choices: dict[str, Any] | None = None) -> ScoreFolder:
+    """Where a run's scores on a benchmark are, below an evaluation's folder; other choices, another place."""
+    return ScoreFolder(out / "scores" / name_of(run, choices) / layout)
+
+
+def name_of(run: Path, choices: dict[str, Any] | None = None) -> str:
+    """A run's name in an evaluation: its folder's, and what predictions of it are made by for this time."""
+    chosen = {name: value for name, value in sorted((choices or {}).items()) if name != "run"}
+    return " ".join([run.resolve().name, *(f"{name}={value}" for name, value in chosen.items())])
 
 
 def is_done(row: Scored, digest: str, scores: ScoreFolder) -> bool:
@@ -75,6 +82,10 @@ def score_batch(
             rows[i] = Scored(pairs.names[i], str(pairs.photos[i]), error=str(error))
     soft_masks = segmenter.predict([photo for photo, _ in read.values()]) if read else []
     for (i, (_, truth)), soft in zip(read.items(), soft_masks, strict=True):
+        if not np.isfinite(soft).all():
+            wrong = f"{pairs.photos[i]}: the mask has values that are no number"
+            rows[i] = Scored(pairs.names[i], str(pairs.photos[i]), error=wrong)
+            continue
         one = BoxScores() if pairs.has_boxes else MaskScores()
         figures = one.add(soft, truth)
         scores.write_prediction(pairs.names[i], soft)
@@ -84,13 +95,14 @@ def score_batch(
 
 
 @task(name="compare")
-def compare_runs(
-    runs: list[Path], benchmarks: dict[str, Path], out: Path, worst: int, choices: dict[str, Any] | None = None
-) -> Path:
-    """Write the tables over all runs and benchmarks, images.parquet, and the report; the path of the report's page."""
+def compare_runs(runs: list[tuple[Path, dict[str, Any]]], benchmarks: dict[str, Path], out: Path, worst: int) -> Path:
+    """Write the tables over all runs and benchmarks, images.parquet, and the report; the path of the report's page.
+
+    A run comes with what predictions of it are made by for this time (`storage.runs.open_run`).
+    """
     from analysis.evaluation import write_comparison
 
-    evaluations = [evaluation_of(run, name, data, out, choices) for name, data in benchmarks.items() for run in runs]
+    evaluations = [evaluation_of(run, name, data, out, own) for name, data in benchmarks.items() for run, own in runs]
     return write_comparison(evaluations, out, worst)
 
 
@@ -98,11 +110,11 @@ def evaluation_of(run: Path, layout: str, data: Path, out: Path, choices: dict[s
     """What the comparison needs to know of one run on one benchmark."""
     from analysis.evaluation import Evaluation
 
-    folder, pairs, scores = open_run(run, choices), open_folder(layout, data), score_folder(out, run, layout)
+    folder, pairs, scores = open_run(run, choices), open_folder(layout, data), score_folder(out, run, layout, choices)
     rows = scores.read(pairs)
     return Evaluation(
-        run=run.resolve().name,
-        segmenter=", ".join([folder.config.label(), *(f"{name}={value}" for name, value in (choices or {}).items())]),
+        run=name_of(run, choices),
+        segmenter=folder.config.label(),
         trained_on=f"{folder.data.name} {folder.version}",
         training=folder.training,
         choices=choices_of(folder),

@@ -1,9 +1,11 @@
 """Predict photographs' masks with a run's segmenter: read, predict at their own size, write."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from storage.outputs import digest
 from storage.photos import read_photo
@@ -20,22 +22,40 @@ def predict_photos(
     category: str | None,
     choices: dict[str, Any] | None,
     made_by: dict[str, Any],
-) -> list[str]:
-    """Write each photo's pictures and row; returns the errors of those that have no mask."""
-    from models.screening import box
+) -> int:
+    """Write each photo's pictures and row, some photos at a time; how many have no mask."""
     from storage.checkpoints import load_run
 
+    opened, folder, failed = open_run(run, choices), PredictionFolder(out), 0
+    segmenter, batch = load_run(opened), opened.config.run.batch_size
+    with tqdm(total=len(photos), desc="predicting", unit="photo") as bar:
+        for start in range(0, len(photos), batch):
+            rows = _predict(photos[start : start + batch], segmenter, folder, category, made_by)
+            folder.add(rows)
+            for row in (row for row in rows if row.error):
+                failed += 1
+                bar.write(f"maskmill: {row.error}", file=sys.stderr)
+            bar.update(len(rows))
+    return failed
+
+
+def _predict(
+    photos: list[Path], segmenter: Any, folder: PredictionFolder, category: str | None, made_by: dict[str, Any]
+) -> list[PredictionRow]:
+    """The rows of a few photos, the pictures of those that can be read being written."""
+    from models.screening import box
+
     read, rows = _read(photos)
-    folder = PredictionFolder(out)
-    segmenter = load_run(open_run(run, choices))
     categories = None if category is None else [category] * len(read)
     for photo, soft in zip(read, segmenter.predict(list(read.values()), categories) if read else [], strict=True):
+        if not np.isfinite(soft).all():
+            rows.append(PredictionRow(photo.stem, str(photo), error=f"{photo}: the mask has values that are no number"))
+            continue
         folder.write_prediction(photo.stem, soft)
         mask = soft > 0.5
         made_from = digest(photo, made_by)
         rows.append(PredictionRow(photo.stem, str(photo), "", made_from, *box(mask), float(mask.mean())))
-    folder.add(rows)
-    return [row.error for row in rows if row.error]
+    return rows
 
 
 def _read(photos: list[Path]) -> tuple[dict[Path, np.ndarray], list[PredictionRow]]:

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from models.latents import clean_and_noise, noised, pyramid_noise
-from models.sampling import noise
+from models.sampling import noise, trailing
 from models.segmenters.augmentation import augmented, cutmix_boxes, cutmixed, stretched
 from models.segmenters.interaction import Injector, InteractiveBlock, injected
 from models.segmenters.latent import LatentSegmenter, empty_prompt, in_float32, unet_of, widened
@@ -62,7 +62,7 @@ class Segmenter(LatentSegmenter):
         self.network = Network(unet_of(self, **labels), config).to(self.device)
         self.context = empty_prompt(self)
         self.labels = batch_labels().to(self.device) if config.edge else None
-        self.levels = trailing(int(config.steps.partition("/")[2]), len(self.abar)).to(self.device)
+        self.levels = torch.tensor(trailing(int(config.steps.partition("/")[2]), len(self.abar)), device=self.device)
 
     def loss(self, network: nn.Module, batch: dict[str, Any]) -> torch.Tensor:
         """Squared error of the masks' clean latents, and of the edges' (eq. 5, algorithm 1)."""
@@ -144,8 +144,3 @@ def batch_labels() -> torch.Tensor:
     """Batch-discriminative labels of masks and edges, [sin(d_lab), cos(d_lab)]: (2, 4) float32."""
     labels = torch.tensor(LABELS)
     return torch.cat([labels.sin(), labels.cos()], dim=1)
-
-
-def trailing(steps: int, num_train: int) -> torch.Tensor:
-    """Evenly spaced noise levels down from the last: of 1000 one step is 999, two are 999 and 499. (L,) int64."""
-    return torch.tensor([num_train * i // steps - 1 for i in range(steps, 0, -1)])

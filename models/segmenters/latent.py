@@ -90,10 +90,12 @@ def unet_of(segmenter: LatentSegmenter, **changes: Any) -> Any:
     """
     from diffusers import UNet2DConditionModel
 
-    own = load_network(segmenter.facts, "unet")
-    made = UNet2DConditionModel.from_config(own.config, **changes)
+    made = UNet2DConditionModel.from_config(
+        UNet2DConditionModel.load_config(segmenter.facts.folder / "unet"), **changes
+    )
     if segmenter.config.start == "pretrained":
-        there, shapes = own.state_dict(), {name: value.shape for name, value in made.state_dict().items()}
+        there = load_network(segmenter.facts, "unet").state_dict()
+        shapes = {name: value.shape for name, value in made.state_dict().items()}
         made.load_state_dict({k: v for k, v in there.items() if shapes[k] == v.shape}, strict=False)
     return made.to(segmenter.device).requires_grad_(True)
 

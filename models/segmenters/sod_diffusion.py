@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from models.ensemble import ensembled
 from models.fitting import hash_seed
 from models.latents import clean_and_noise, noised, pyramid_noise, target_of
-from models.sampling import noise, timesteps
+from models.sampling import noise, timesteps, trailing
 from models.segmenters.augmentation import stretched
 from models.segmenters.fusion import WIDTH, Fusion, PlainCrossAttention, Tile
 from models.segmenters.latent import LatentSegmenter, empty_prompt, unet_of, widened
@@ -110,22 +110,25 @@ class Segmenter(LatentSegmenter):
 
     def soft_masks(self, batch: dict[str, Any]) -> np.ndarray:
         """Masks of a batch at the images' size, as a validation has them: (B, H, W) float32 in [0, 1]."""
-        masks_of = partial(self.masks_of, steps=self.config.validation_steps, ensemble=1)
+        masks_of = partial(self.masks_of, levels=trailing(self.config.validation_steps, len(self.abar)), ensemble=1)
         return np.stack(self.at_own_sizes(list(batch["image"].numpy()), masks_of))
 
-    def masks_of(self, rgb: torch.Tensor, steps: int | None = None, ensemble: int | None = None) -> torch.Tensor:
+    def masks_of(self, rgb: torch.Tensor, levels: list[int] | None = None, ensemble: int | None = None) -> torch.Tensor:
         """(B, 3, S, S) in [-1, 1] -> (B, S, S) float32: the aligned members' median, stretched to [0, 1]."""
-        steps, ensemble = steps or self.config.steps, ensemble or self.config.ensemble
+        if levels is None:
+            spaced = timesteps if self.config.spacing == "leading" else trailing
+            levels = spaced(self.config.steps, len(self.abar))
+        ensemble = ensemble or self.config.ensemble
         image = self._image_latents(rgb)
         f = self.network.features((rgb + 1) / 2, image.shape[2:])
-        masks = [self.decoded_masks(self.denoised(image, f, member, steps)) for member in range(ensemble)]
+        masks = [self.decoded_masks(self.denoised(image, f, member, levels)) for member in range(ensemble)]
         return stretched(torch.stack([ensembled(maps) for maps in torch.stack(masks, dim=1)]))  # of (M, S, S) each
 
-    def denoised(self, image: torch.Tensor, f: torch.Tensor | None, member: int, steps: int) -> torch.Tensor:
+    def denoised(self, image: torch.Tensor, f: torch.Tensor | None, member: int, levels: list[int]) -> torch.Tensor:
         """DDIM, eta 0, from a member's noise, the same for all images: (B, C, h, w) clean latents float32."""
         shape, kind = tuple(image.shape[1:]), self.facts.prediction_type
         noisy = noise(hash_seed(self.config.seed, member), shape).to(self.device).expand_as(image)
-        for t, target in pairwise([*timesteps(steps, len(self.abar)), 0]):
+        for t, target in pairwise([*levels, 0]):
             output = self.network.output(image, noisy, t, f).float()
             clean, eps = clean_and_noise(kind, output, noisy, self.abar[t])
             noisy = noised(clean, eps, self.abar[target])

@@ -92,9 +92,10 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(data, options, 
         ("steps=3/3", "steps"),
         (backbone("shallow", **shallow), "swci: expected a UNet that halves its grid three times or more, got 2"),
         (backbone("bare", mid_block_type="UNetMidBlock2D"), "dbia: expected a UNet with one transformer block"),
+        ("edge=false dbia=none batch_size=1", "swci: expected two samples or more in a batch of 64 pixels"),
         (backbone("wide", in_channels=9), "in_channels: expected 4, got 9"),
     ):
-        done = invoke(*command, "--set", assignment)
+        done = invoke(*command, *(part for each in assignment.split() for part in ("--set", each)))
         assert done.exit_code == 2 and said in done.output and not (tmp_path / "run").exists(), done.output
         assert done.stderr.count("\n") == 1
 

@@ -93,6 +93,23 @@ def test_perfect_predictions_have_iou_1_and_mae_0(trained, pairs, tmp_path, know
     assert (summary["iou"], summary["acc"], summary["mae"], summary["images"]) == (1, 1, 0, len(SIZES))
 
 
+def test_a_mask_that_is_no_number_is_an_error_of_its_photo(trained, pairs, tmp_path, monkeypatch):
+    class Broken:
+        def predict(self, photos, categories=None):
+            return [np.full(photo.shape[:2], np.nan if i == 0 else 1, np.float32) for i, photo in enumerate(photos)]
+
+    monkeypatch.setattr(checkpoints, "load_run", lambda folder: Broken())
+    shards_of(len(SIZES), monkeypatch)
+    out = tmp_path / "scores"
+    done = invoke("evaluate", trained, "--benchmark", f"ECSSD={pairs}", "--out", out, "--set", "run.batch_size=9")
+    assert done.exit_code == 1 and "the mask has values that are no number" in done.output, done.output
+    assert pd.read_csv(out / "summary.csv").iloc[0]["images"] == len(SIZES) - 1
+    masks = tmp_path / "masks"
+    done = invoke("predict", trained, pairs / "images", "--out", masks, "--set", "run.batch_size=9")
+    assert done.exit_code == 1 and f"predicted {len(SIZES) - 1}, before 0, failed 1" in done.output, done.output
+    assert len(list(masks.glob("*-soft.png"))) == len(SIZES) - 1
+
+
 def test_scores_are_those_of_the_metrics_on_the_segmenters_own_predictions(trained, pairs, tmp_path):
     out = tmp_path / "out"
     done = invoke("evaluate", trained, "--benchmark", f"ECSSD={pairs}", "--out", out, "--worst", 2)

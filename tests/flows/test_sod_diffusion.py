@@ -14,8 +14,11 @@ from models.segmenters import segmenter_of
 from models.trainconfig import SodDiffusionConfig
 from storage import checkpoints
 from storage.checkpoints import STATE
+from storage.photos import read_photo
 from storage.runs import create_run
 from tests.flows.training import assert_same_weights, dies_after, invoke
+
+CHOSEN = "whole ensemble=1"
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +74,20 @@ def test_photos_are_predicted_and_a_benchmark_is_scored(trained, tmp_path):
     assert np.asarray(Image.open(out / "0-soft.png")).shape == (40, 90)
     done = invoke("evaluate", trained, "--benchmark", f"ECSSD={tmp_path / 'pairs'}", "--out", tmp_path / "scores")
     assert done.exit_code == 0, done.output
-    assert "sod-diffusion, pocket, random weights" in (tmp_path / "scores" / "report" / "index.html").read_text()
+    page, scores = tmp_path / "scores" / "report" / "index.html", tmp_path / "scores" / "scores"
+    assert "sod-diffusion, pocket, random weights" in page.read_text()
+    command = ("evaluate", trained, "--benchmark", f"ECSSD={tmp_path / 'pairs'}", "--out", tmp_path / "scores")
+    done = invoke(*command, "--set", "ensemble=1", "--set", "run.batch_size=1")
+    assert done.exit_code == 0 and "scored 2, before 0" in done.output, done.output
+    assert "whole ensemble=1" in page.read_text()
+    plain, single = (np.asarray(Image.open(scores / name / "ECSSD/predictions/1.png")) for name in ("whole", CHOSEN))
+    (soft,) = checkpoints.load_segmenter(trained, "cpu", ensemble=1).predict(
+        [read_photo(tmp_path / "pairs/images/1.png")]
+    )
+    assert np.array_equal(single, np.rint(soft * 255)) and not np.array_equal(single, plain)
+    for more in ((), ("--set", "ensemble=1")):  # neither has taken the other's place
+        done = invoke(*command, *more)
+        assert done.exit_code == 0 and "scored 0, before 2" in done.output, done.output
 
 
 def test_what_predictions_alone_depend_on_may_change_for_a_trained_run(command, trained, tmp_path):
@@ -104,7 +120,9 @@ def test_nothing_else_may_change_for_a_trained_run(trained, tmp_path, verb):
     out = tmp_path / "out"
     rest = (tmp_path, "--out", out) if verb == "predict" else ("--benchmark", f"folder={tmp_path}", "--out", out)
     for given, said in (
-        ("size=128", "can be given ensemble, steps alone; the rest is as it was trained"),
+        ("size=128", "size: predictions of"),
+        ("size=128", "can be given ensemble, spacing, steps, run alone; the rest is as it was trained"),
+        ("run.device=tpu", "run.device: "),
         ("ensemble=0", "ensemble: expected greater than or equal to 1, got 0"),
         ("ensemble=much", "ensemble: "),
     ):

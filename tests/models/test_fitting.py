@@ -4,6 +4,9 @@ import copy
 import dataclasses
 import itertools
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -15,6 +18,7 @@ from torch import nn
 
 import models.fitting
 from models.fitting import Loss, Run, Training, fit, hash_seed, mixed_precision, train
+from tests.models import two_processes
 
 TRAINING = Training(steps=30, batch_size=8, learning_rate=1e-2, warm_up=5, save_every=10)
 
@@ -239,3 +243,54 @@ def test_a_loss_that_is_no_number_names_its_samples_and_leaves_the_weights():
     with pytest.raises(ValueError, match=r"the loss is nan at step 1 on samples \[7, 11\]"):
         run.advance(run.model, batches, lambda forward, _: forward(torch.full((2, 4), torch.nan)).mean())
     assert all(torch.equal(value, before[name]) for name, value in run.model.state_dict().items())
+
+
+def test_of_several_batches_of_a_step_the_wrong_one_is_named():
+    run = Run(network(), dataclasses.replace(TRAINING, accumulate=3), 0)
+    batches = iter([{"index": torch.tensor([i]), "x": torch.full((2, 4), [0.0, torch.nan, 0.0][i])} for i in range(3)])
+    with pytest.raises(ValueError, match=r"the loss is nan at step 1 on samples \[1\];"):
+        run.advance(run.model, batches, lambda forward, batch: forward(batch["x"]).mean())
+
+
+def test_a_gradient_that_is_no_number_leaves_the_weights_whatever_the_loss():
+    run = Run(network(), dataclasses.replace(TRAINING, clip=None), 0)
+    before = copy.deepcopy(run.model.state_dict())
+
+    def loss_of(forward, _):
+        return (forward(torch.ones(2, 4)) * 0).abs().sqrt().sum()  # 0, and its slope infinite
+
+    with pytest.raises(ValueError, match="a gradient is no finite number at step 1;"):
+        run.advance(run.model, itertools.repeat(None), loss_of)
+    assert all(torch.equal(value, before[name]) for name, value in run.model.state_dict().items())
+
+
+def in_two_processes(out: Path, *arguments: object) -> list[dict]:
+    """What tests/models/two_processes.py leaves of each process."""
+    script = Path(two_processes.__file__)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", script, out]
+    environment = os.environ | {"PYTHONPATH": str(script.parents[2])}
+    done = subprocess.run(
+        [str(a) for a in (*command, *arguments)], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return [torch.load(out / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+@pytest.mark.slow
+def test_two_processes_end_with_the_weights_of_one_on_all_their_batches_and_one_saves(tmp_path):
+    first, second = in_two_processes(tmp_path)
+    assert all(torch.equal(first["weights"][name], second["weights"][name]) for name in first["weights"])
+    assert first["best"] == second["best"] == 0 and first["saved"] == [1, 2, 3, 4, 5] and not second["saved"]
+    own = two_processes.TRAINING
+    run = Run(two_processes.network(), dataclasses.replace(own, accumulate=2 * own.accumulate), seed=0)
+    batches = (two_processes.batch(n, rank) for n in range(own.steps * own.accumulate) for rank in (0, 1))
+    train(run, lambda start: batches, two_processes.squared, lambda *_: None)
+    for name, value in run.model.state_dict().items():
+        torch.testing.assert_close(first["weights"][name], value)
+
+
+@pytest.mark.slow
+def test_a_loss_of_one_process_that_is_no_number_stops_both_before_anything_is_saved(tmp_path):
+    both = in_two_processes(tmp_path, 2)
+    assert ["at step 3" in each["error"] for each in both] == [True, True]
+    assert both[0]["saved"] == [1, 2] and all(value.isfinite().all() for value in both[0]["weights"].values())

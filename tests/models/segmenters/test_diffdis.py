@@ -9,10 +9,10 @@ from transformers import CLIPTextModel
 from benchmarks.fullsize import full_size
 from models.backbone import load_network
 from models.fitting import Run, Training, train
-from models.latents import target_of
+from models.latents import pyramid_noise, target_of
 from models.metrics import iou
 from models.pocket.scenes import render
-from models.segmenters import segmenter_of
+from models.segmenters import diffdis, segmenter_of
 from models.segmenters.diffdis import batch_labels
 from models.segmenters.latent import in_float32
 from models.trainconfig import DiffDisConfig
@@ -70,8 +70,24 @@ def test_one_step_is_at_999_and_the_variants_are_those_of_table_4(tiny):
     assert drawn.shape == (1, 2000) and drawn.min() < 20 and drawn.max() > 980
 
 
-def test_the_loss_is_the_squared_error_of_masks_and_of_edges_under_noises_of_their_own(tiny):
-    own, batch, seen = tiny(**PLAIN), squares(3), {}
+def test_the_unet_takes_the_image_before_the_noise(tiny):
+    own, (rgb, noisy, t), seen = tiny(), inputs(), []
+    own.network.unet.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    run_network(own, rgb, noisy, t)
+    assert torch.equal(seen[0], torch.cat([rgb, noisy], dim=1))
+
+
+def test_a_prediction_starts_masks_and_edges_of_all_images_from_one_noise(tiny):
+    own, seen = tiny(), []
+    own.network.unet.register_forward_pre_hook(lambda _, args: seen.append(args[0][:, 4:]))
+    own.predict([np.zeros((64, 64, 3), np.uint8), np.full((64, 64, 3), 200, np.uint8)])
+    assert seen[0].shape == (4, 4, 8, 8) and all(torch.equal(each, seen[0][0]) for each in seen[0])
+    assert seen[0].std() > 0.8
+
+
+def test_the_loss_is_the_squared_error_of_masks_and_of_edges_under_noises_of_their_own(tiny, monkeypatch):
+    own, batch, seen, discounts = tiny(**PLAIN), squares(3), {}, []
+    monkeypatch.setattr(diffdis, "pyramid_noise", lambda *given: discounts.append(given[1:]) or pyramid_noise(*given))
 
     def says_nothing(rgb, noisy, t, context, labels):
         seen.update(rgb=rgb, noisy=noisy, t=t, labels=labels, context=context)
@@ -91,6 +107,7 @@ def test_the_loss_is_the_squared_error_of_masks_and_of_edges_under_noises_of_the
     assert pairs.fill_diagonal_(0).abs().max() < 0.8
     expected = torch.tensor([[0, 0.8415, 1, 0.5403]] * 3 + [[0.8415, 0, 0.5403, 1]] * 3)
     torch.testing.assert_close(seen["labels"], expected, rtol=1e-4, atol=1e-4)
+    assert discounts == [(0.8,)]
 
 
 def test_the_context_is_the_start_and_the_end_of_an_empty_prompt_and_no_text_encoder_stays(tiny):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.segmenters.fusion import AxisAttention, Cbam, Fusion, PlainCrossAttention, Tile
+from models.segmenters.fusion import AxisAttention, Cbam, Fusion, PaaStage, PlainCrossAttention, Tile
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
@@ -73,6 +73,18 @@ def test_stages_become_one_map_on_the_finest_grid_and_each_counts(kind):
     assert all(slope.abs().sum() > 0 for slope in slopes)
     assert any(isinstance(m, Cbam) for m in fusion.modules()) == (kind == "cbam")
     assert sum(isinstance(m, AxisAttention) for m in fusion.modules()) == (2 * (3 * 3 + 1) if kind == "paa" else 0)
+
+
+def test_the_branches_of_a_paa_stage_reach_ever_further():
+    """RFB's: rows and columns of 3, 5 and 7 cells, then a 3x3 convolution with as many between its cells."""
+    stage = PaaStage(8).eval()
+    reaches = []
+    for each in stage.branches:
+        x = torch.zeros(1, 8, 41, 41, requires_grad=True)
+        (slope,) = torch.autograd.grad(each(x)[..., 20, 20].sum(), x)
+        cells = slope.abs().sum((0, 1)).nonzero()
+        reaches.append((cells.amax(0) - cells.amin(0) + 1).tolist())
+    assert reaches == [[1, 1], [9, 9], [15, 15], [21, 21]]
 
 
 def test_tile_repeats_the_channels_in_their_order():

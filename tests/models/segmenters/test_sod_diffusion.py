@@ -15,7 +15,7 @@ from models.backbone import load_network
 from models.fitting import Run, Training, train
 from models.latents import noised, target_of
 from models.pocket.scenes import render
-from models.sampling import timesteps
+from models.sampling import timesteps, trailing
 from models.segmenters import segmenter_of
 from models.segmenters.sod_diffusion import Network
 from models.segmenters.swin import pocket_swin
@@ -66,6 +66,7 @@ def test_the_presets_lie_under_what_is_given_and_over_the_defaults():
     own = SodDiffusionConfig.model_validate({"preset": "released", "fusion": "cbam"})
     assert (own.fusion, own.conv_in, own.swin, own.size) == ("cbam", "fresh", "pocket", 128)
     assert own.label() == "sod-diffusion, pocket, random weights"
+    assert SodDiffusionConfig(start="random", swin="none").label() == "sod-diffusion from random weights, no encoder"
 
 
 def test_the_loss_reaches_the_swin_through_afim_alone(tiny_folders):
@@ -105,7 +106,7 @@ def test_a_doubled_input_begins_as_the_backbone_and_a_fresh_one_does_not(family)
     torch.testing.assert_close(own.network.eval().output(x, x, 500, None), expected, atol=1e-5, rtol=1e-4)
     fresh = segmenter_of(config_on(family, swin="none", conv_in="fresh")).network.unet.state_dict()
     assert fresh.pop("conv_in.weight").shape[1] == 8
-    assert all(torch.equal(value, unet.state_dict()[name]) for name, value in fresh.items() if name != "conv_in.bias")
+    assert all(torch.equal(value, unet.state_dict()[name]) for name, value in fresh.items())
 
 
 class Knowing(nn.Module):
@@ -141,28 +142,58 @@ def test_the_loss_is_zero_for_who_knows_the_mask_and_adds_the_auxiliary_error(fa
     assert own.loss(knowing, batch).item() == pytest.approx(0.5 * 0.3**2, rel=1e-3)
 
 
-@pytest.mark.parametrize("steps", [1, 10])
-def test_ddim_goes_from_a_members_noise_to_what_the_network_says(family, steps):
+@pytest.mark.parametrize("levels", [timesteps(10), trailing(4), trailing(1)], ids=str)
+def test_ddim_goes_from_a_members_noise_to_what_the_network_says(family, levels):
     own, clean = segmenter_of(config_on(family)), latents(2, 4, 8, 8)
     own.network = Knowing(own, clean, None)
-    found = own.denoised(torch.zeros(2, 4, 8, 8), None, 1, steps)
-    assert own.network.calls == steps
+    found = own.denoised(torch.zeros(2, 4, 8, 8), None, 1, levels)
+    assert own.network.calls == len(levels)
     # DDIM keeps the noise that it is told: from the first level's it goes straight to level 0's.
-    start = own.denoised(torch.zeros(1, 4, 8, 8), None, 1, 0)
-    first = own.abar[timesteps(steps)[0]]
+    start = own.denoised(torch.zeros(1, 4, 8, 8), None, 1, [])
+    first = own.abar[levels[0]]
     eps = (start - first**0.5 * clean) / (1 - first) ** 0.5
     torch.testing.assert_close(found, noised(clean, eps, own.abar[0]), atol=1e-4, rtol=1e-3)
-    assert not torch.equal(start, own.denoised(torch.zeros(1, 4, 8, 8), None, 0, 0))
+    assert not torch.equal(start, own.denoised(torch.zeros(1, 4, 8, 8), None, 0, []))
 
 
-def test_a_validation_has_its_own_steps_and_no_ensemble(segmenter):
-    calls = []
-    hook = segmenter.network.unet.register_forward_pre_hook(lambda *_: calls.append(1))
-    batch = scenes(2)
-    assert segmenter.soft_masks(batch).shape == (2, 128, 128) and len(calls) == 1
+def test_a_validation_has_its_own_steps_and_no_ensemble(segmenter, monkeypatch):
+    levels, batch = [], scenes(2)
+    hook = segmenter.network.unet.register_forward_pre_hook(lambda _, args: levels.append(int(args[1])))
+    assert segmenter.soft_masks(batch).shape == (2, 128, 128) and levels == [999]
     segmenter.predict(list(batch["image"].numpy()))
-    assert len(calls) == 1 + 2 * 2
+    assert levels == [999, *2 * timesteps(2)] and timesteps(2) == [501, 1]
+    monkeypatch.setattr(segmenter, "config", segmenter.config.model_copy(update={"spacing": "trailing"}))
+    segmenter.predict(list(batch["image"].numpy()))
+    assert levels[5:] == 2 * [999, 499]
     hook.remove()
+
+
+def test_few_steps_want_levels_that_begin_with_noise():
+    assert SodDiffusionConfig().spacing == "trailing" and SodDiffusionConfig(steps=1).steps == 1
+    with pytest.raises(ValueError, match="steps: expected 2 or more with spacing 'leading'"):
+        SodDiffusionConfig(steps=1, spacing="leading")
+
+
+@pytest.mark.parametrize("rgb_range", ["-1..1", "0..1"])
+def test_the_unet_is_shown_the_images_latents_then_the_masks_under_pyramid_noise(tiny_folders, rgb_range, monkeypatch):
+    own, batch, seen, asked = segmenter_of(config_on(tiny_folders["sd2"], rgb_range=rgb_range)), scenes(2), [], set()
+
+    def nothing(*given):
+        asked.add(given)
+        return torch.zeros(given[0])
+
+    monkeypatch.setattr("models.segmenters.sod_diffusion.pyramid_noise", nothing)
+    own.network.unet.register_forward_pre_hook(lambda _, args: seen.append(args))
+    for seed in range(30):
+        torch.manual_seed(seed)
+        own.loss(own.network, batch)
+    pixels = own.pixels(list(batch["image"].numpy()))
+    image = own.encoded(pixels if rgb_range == "-1..1" else (pixels + 1) / 2)
+    clean = own.encoded(own.mask_pixels(batch["mask"].numpy()))
+    for both, t in seen:
+        torch.testing.assert_close(both, torch.cat([image, own.abar[t][:, None, None, None] ** 0.5 * clean], dim=1))
+    levels = torch.cat([t for _, t in seen])
+    assert levels.min() < 100 and levels.max() > 900 and asked == {((2, 4, 8, 8), 0.3, 6)}
 
 
 @pytest.mark.parametrize("choices", [{}, {"fusion": "paa", "rgb_range": "0..1"}, *ABLATIONS], ids=str)
