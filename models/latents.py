@@ -17,8 +17,8 @@ def encoded(vae: Any, pixels: torch.Tensor) -> torch.Tensor:
     One image at a time, as in `decoded`: at 1024x1024 the VAE needs gigabytes for each.
     """
     with torch.autocast(pixels.device.type, enabled=False):
-        means = [vae.encode(each[None]).latent_dist.mean for each in pixels.to(vae.dtype)]
-    return torch.cat(means).float() * vae.config.scaling_factor
+        means = [vae.encode(each[None]).latent_dist.mean.float() for each in pixels.to(vae.dtype)]
+        return torch.cat(means) * vae.config.scaling_factor
 
 
 @torch.no_grad()

@@ -59,6 +59,16 @@ def test_a_picture_survives_the_vae_and_several_are_as_one():
     assert ((back.mean(dim=1) > 0) == (pixels[:, 0] > 0)).float().mean() > 0.98
 
 
+def test_a_float16_vae_under_bfloat16_autocast_gives_what_it_gives_without():
+    vae = load_network(check_backbone("pocket"), "vae", "cpu", "float16")
+    pixels = torch.rand(2, 3, 64, 64) * 2 - 1
+    latents = encoded(vae, pixels)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(encoded(vae, pixels), latents) and latents.dtype is torch.float32
+        under = decoded(vae, latents)
+    assert torch.equal(decoded(vae, latents), under) and under.dtype is torch.float32
+
+
 @pytest.mark.parametrize("discount", [0.3, 0.8])
 def test_pyramid_noise_has_deviation_one_and_more_of_it_in_large_grains_the_higher_the_discount(discount):
     torch.manual_seed(1)
