@@ -342,7 +342,7 @@ def evaluate(
     """Score trained segmenters on benchmarks and compare them; run again, it does what is missing.
 
     Truth is taken at its own size and predictions are brought to it. docs/benchmark-folders.md says how each set lies.
-    --set changes what predictions alone depend on, as for `predict`, for every run.
+    --set changes what predictions alone depend on, as for `predict`, for the runs that have it.
     """
     with checked():
         named = [named_folder("--benchmark", each) for each in benchmark]

@@ -30,8 +30,6 @@ SINGLE = {"dbia": "none", "swci": False}
 LABEL = {"class_embed_type": "projection", "projection_class_embeddings_input_dim": 4}
 COLUMNS = ["what", "side, px", "seconds", "diffusers, seconds", "ratio", "GB at most", "diffusers, GB at most"]
 
-Act = Callable[[], Any]
-
 
 def run() -> dict[str, Any]:
     """Time every setting; returns the table."""

@@ -5,13 +5,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from tqdm import tqdm
 
 from storage.folders import Benchmark, open_folder
 from storage.runs import RunFolder, open_run, weights_facts
 from storage.scores import SHARD, Scored, ScoreFolder, digest_of, table
 from tasks.base import task
+from tasks.predicting import fault_of
 
 if TYPE_CHECKING:
     from analysis.evaluation import Evaluation
@@ -82,9 +82,8 @@ def score_batch(
             rows[i] = Scored(pairs.names[i], str(pairs.photos[i]), error=str(error))
     soft_masks = segmenter.predict([photo for photo, _ in read.values()]) if read else []
     for (i, (_, truth)), soft in zip(read.items(), soft_masks, strict=True):
-        if not np.isfinite(soft).all():
-            wrong = f"{pairs.photos[i]}: the mask has values that are no number"
-            rows[i] = Scored(pairs.names[i], str(pairs.photos[i]), error=wrong)
+        if error := fault_of(pairs.photos[i], soft):
+            rows[i] = Scored(pairs.names[i], str(pairs.photos[i]), error=error)
             continue
         one = BoxScores() if pairs.has_boxes else MaskScores()
         figures = one.add(soft, truth)

@@ -48,14 +48,19 @@ def _predict(
     read, rows = _read(photos)
     categories = None if category is None else [category] * len(read)
     for photo, soft in zip(read, segmenter.predict(list(read.values()), categories) if read else [], strict=True):
-        if not np.isfinite(soft).all():
-            rows.append(PredictionRow(photo.stem, str(photo), error=f"{photo}: the mask has values that are no number"))
+        if error := fault_of(photo, soft):
+            rows.append(PredictionRow(photo.stem, str(photo), error=error))
             continue
         folder.write_prediction(photo.stem, soft)
         mask = soft > 0.5
         made_from = digest(photo, made_by)
         rows.append(PredictionRow(photo.stem, str(photo), "", made_from, *box(mask), float(mask.mean())))
     return rows
+
+
+def fault_of(photo: Path, soft: np.ndarray) -> str:
+    """Why a photo's predicted mask cannot be used, '' where it can; thresholding it would show no object."""
+    return "" if np.isfinite(soft).all() else f"{photo}: the mask has values that are no number"
 
 
 def _read(photos: list[Path]) -> tuple[dict[Path, np.ndarray], list[PredictionRow]]:
