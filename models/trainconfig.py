@@ -21,9 +21,9 @@ class TrainConfig(Config):
 
     segmenter: str = Field(description="name of the segmenter")
     epochs: int = Field(20, ge=1, description="times each training sample is seen; may be raised for a finished run")
-    batch_size: int = Field(10, ge=1, description="samples of one batch on one device")
-    accumulate: int = Field(1, ge=1, description="batches whose gradients are averaged in one step")
-    learning_rate: float = Field(1e-3, gt=0, description="learning rate of Adam, or its peak")
+    batch_size: int = Field(10, ge=1, le=4096, description="samples of one batch on one device")
+    accumulate: int = Field(1, ge=1, le=4096, description="batches whose gradients are averaged in one step")
+    learning_rate: float = Field(1e-3, gt=0, le=10, description="learning rate of Adam, or its peak")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay (AdamW); 0 is Adam")
     schedule: Literal["constant", "cosine", "stepped"] = Field(
         "constant",
@@ -229,11 +229,11 @@ class SodDiffusionConfig(LatentConfig):
     segmenter: Literal["sod-diffusion"] = Field("sod-diffusion", description="name of the segmenter")
     preset: Literal["paper", "released"] = Field("paper", description="where values not given come from")
     size: int = Field(384, ge=64, le=2048, description="side in pixels of the square that images are brought to")
-    learning_rate: float = Field(3e-5, gt=0, description="learning rate of AdamW")
+    learning_rate: float = Field(3e-5, gt=0, le=10, description="learning rate of AdamW")
     weight_decay: float = Field(1e-2, ge=0, description="decoupled weight decay (AdamW); 0 is Adam")
     clip: float | None = Field(1.0, gt=0, description="largest norm of the gradient; absent, it is not clipped")
-    batch_size: int = Field(4, ge=1, description="samples of one batch on one device")
-    accumulate: int = Field(8, ge=1, description="batches whose gradients are averaged in one step")
+    batch_size: int = Field(4, ge=1, le=4096, description="samples of one batch on one device")
+    accumulate: int = Field(8, ge=1, le=4096, description="batches whose gradients are averaged in one step")
     swin: str = Field(
         "swin_base_patch4_window12_384",
         pattern=r"^(none|pocket|swin_[\w.]+)$",
@@ -312,17 +312,28 @@ POCKET_SOD = {
 
 
 class DiffDisConfig(LatentConfig):
-    """DiffDIS (ICLR 2025): a mask and its edge from noise in one step; the fields from `steps` on are its ablations."""
+    """DiffDIS (ICLR 2025): a mask and its edge from noise in one step; the fields from `steps` on are its ablations.
+
+    Paper and released code part in a few fields; with preset 'paper' or 'released' DIFFDIS_PRESETS go before the
+    defaults.
+    """
 
     predicting: ClassVar[frozenset[str]] = frozenset({"tta"})
 
     segmenter: Literal["diffdis"] = Field("diffdis", description="name of the segmenter")
+    preset: Literal["mixed", "paper", "released"] = Field(
+        "mixed",
+        description="where values not given come from; 'mixed' learns as the released code does and predicts as the "
+        "paper does, in one pass",
+    )
     size: int = Field(1024, ge=64, le=2048, description="side in pixels of the square that images are brought to")
     epochs: int = Field(90, ge=1, description="times each training sample is seen; may be raised for a finished run")
     batch_size: int = Field(
-        4, ge=1, description="samples of one batch on one device; of an odd one the last is unmixed"
+        4, ge=1, le=4096, description="samples of one batch on one device; of an odd one the last is unmixed"
     )
-    learning_rate: float = Field(3e-5, gt=0, description="learning rate of Adam; ten times that for the labels' layers")
+    learning_rate: float = Field(
+        3e-5, gt=0, le=10, description="learning rate of Adam; ten times that for the labels' layers"
+    )
     schedule: Literal["constant", "cosine", "stepped"] = Field(
         "stepped",
         description="learning rate after the warm-up; 'stepped' multiplies it by 0.95^(e // 30) in each epoch e",
@@ -337,12 +348,27 @@ class DiffDisConfig(LatentConfig):
     )
     swci: bool = Field(True, description="inject the image at three scales into what the decoder takes over (Table 3)")
     cutmix: bool = Field(True, description="mix the samples of a batch in pairs (Table 3)")
+    noise: Literal["pyramid", "normal"] = Field(
+        "pyramid",
+        description="noise in training: pyramid noise, another for the edge, as released; or normal noise, one for "
+        "mask and edge, as in the paper and in every prediction",
+    )
+    condition: Literal["latents", "images"] = Field(
+        "latents",
+        description="what is injected at three scales: the image's latents, resized (paper), or the latents of the "
+        "resized image (released), three more passes of the VAE",
+    )
     augment: Literal["released", "paper", "none"] = Field(
         "released", description="mirror, crop and turn, as the paper has it; 'released' alters the colours too"
     )
     tta: bool = Field(
         False, description="average six predictions, at three scales and mirrored, as the released code does"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _under_presets(cls, given: Any) -> Any:
+        return DIFFDIS_PRESETS.get(given.get("preset"), {}) | given if isinstance(given, dict) else given
 
     @model_validator(mode="after")
     def _needs_an_edge(self) -> "DiffDisConfig":
@@ -356,6 +382,11 @@ class DiffDisConfig(LatentConfig):
     def rates(self) -> dict[str, float]:
         return {"unet.class_embedding": 10.0}
 
+
+DIFFDIS_PRESETS: dict[Any, dict[str, Any]] = {
+    "paper": {"noise": "normal", "augment": "paper"},
+    "released": {"condition": "images", "epochs": 100, "tta": True},
+}
 
 SEGMENTERS: dict[str, type[TrainConfig]] = {
     "diffusionseg": DiffusionSegConfig,

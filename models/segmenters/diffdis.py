@@ -43,10 +43,19 @@ class Network(nn.Module):
         self.injectors = nn.ModuleList(Injector(channels, width) for width in widths)
 
     def forward(
-        self, rgb: torch.Tensor, noisy: torch.Tensor, t: torch.Tensor, context: torch.Tensor, labels: Any
+        self,
+        rgb: torch.Tensor,
+        noisy: torch.Tensor,
+        t: torch.Tensor,
+        context: torch.Tensor,
+        labels: torch.Tensor | None,
+        conditions: list[torch.Tensor] | None = None,
     ) -> torch.Tensor:
-        """eps or v of x_t: rgb, noisy (N, C, h, w), t (N,), context (N, 2, width), labels (N, 4) or None."""
-        with injected(self.unet.down_blocks, self.injectors, rgb):
+        """eps or v of x_t: rgb, noisy (N, C, h, w), t (N,), context (N, 2, width), labels (N, 4).
+
+        conditions: what each injector reads, (N, C, ., .) each; absent, all read rgb.
+        """
+        with injected(self.unet.down_blocks, self.injectors, conditions or [rgb] * len(self.injectors)):
             both = torch.cat([rgb, noisy], dim=1)  # (N, 2C, h, w)
             return self.unet(both, t, encoder_hidden_states=context, class_labels=labels).sample
 
@@ -66,11 +75,11 @@ class Segmenter(LatentSegmenter):
 
     def loss(self, network: nn.Module, batch: dict[str, Any]) -> torch.Tensor:
         """Squared error of the masks' clean latents, and of the edges' (eq. 5, algorithm 1)."""
-        rgb, clean = self._latents(batch)
-        noises = pyramid_noise(tuple(clean.shape), DISCOUNT).to(self.device)
+        rgb, clean, conditions = self._latents(batch)
+        noises = self._noises(len(rgb), clean)
         levels = self._drawn_levels(len(rgb))
         noisy = noised(clean, noises, self._abar(levels[0], len(clean)))
-        found = self.denoised(network, rgb, noisy, levels)
+        found = self.denoised(network, rgb, noisy, levels, conditions)
         halves = (each.split(len(rgb)) for each in (found, clean))
         return torch.stack([F.mse_loss(f, c) for f, c in zip(*halves, strict=True)]).sum()
 
@@ -85,24 +94,49 @@ class Segmenter(LatentSegmenter):
         return torch.stack([self._viewed(rgb, scale, mirror) for scale, mirror in VIEWS]).mean(dim=0)
 
     def denoised(
-        self, network: nn.Module, rgb: torch.Tensor, noisy: torch.Tensor, levels: torch.Tensor
+        self,
+        network: nn.Module,
+        rgb: torch.Tensor,
+        noisy: torch.Tensor,
+        levels: torch.Tensor,
+        conditions: list[torch.Tensor] | None = None,
     ) -> torch.Tensor:
         """x_0 from x_t at the first level, one pass of the network a level, without new noise between (eq. 4).
 
-        rgb: (B, C, h, w); noisy: (N, C, h, w); levels: (L, B) int64, falling -> (N, C, h, w) float32.
+        rgb: (B, C, h, w); noisy: (N, C, h, w); levels: (L, B) int64, falling; conditions: of the images, as
+        `conditions` gives them -> (N, C, h, w) float32.
         """
         tasks = len(noisy) // len(rgb)
         labels = None if self.labels is None else self.labels.repeat_interleave(len(rgb), dim=0)
         context, images = self.context.expand(len(noisy), -1, -1), rgb.repeat(tasks, 1, 1, 1)
+        read = None if conditions is None else [each.repeat(tasks, 1, 1, 1) for each in conditions]
         for i, t in enumerate(levels):
-            output = network(images, noisy, t.repeat(tasks), context, labels)
+            output = network(images, noisy, t.repeat(tasks), context, labels, read)
             clean, eps = clean_and_noise(self.facts.prediction_type, output, noisy, self._abar(t, len(noisy)))
             if i + 1 < len(levels):
                 noisy = noised(clean, eps, self._abar(levels[i + 1], len(noisy)))
         return clean
 
-    def _latents(self, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
-        """A training batch, altered and mixed: latents of the images (B, C, h, w), of masks and edges (N, C, h, w)."""
+    def conditions(self, rgb: torch.Tensor) -> list[torch.Tensor] | None:
+        """Pixels (B, 3, S, S) in [-1, 1] -> latents of the image at a half, a quarter and an eighth of its size.
+
+        None where the injectors read the image's latents themselves, resized.
+        """
+        if not self.config.swci or self.config.condition == "latents":
+            return None
+        return [self.encoded(F.interpolate(rgb, scale_factor=0.5**scale, mode="bilinear")) for scale in (1, 2, 3)]
+
+    def _noises(self, count: int, clean: torch.Tensor) -> torch.Tensor:
+        """Training noise for latents of masks, and edges, of `count` images: (N, C, h, w)."""
+        if self.config.noise == "pyramid":
+            return pyramid_noise(tuple(clean.shape), DISCOUNT).to(self.device)
+        return torch.randn(count, *clean.shape[1:]).repeat(len(clean) // count, 1, 1, 1).to(self.device)
+
+    def _latents(self, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor] | None]:
+        """A training batch, altered and mixed: latents of images (B, C, h, w), of masks and edges (N, C, h, w).
+
+        Third is what the injectors read.
+        """
         rng = np.random.default_rng(int(torch.randint(2**62, ())))  # the loop seeds torch anew for each step
         pictures = augmented(batch["image"].numpy(), batch["mask"], self.size, self.config.augment, rng)
         if self.config.cutmix:
@@ -110,7 +144,7 @@ class Segmenter(LatentSegmenter):
             pictures = tuple(cutmixed(each, inside) for each in pictures)
         rgb, mask, edge = (each.to(self.device) for each in pictures)
         truths = [mask, edge] if self.config.edge else [mask]
-        return self.encoded(rgb), torch.cat([self.encoded(each) for each in truths])
+        return self.encoded(rgb), torch.cat([self.encoded(each) for each in truths]), self.conditions(rgb)
 
     def _drawn_levels(self, count: int) -> torch.Tensor:
         """Noise levels of a training batch, (L, B): fixed, or with * one drawn for each sample (Table 4)."""
@@ -129,7 +163,8 @@ class Segmenter(LatentSegmenter):
         latents = self.encoded(rgb)
         start = noise(self.config.seed, tuple(latents.shape[1:])).to(self.device)
         noisy = start.expand(len(rgb) * (2 if self.config.edge else 1), -1, -1, -1)
-        clean = self.denoised(self.network, latents, noisy, self.levels[:, None].expand(-1, len(rgb)))
+        levels = self.levels[:, None].expand(-1, len(rgb))
+        clean = self.denoised(self.network, latents, noisy, levels, self.conditions(rgb))
         return stretched(self.decoded_masks(clean[: len(rgb)]))
 
     def _viewed(self, rgb: torch.Tensor, scale: float, mirror: bool) -> torch.Tensor:

@@ -5,7 +5,7 @@ Knows nothing of noise levels, of losses or of how a UNet is loaded.
 Letters: N = masks, then as many edges; n tokens of C channels; c latent channels, h x w = a skip's grid.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any, Literal
@@ -69,18 +69,24 @@ class Injector(nn.Module):
 
 
 @contextmanager
-def injected(down_blocks: nn.ModuleList, injectors: nn.ModuleList, rgb: torch.Tensor) -> Iterator[None]:
-    """Meanwhile the last skip of each of the first down blocks passes its injector; what goes down is left as it is."""
+def injected(
+    down_blocks: nn.ModuleList, injectors: nn.ModuleList, conditions: Sequence[torch.Tensor]
+) -> Iterator[None]:
+    """Meanwhile the last skip of each of the first down blocks passes its injector; what goes down is left as it is.
 
-    def hook_of(injector: nn.Module) -> Any:
+    conditions: what each injector reads, (N, c, ., .) each.
+    """
+
+    def hook_of(injector: nn.Module, condition: torch.Tensor) -> Any:
         def hook(block: nn.Module, inputs: Any, outputs: Any) -> Any:
             down, skips = outputs
-            return down, (*skips[:-1], injector(skips[-1], rgb))
+            return down, (*skips[:-1], injector(skips[-1], condition))
 
         return hook
 
     handles = [
-        block.register_forward_hook(hook_of(injector)) for block, injector in zip(down_blocks, injectors, strict=False)
+        block.register_forward_hook(hook_of(injector, condition))
+        for block, injector, condition in zip(down_blocks, injectors, conditions, strict=False)
     ]
     try:
         yield

@@ -52,7 +52,7 @@ def test_the_true_noise_or_velocity_gives_the_clean_latents_back(tiny, family, s
     clean, eps, rgb = torch.randn(4, 4, 8, 8), torch.randn(4, 4, 8, 8), torch.randn(2, 4, 8, 8)
     abar = own.abar[own.levels[0]]
 
-    def knows(rgb, noisy, t, context, labels):
+    def knows(rgb, noisy, t, context, labels, conditions):
         return target_of(own.facts.prediction_type, clean, eps, own.abar[t][:, None, None, None])
 
     noisy = abar**0.5 * clean + (1 - abar) ** 0.5 * eps
@@ -89,13 +89,13 @@ def test_the_loss_is_the_squared_error_of_masks_and_of_edges_under_noises_of_the
     own, batch, seen, discounts = tiny(**PLAIN), squares(3), {}, []
     monkeypatch.setattr(diffdis, "pyramid_noise", lambda *given: discounts.append(given[1:]) or pyramid_noise(*given))
 
-    def says_nothing(rgb, noisy, t, context, labels):
+    def says_nothing(rgb, noisy, t, context, labels, conditions):
         seen.update(rgb=rgb, noisy=noisy, t=t, labels=labels, context=context)
         return torch.zeros_like(noisy)
 
     torch.manual_seed(0)
     loss = own.loss(says_nothing, batch)
-    (rgb, clean), abar = own._latents(batch), own.abar[999]
+    (rgb, clean, _), abar = own._latents(batch), own.abar[999]
     errors = (abar**0.5 * seen["noisy"] - clean).square()  # a v of zero says x_0 = sqrt(abar) x
     torch.testing.assert_close(loss, errors[:3].mean() + errors[3:].mean())
     torch.testing.assert_close(clean[:3], own.encoded(own.mask_pixels(batch["mask"].numpy())))
@@ -108,6 +108,68 @@ def test_the_loss_is_the_squared_error_of_masks_and_of_edges_under_noises_of_the
     expected = torch.tensor([[0, 0.8415, 1, 0.5403]] * 3 + [[0.8415, 0, 0.5403, 1]] * 3)
     torch.testing.assert_close(seen["labels"], expected, rtol=1e-4, atol=1e-4)
     assert discounts == [(0.8,)]
+
+
+@pytest.mark.parametrize("steps", ["1/1", "2/2", "1*/2", "1*/10"])
+def test_training_starts_from_the_first_level_and_learns_through_every_step(tiny, monkeypatch, steps):
+    own, batch, calls = tiny(steps=steps, **PLAIN), squares(8), []
+    monkeypatch.setattr(diffdis, "pyramid_noise", lambda shape, discount: torch.zeros(shape))
+
+    def says(rgb, noisy, t, context, labels, conditions):
+        calls.append((noisy, t, torch.zeros(noisy.shape, requires_grad=True)))
+        return calls[-1][2]
+
+    torch.manual_seed(0)
+    own.loss(says, batch).backward()
+    clean, (noisy, t, _) = own._latents(batch)[1], calls[0]
+    torch.testing.assert_close(noisy, own.abar[t][:, None, None, None] ** 0.5 * clean)
+    assert len(calls) == (2 if steps == "2/2" else 1) and all(said.grad.abs().max() > 0 for *_, said in calls)
+    assert torch.equal(t[:8], t[8:]) and (len(set(t.tolist())) > 1) == ("*" in steps)
+
+
+def test_the_papers_noise_is_one_for_mask_and_edge_and_as_normal_as_in_predictions(tiny):
+    own, clean = tiny(noise="normal"), torch.zeros(64, 4, 8, 8)
+    noises = own._noises(32, clean)
+    assert torch.equal(noises[:32], noises[32:]) and noises.std().item() == pytest.approx(1, abs=0.03)
+    assert torch.nn.functional.avg_pool2d(noises, 4).std().item() == pytest.approx(1 / 4, rel=0.1)  # no large grains
+    assert not torch.equal(*tiny()._noises(32, clean).chunk(2))
+
+
+def test_presets_lie_under_what_is_given_and_over_the_defaults():
+    differing = ("noise", "condition", "augment", "tta", "epochs")
+    mixed, paper, released = (
+        [getattr(DiffDisConfig(backbone="sd", preset=preset), name) for name in differing]
+        for preset in ("mixed", "paper", "released")
+    )
+    assert mixed == ["pyramid", "latents", "released", False, 90]
+    assert paper == ["normal", "latents", "paper", False, 90]
+    assert released == ["pyramid", "images", "released", True, 100]
+    own = DiffDisConfig(preset="released", tta=False)
+    assert (own.tta, own.condition, own.size) == (False, "images", 128)
+
+
+@pytest.mark.parametrize("kind", ["released", "paper", "none"])
+def test_samples_are_altered_as_configured(tiny, monkeypatch, kind):
+    asked = []
+    monkeypatch.setattr(diffdis, "augmented", lambda *given: asked.append(given[3]) or (torch.zeros(2, 3, 64, 64),) * 3)
+    own = tiny(augment=kind, cutmix=False)
+    own._latents(squares(2))
+    assert asked == [kind]
+
+
+def test_a_prediction_is_of_the_masks_and_its_noise_follows_from_the_seed(tiny, monkeypatch):
+    photos, starts = [np.zeros((64, 64, 3), np.uint8)] * 2, []
+    for seed in (0, 1, 1):
+        own = tiny(seed=seed)
+
+        def marked(network, rgb, noisy, levels, conditions):
+            starts.append(noisy[0])
+            return torch.arange(len(noisy)).float()[:, None, None, None].expand_as(noisy)  # masks 0 and 1, edges 2, 3
+
+        monkeypatch.setattr(own, "denoised", marked)
+        monkeypatch.setattr(own, "decoded_masks", lambda latents: latents[:, 0] / 4)
+        assert [soft.max() for soft in own.predict(photos)] == [0, 0.25]
+    assert not torch.equal(starts[0], starts[1]) and torch.equal(starts[1], starts[2])
 
 
 def test_the_context_is_the_start_and_the_end_of_an_empty_prompt_and_no_text_encoder_stays(tiny):
@@ -199,6 +261,54 @@ def test_injection_reads_the_image_at_the_skips_own_size(tiny):
     ramp = torch.arange(8.0).repeat(1, 4, 8, 1)
     assert injector(torch.zeros(1, 16, 4, 4), ramp).shape == (1, 16, 4, 4)
     torch.testing.assert_close(seen[0][0, 0, 0], torch.tensor([0.5, 2.5, 4.5, 6.5]))
+
+
+def test_an_injector_is_its_equations(tiny):
+    """s + gamma s + beta; gamma and beta are convolutions of GELU(batch norm(convolution(image)))."""
+    torch.manual_seed(0)
+    injector = tiny().network.injectors[0].double().eval()
+    with torch.no_grad():
+        for weight in injector.parameters():
+            weight += 0.3 * torch.randn_like(weight)
+        conv, norm, _ = injector.features
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.5, 2)
+        skip, image = torch.randn(2, 16, 4, 4).double(), torch.randn(2, 4, 4, 4).double()
+        x = (windows(image) @ conv.weight.flatten(1).T + conv.bias - norm.running_mean) / (
+            norm.running_var + norm.eps
+        ) ** 0.5
+        x = x * norm.weight + norm.bias  # (2, h, w, 16)
+        x = windows((x * (1 + torch.erf(x / 2**0.5)) / 2).permute(0, 3, 1, 2))
+        gamma, beta = (
+            (x @ each.weight.flatten(1).T + each.bias).permute(0, 3, 1, 2) for each in (injector.gamma, injector.beta)
+        )
+        torch.testing.assert_close(injector(skip, image), skip + gamma * skip + beta)
+
+
+def windows(x):
+    """Each cell's 3x3 neighbours, zeros outside: (B, C, h, w) -> (B, h, w, 9 C)."""
+    wide = torch.nn.functional.pad(x, (1, 1, 1, 1)).unfold(2, 3, 1).unfold(3, 3, 1)  # (B, C, h, w, 3, 3)
+    return wide.permute(0, 2, 3, 1, 4, 5).flatten(3)
+
+
+@pytest.mark.parametrize("condition", ["latents", "images"])
+def test_injectors_read_the_images_latents_or_those_of_the_image_at_three_scales(tiny, monkeypatch, condition):
+    own, read = tiny(condition=condition), []
+    for injector in own.network.injectors:
+        injector.register_forward_pre_hook(lambda _, given: read.append(given[1]))
+    rgb = torch.rand(2, 3, 64, 64) * 2 - 1
+    with torch.no_grad():
+        own.network.eval()
+        own.masks_of(rgb)
+    sizes = (64, 64, 64) if condition == "latents" else (32, 16, 8)
+    assert len(read) == 3
+    for size, each in zip(sizes, read, strict=True):
+        small = torch.nn.functional.interpolate(rgb, (size, size), mode="bilinear")
+        torch.testing.assert_close(each, own.encoded(small).repeat(2, 1, 1, 1), atol=1e-4, rtol=1e-4)
+    read.clear()
+    with torch.no_grad():
+        own.loss(own.network, squares(2))
+    assert [each.shape[2] for each in read] == [size // 8 for size in sizes]
 
 
 # Detail-balancing interactive attention
@@ -309,7 +419,8 @@ def test_the_labels_layers_learn_ten_times_as_fast_and_all_is_trained(tiny):
 @pytest.mark.parametrize(
     "choices",
     [{"edge": False, "dbia": "none", "swci": False, "cutmix": False}, {"dbia": "none"}, {"swci": False},
-     {"dbia": "fusion"}, {"steps": "1*/2"}, {"steps": "2/2"}, {"steps": "1*/10"}, {"start": "random"}],
+     {"dbia": "fusion"}, {"steps": "1*/2"}, {"steps": "2/2"}, {"steps": "1*/10"}, {"start": "random"},
+     {"preset": "paper"}, {"preset": "released"}],
 )  # fmt: skip
 def test_every_row_of_the_tables_trains_and_predicts(tiny, choices):
     own, batch = tiny(**choices), squares(3)
@@ -368,7 +479,7 @@ def test_image_mask_and_edge_are_mixed_in_the_same_box(tiny, monkeypatch):
         own = tiny(**choices)
         monkeypatch.setattr(own, "encoded", lambda pixels: pixels)
         torch.manual_seed(1)
-        rgb, truths = own._latents(batch)
+        rgb, truths, _ = own._latents(batch)
         seen.append(torch.cat([rgb, *truths.split(5)], dim=1))  # (5, 9, 64, 64)
     plain, mixed = seen
     kept, partner = (mixed == plain).all(1), (mixed == plain[[1, 0, 3, 2, 4]]).all(1)
