@@ -11,8 +11,13 @@ STRENGTH = 0.02  # of the regulariser
 
 
 def ensembled(maps: torch.Tensor) -> torch.Tensor:
-    """(M, H, W) float -> (H, W) float32: the median of the maps, those that vary being aligned first."""
+    """(M, H, W) float -> (H, W) float32: the median of the maps, those that vary being aligned first.
+
+    Where a map has a value that is no number there is no median: all is NaN.
+    """
     maps = maps.double().cpu()
+    if not maps.isfinite().all():
+        return torch.full(maps.shape[1:], torch.nan)
     varies = maps.amax((1, 2)) - maps.amin((1, 2)) > 1e-6
     if varies.sum() > 1:
         maps[varies] = aligned(maps[varies])

@@ -2,6 +2,7 @@
 
 import torch
 
+from models import ensemble
 from models.ensemble import aligned, ensembled
 
 PLACES = ((0.5, 0.1), (0.9, 0.0), (0.3, 0.6), (1.0, 0.0))
@@ -30,6 +31,24 @@ def test_noisy_copies_are_nearer_to_each_other_and_to_the_map_than_before():
     )
     assert aligned(copies.double()).std(dim=0).mean() < stretched.std(dim=0).mean() < copies.std(dim=0).mean()
     assert (ensembled(copies) - whole).abs().mean() < (copies.median(dim=0).values - whole).abs().mean() / 2
+
+
+def test_the_regulariser_keeps_the_median_from_shrinking(monkeypatch):
+    copies = a_map() + 0.3 * torch.rand(4, *a_map().shape, generator=torch.Generator().manual_seed(1))
+    spans = []
+    for strength in (ensemble.STRENGTH, 0.0):
+        monkeypatch.setattr(ensemble, "STRENGTH", strength)
+        median = aligned(copies.double()).median(dim=0).values
+        spans.append((median.max() - median.min()).item())
+    assert ensemble.STRENGTH == 0.0 and spans[0] > spans[1]
+
+
+def test_a_value_that_is_no_number_is_not_hidden_by_the_others():
+    whole = a_map()
+    for wrong in (torch.nan, torch.inf):
+        spoilt = whole.clone()
+        spoilt[3, 4] = wrong
+        assert not ensembled(torch.stack([whole, spoilt, whole])).isfinite().any()
 
 
 def test_one_map_and_constant_ones_stay_as_they_are():

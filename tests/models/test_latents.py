@@ -54,6 +54,8 @@ def test_a_picture_survives_the_vae_and_several_are_as_one():
     disc = torch.from_numpy(np.where((yy - 60) ** 2 + (xx - 70) ** 2 < 1600, 1.0, -1.0)).float()
     pixels = torch.stack([disc, -disc])[:, None].expand(-1, 3, -1, -1)
     latents = encoded(vae, pixels)
+    scale = vae.config.scaling_factor
+    torch.testing.assert_close(latents, vae.encode(pixels).latent_dist.mean * scale, atol=1e-4, rtol=1e-4)
     back = decoded(vae, latents)
     assert torch.equal(back[1], decoded(vae, latents[1:])[0])
     assert ((back.mean(dim=1) > 0) == (pixels[:, 0] > 0)).float().mean() > 0.98

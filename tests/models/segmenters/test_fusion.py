@@ -87,6 +87,15 @@ def test_the_branches_of_a_paa_stage_reach_ever_further():
     assert reaches == [[1, 1], [9, 9], [15, 15], [21, 21]]
 
 
+def test_a_paa_stage_adds_its_joined_branches_to_a_path_beside_them():
+    torch.manual_seed(0)
+    stage, x = PaaStage(8).eval(), torch.randn(2, 8, 9, 7)
+    joined = stage.together(torch.cat([each(x) for each in stage.branches], dim=1))
+    expected = (joined + stage.residual(x)).clamp(min=0)
+    torch.testing.assert_close(stage(x), expected)
+    assert joined.shape == (2, 64, 9, 7) and not torch.allclose(expected, joined.clamp(min=0))
+
+
 def test_tile_repeats_the_channels_in_their_order():
     f = torch.randn(2, 64, 3, 5)
     tiled = Tile(1024)(f)

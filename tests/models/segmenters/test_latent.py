@@ -1,4 +1,4 @@
-"""What SOD-diffusion and DiffDIS share, at the precision of a GPU: a float16 VAE under bfloat16 autocast."""
+"""What SOD-diffusion and DiffDIS share: pixels, masks, and a GPU's precision, a float16 VAE under bfloat16 autocast."""
 
 import numpy as np
 import pytest
@@ -17,6 +17,29 @@ KINDS = {
     "released": ("sod-diffusion", SMALL | {"preset": "released", "context_projection": "conv1x1"}),
     "no-afim": ("sod-diffusion", SMALL | {"context_projection": "none"}),
 }
+
+
+@pytest.fixture(scope="module")
+def own(tiny_folders):
+    values = {"backbone": str(tiny_folders["sd2"]), "size": 64, "run": {"device": "cpu"}}
+    return segmenter_of(SEGMENTERS["diffdis"](**values))
+
+
+def test_pixels_lie_from_minus_one_to_one_and_masks_are_three_equal_channels(own):
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[..., 0], image[..., 1] = 255, 51
+    (pixels,) = own.pixels([image])
+    assert [channel.unique().tolist() for channel in pixels] == [[1.0], [pytest.approx(-0.6)], [-1.0]]
+    mask = np.arange(64) < 24
+    (found,) = own.mask_pixels(np.broadcast_to(mask, (1, 64, 64)))
+    assert torch.equal(found, torch.from_numpy(mask).float().mul(2).sub(1).expand(3, 64, 64))
+
+
+def test_a_decoded_mask_is_the_mean_of_its_channels_from_0_to_1(own, monkeypatch):
+    cells = torch.tensor([[1.0, 0.5, 0.0], [-1.0, 1.0, -1.0], [2.0, 2.0, 2.0], [-3.0, -1.0, -1.0]])
+    monkeypatch.setattr(latent, "decoded", lambda vae, latents: cells.T[None, :, :, None])
+    found = own.decoded_masks(torch.zeros(1, 4, 1, 1))[0, :, 0]
+    torch.testing.assert_close(found, torch.tensor([0.75, 1 / 3, 1.0, 0.0]))
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from benchmarks.fullsize import PUBLISHED, full_size
 from flows.preflight import check_encoder, check_latents
 from models.backbone import load_network
+from models.ensemble import ensembled
 from models.fitting import Run, Training, train
 from models.latents import noised, target_of
 from models.pocket.scenes import render
@@ -168,6 +169,30 @@ def test_a_validation_has_its_own_steps_and_no_ensemble(segmenter, monkeypatch):
     hook.remove()
 
 
+def test_the_swin_is_shown_pixels_from_0_to_1_in_training_and_in_prediction(segmenter):
+    batch, seen = scenes(2), []
+    hook = segmenter.network.encoder.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    segmenter.loss(segmenter.network, batch)
+    segmenter.predict(list(batch["image"].numpy()))
+    hook.remove()
+    expected = (segmenter.pixels(list(batch["image"].numpy())) + 1) / 2
+    assert len(seen) == 2 and all(torch.allclose(each, expected) for each in seen) and expected.min() >= 0
+
+
+def test_a_mask_is_the_aligned_members_median_stretched(segmenter, monkeypatch):
+    shape = torch.nn.functional.avg_pool2d(torch.rand(2, 1, 68, 68), 5, 1)[:, 0]
+    members = [0.9 * shape, 0.2 + 0.3 * shape, 0.1 + 0.5 * shape.square()]
+    monkeypatch.setattr(segmenter, "denoised", lambda image, f, member, levels: members[member])
+    monkeypatch.setattr(segmenter, "decoded_masks", lambda latents: latents)
+    found = segmenter.masks_of(torch.zeros(2, 3, 64, 64), ensemble=3)
+    expected = torch.stack([ensembled(torch.stack([member[i] for member in members])) for i in range(2)])
+    low, high = expected.amin((1, 2), keepdim=True), expected.amax((1, 2), keepdim=True)
+    torch.testing.assert_close(found, (expected - low) / (high - low))
+    assert not torch.allclose(found, torch.stack(members).mean(0), atol=0.05)
+    members[1] = torch.full_like(shape, torch.nan)
+    assert segmenter.masks_of(torch.zeros(2, 3, 64, 64), ensemble=3).isnan().all()
+
+
 def test_few_steps_want_levels_that_begin_with_noise():
     assert SodDiffusionConfig().spacing == "trailing" and SodDiffusionConfig(steps=1).steps == 1
     with pytest.raises(ValueError, match="steps: expected 2 or more with spacing 'leading'"):
@@ -192,6 +217,7 @@ def test_the_unet_is_shown_the_images_latents_then_the_masks_under_pyramid_noise
     clean = own.encoded(own.mask_pixels(batch["mask"].numpy()))
     for both, t in seen:
         torch.testing.assert_close(both, torch.cat([image, own.abar[t][:, None, None, None] ** 0.5 * clean], dim=1))
+    assert any(t[0] != t[1] for _, t in seen)
     levels = torch.cat([t for _, t in seen])
     assert levels.min() < 100 and levels.max() > 900 and asked == {((2, 4, 8, 8), 0.3, 6)}
 
