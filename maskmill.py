@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Segmentation data without annotators.")
 
+STOPPED = "maskmill: stopped; what is committed is kept, the same command goes on"
+
 Out = Annotated[Path, typer.Option("--out", help="Folder of the dataset, under data/ by habit.")]
 PathArgument = Annotated[Path, typer.Argument(help="Folder of a dataset.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML file; its fields are those of --set.")]
@@ -38,18 +40,20 @@ def checked() -> Iterator[None]:
 @contextmanager
 def running() -> Iterator[None]:
     """Around a flow: whatever ends it leaves with 1 and one line; PREFECT_LOGGING_LEVEL=ERROR has Prefect say where."""
-    from flows.server import end_server_with_us
+    from flows.server import end_server_with_us, stopping_at_signals
 
     try:
-        end_server_with_us()
-        yield
+        with stopping_at_signals(STOPPED, temporary=end_server_with_us()):
+            yield
     except KeyboardInterrupt:
-        typer.echo("maskmill: stopped; what is committed is kept, the same command goes on", err=True)
+        typer.echo(STOPPED, err=True)
         raise typer.Exit(1) from None
     except Exception as error:
         kind = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
         line = " ".join(f"{kind}{error}".split())
-        typer.echo(f"maskmill: broke off: {line}; what is committed is kept, the same command goes on", err=True)
+        # What is wrong with values stays wrong, and the line says what to do; all else may be over by the next time.
+        after = "" if isinstance(error, ValueError) else ", the same command goes on"
+        typer.echo(f"maskmill: broke off: {line}; what is committed is kept{after}", err=True)
         raise typer.Exit(1) from None
 
 

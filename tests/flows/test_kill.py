@@ -77,6 +77,18 @@ def stop_when(process: subprocess.Popen, path: Path, reached) -> None:
     process.wait()
 
 
+def test_a_signal_to_all_of_a_builds_processes_is_a_stop_and_no_failure(start, tmp_path):
+    """As a terminal sends Ctrl-C and `timeout` its signal: to Prefect's own server too."""
+    process = start()
+    while not is_planned(table(tmp_path / "dataset")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert errors.splitlines()[-1] == "maskmill: stopped; what is committed is kept, the same command goes on"
+
+
 def is_left(group: int) -> bool:
     """Whether a process of a process group is still there, but for those that wait to be reaped."""
     for process in psutil.process_iter():
