@@ -1,5 +1,6 @@
 """Train a segmenter on a dataset version or a folder: run folder -> features, once -> training -> best weights."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from models.backbone import check_backbone
 from models.trainconfig import DiffusionSegConfig, SegmenterConfig
 from storage.dataset import open_dataset
 from storage.folders import folder_version, layout_of, open_folder
+from storage.lock import WriterLock
 from storage.repository import BUILD
-from storage.runs import FILE, check_run, create_run, open_run
+from storage.runs import FILE, LOCK_FILE, check_run, create_run, open_run
 from tasks.training import cache_features, fit_segmenter
 
 
@@ -36,10 +38,18 @@ def train(
     On a dataset, or where a layout of storage/folders.py is named, on the photos and masks that lie so in `data`.
     """
     version, training = check_train(config, data, run, version, layout)
-    create_run(run, config, data, version, training)
-    if config.caches_features():
-        cache_features(run)
-    return TrainRecord(run=run, version=version, **fit_segmenter(run))
+    run.mkdir(parents=True, exist_ok=True)
+    lock = None
+    if os.environ.get("RANK", "0") == "0":  # the first process that torchrun starts, which alone saves
+        lock = WriterLock(run / LOCK_FILE, "another training is writing this run")
+    try:
+        create_run(run, config, data, version, training)
+        if config.caches_features():
+            cache_features(run)
+        return TrainRecord(run=run, version=version, **fit_segmenter(run))
+    finally:
+        if lock is not None:
+            lock.release()
 
 
 def check_train(
@@ -49,7 +59,7 @@ def check_train(
 
     Writes nothing, but fetches a pretrained encoder's weights into the user's cache.
     """
-    from storage.loader import sides_of
+    from storage.loader import batches_in_epoch, sides_of
 
     version = _check_dataset(config, data, run, version) if layout is None else _check_folder(config, data, layout)
     check_run(run, config, data, version)
@@ -59,6 +69,12 @@ def check_train(
             "tensorboard: is not installed; pip install tensorboard, or leave it: log.jsonl has the same rows"
         )
     training, _ = sides_of(data, version, config)
+    in_epoch = batches_in_epoch(len(training), config.batch_size)
+    if config.accumulate > in_epoch:
+        raise ValueError(
+            f"accumulate: expected at most {in_epoch}, the batches of an epoch of {len(training)} samples, got "
+            f"{config.accumulate}; lower it, or batch_size"
+        )
     check_encoder(config)
     check_latents(config, len(training))
     return version, len(training)
@@ -73,6 +89,7 @@ def _check_folder(config: SegmenterConfig, data: Path, layout: str) -> str:
         raise ValueError(f"--folder {layout}: expected a set with masks to train on, got one with boxes")
     if len(pairs) < 2:
         raise ValueError(f"{data}: expected two pairs or more to train and validate on, got {len(pairs)}")
+    pairs.check_headers()
     return folder_version(layout, pairs)
 
 

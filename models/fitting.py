@@ -21,6 +21,11 @@ from torch import nn
 
 from models.hardware import keep_freed_memory
 
+ADVICE = (
+    "what was saved before is kept; look at those samples, at the weights that it began with, or train with a lower "
+    "learning rate in another folder"
+)
+
 
 @dataclass(frozen=True)
 class Training:
@@ -107,7 +112,7 @@ class Run:
         for group in self.optimiser.param_groups:
             group["lr"] = self.training.learning_rate * group.get("factor", 1.0) * _pace(self.step, self.training)
         self.optimiser.zero_grad(set_to_none=True)
-        total, wrong = 0.0, list[int]()
+        total, wrong = 0.0, list[str]()
         for left in reversed(range(self.training.accumulate)):
             batch = next(batches)
             with _unshared(forward, left):
@@ -116,21 +121,23 @@ class Run:
                 loss.backward()
             total += loss.item()
             if isinstance(batch, dict) and "index" in batch and not math.isfinite(loss.item()):
-                wrong += batch["index"].tolist()
+                wrong += batch.get("photo") or [f"sample {index}" for index in batch["index"].tolist()]
         # The gradients are of all processes' samples, so that all of them stop here, and not one alone.
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip or math.inf)
         if not (math.isfinite(total) and math.isfinite(norm)):
-            which = f" on samples {wrong}" if wrong else ""
+            which = f" on {', '.join(wrong)}" if wrong else ""
             found = f"the loss is {total}" if not math.isfinite(total) else "a gradient is no finite number"
-            raise ValueError(
-                f"training: {found} at step {self.step + 1}{which}; what was saved before is kept; lower "
-                "the learning rate, or look at those samples, and run again"
-            )
+            raise ValueError(f"training: {found} at step {self.step + 1}{which}; {ADVICE}")
         self.optimiser.step()
         if self.average is not None and self.training.ema is not None:
             _update_average(self.average, self.model, min(self.training.ema, (1 + self.step) / (10 + self.step)))
         self.step += 1
         self.recent = total if math.isnan(self.recent) else 0.98 * self.recent + 0.02 * total
+
+    def refuse_wrong_weights(self) -> None:
+        """ValueError where a step made weights that are no numbers; the next loss would say so, but after a save."""
+        if not all(value.isfinite().all() for value in self.model.state_dict().values()):
+            raise ValueError(f"training: the weights after step {self.step} are no finite numbers; {ADVICE}")
 
     def judge(self, score: float) -> bool:
         """Take note of a validation; whether it is the best so far."""
@@ -182,6 +189,8 @@ def train(
             with run.averaged() as model, torch.no_grad():
                 figures = _of_first_process(validate(model), accelerator)
             better = run.judge(figures["score"])
+        if figures or last or run.step % training.save_every == 0:
+            run.refuse_wrong_weights()
         if rank == 0 and log and (figures or run.step % 50 == 0):
             pace = run.optimiser.param_groups[0]["lr"]
             log({"step": run.step, "loss": run.recent, "learning_rate": pace, "seconds": time.time() - began} | figures)

@@ -5,7 +5,9 @@ validation, which predict. The folder's description is in storage/runs.py.
 """
 
 import json
+import math
 import os
+import shutil
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -29,21 +31,28 @@ def save_checkpoint(run: RunFolder, state: dict[str, Any], better: bool) -> None
         facts = {"segmenter": run.config.segmenter, "step": str(state["step"]), "score": repr(state["best"])}
         facts["config"] = json.dumps(run.config.identity())  # storage/runs.py compares it
         save_file(weights, partial, metadata=facts)
+        shutil.copymode(run.path / FILE, partial)  # safetensors leaves it to its owner alone
         os.replace(partial, run.path / BEST)
     save_state(run.path / STATE, state)
 
 
-def load_state(run: RunFolder, device: torch.device) -> dict[str, Any] | None:
-    """The state to go on from, None where there is none; ValueError for a damaged one."""
+def load_state(run: RunFolder, network: torch.nn.Module) -> dict[str, Any] | None:
+    """The state to go on from, on the network's device; None where there is none, ValueError for another network's."""
     path = run.path / STATE
     if not path.exists():
         return None
+    device = next(network.parameters()).device
     try:
-        return torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, EOFError, OSError, UnpicklingError):  # whose texts advise to unpickle it
+        state = torch.load(path, map_location=device, weights_only=True)
+        wrong = misfits(state["model"], network.state_dict())
+    except (RuntimeError, EOFError, OSError, UnpicklingError, KeyError, TypeError, AttributeError):
+        # Without torch's text, which advises to unpickle it.
         raise ValueError(
             f"{path}: cannot be read as a training's state; restore it, or remove it to train anew"
         ) from None
+    if wrong:
+        raise _not_of(path, run, wrong)
+    return state
 
 
 def load_segmenter(run: str | Path, device: str = "auto", **choices: Any) -> Any:
@@ -68,11 +77,15 @@ def _weights(folder: RunFolder, expected: dict[str, torch.Tensor]) -> dict[str, 
     """The best weights, if they have the names and shapes of the network's."""
     found = load_file(folder.path / BEST)
     if wrong := misfits(found, expected):
-        raise ValueError(
-            f"{folder.path / BEST}: expected weights of the network that {FILE} describes ({folder.config.label()}), "
-            f"got {len(wrong)} tensors that do not fit: {', '.join(wrong[:3])}; restore the run's own"
-        )
+        raise _not_of(folder.path / BEST, folder, wrong)
     return found
+
+
+def _not_of(file: Path, run: RunFolder, wrong: list[str]) -> ValueError:
+    return ValueError(
+        f"{file}: expected weights of the network that {FILE} describes ({run.config.label()}), got {len(wrong)} "
+        f"tensors that do not fit: {', '.join(wrong[:3])}; restore the run's own"
+    )
 
 
 class Log:
@@ -80,7 +93,7 @@ class Log:
 
     def __init__(self, run: RunFolder, step: int):
         self.path = run.path / LOG
-        kept = [line for line in self._lines() if json.loads(line)["step"] <= step]
+        kept = [line for line in self._lines() if _step_of(line) <= step]
         self.path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         self.board = None
         if run.config.tensorboard:
@@ -97,7 +110,12 @@ class Log:
             self.board.flush()
 
     def _lines(self) -> list[str]:
-        """Whole lines only: a kill may have cut the last."""
-        if not self.path.exists():
-            return []
-        return [line for line in self.path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+        return self.path.read_text(encoding="utf-8", errors="replace").splitlines() if self.path.exists() else []
+
+
+def _step_of(line: str) -> float:
+    """A row's step; infinite for what is no row, as a line that a kill has cut."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from storage.boxes import coco_boxes, listed, some, voc_boxes
-from storage.photos import PHOTO_SUFFIXES, read_grey_mask, read_photo, same_size
+from storage.photos import PHOTO_SUFFIXES, is_picture, read_grey_mask, read_photo, same_size
 
 MASK_SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
 PLAIN = ("images", "masks")
@@ -67,6 +67,15 @@ class Benchmark:
                 "store both upright and of one size"
             )
         return photo, mask
+
+    def check_headers(self) -> None:
+        """ValueError naming the first files that are no pictures, or pairs of two sizes, by their headers alone."""
+        files = [*self.photos, *(truth for truth in self.truths if isinstance(truth, Path))]
+        if wrong := {str(file) for file in files if not is_picture(file)}:
+            raise ValueError(
+                f"{some(wrong)}: expected pictures, got what cannot be read as such; replace or remove them"
+            )
+        self.check_sizes()
 
     def check_sizes(self) -> None:
         """ValueError naming the first pairs whose photo and mask differ in size, by their headers.

@@ -59,8 +59,8 @@ class KeptSamples(torch.utils.data.Dataset):
 class FolderSamples(torch.utils.data.Dataset):
     """Pairs of a folder with masks by position in `indices`, each brought to `size`, (H, W).
 
-    Each is a dict: "index", "mask" (H, W) bool, and "image" (H, W, 3) uint8 with "category", which is '', or with
-    `features` those in their place: "features", for each layer (C, h, w) float16.
+    Each is a dict: "index", "photo", its path, "mask" (H, W) bool, and "image" (H, W, 3) uint8 with "category", which
+    is '', or with `features` those in their place: "features", for each layer (C, h, w) float16.
     """
 
     def __init__(
@@ -74,7 +74,8 @@ class FolderSamples(torch.utils.data.Dataset):
     def __getitem__(self, position: int) -> dict[str, Any]:
         index = int(self.indices[position])
         photo, mask = self.pairs.pair(index)
-        found: dict[str, Any] = {"index": index, "mask": resized_mask(mask, self.size)}
+        mask = resized_mask(mask, self.size)
+        found: dict[str, Any] = {"index": index, "photo": str(self.pairs.photos[index]), "mask": mask}
         if self.features is not None:
             return found | {"features": self.features.read(index)}
         image = np.array(resized(photo, self.size))  # torch wants it writable

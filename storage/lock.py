@@ -1,4 +1,4 @@
-"""One builder at a time: a file lock that goes when its process does, however it ends.
+"""One writer at a time: a file lock that goes when its process does, however it ends.
 
 Knows nothing of what it guards. The lock is the kernel's (flock); the file's text only says who holds it.
 A forked child would hold it as well: workers are spawned, which closes it in them.
@@ -9,10 +9,14 @@ import os
 from pathlib import Path
 
 
-class BuildLock:
-    """An exclusive lock on a file, held from construction until `release` or the end of the process."""
+class WriterLock:
+    """An exclusive lock on a file, held from construction until `release` or the end of the process.
 
-    def __init__(self, path: Path):
+    ValueError where another holds it, which says that `others` are at work there, as in 'another build is writing this
+    dataset'.
+    """
+
+    def __init__(self, path: Path, others: str):
         self.path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -21,8 +25,7 @@ class BuildLock:
             holder = os.read(self._file, 32).decode(errors="replace").strip() or "unknown"
             os.close(self._file)
             raise ValueError(
-                f"{path} is held by process {holder}: another build is writing this dataset; "
-                "wait for it to end, or choose another path"
+                f"{path} is held by process {holder}: {others}; wait for it to end, or choose another path"
             ) from None
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)

@@ -13,6 +13,8 @@ from PIL import ExifTags, Image, ImageOps
 # Files with other suffixes are not looked at in a folder.
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".jp2")
 
+LOSSY = (".jpg", ".jpeg", ".webp")
+
 # What Pillow raises for files that are damaged, of no kind it knows, or above its limit against decompression bombs.
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error, Image.DecompressionBombError)
 
@@ -33,13 +35,30 @@ def read_mask(path: Path) -> np.ndarray:
 def read_grey_mask(path: Path) -> np.ndarray:
     """A mask's grey, (H, W) uint8, of colour its luma; transparent parts are background, 0.
 
-    ValueError naming the file where it cannot be read in full, or holds the labels 0 and 1 instead of grey values.
+    ValueError naming the file where it cannot be read in full, or holds labels, as 0 and 1, instead of grey values:
+    what was stored without loss, varies, and has nothing above 127.
     """
     image = _upright(path)
     grey = np.asarray(Image.fromarray(_rgb(image, background=0)).convert("L"))
-    if np.asarray(image).max() == 1 and not (grey > 127).any():
-        raise ValueError(f"{path}: expected a mask with values up to 255, got only 0 and 1; multiply it by 255")
+    grey_file = image.mode == "L" or image.mode.startswith("I")  # a 16-bit file's labels are lost with its low byte
+    values = np.asarray(image) if grey_file else grey
+    highest = values.max()
+    faint = path.suffix.lower() in LOSSY or values.min() == highest  # an empty mask, not quite black
+    if not (faint or (grey > 127).any()):
+        raise ValueError(
+            f"{path}: expected a mask with values up to 255, got none above {highest}, as labels have; make the "
+            "object's 255, all else 0"
+        )
     return grey
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file begins as a picture does; its pixels are not read."""
+    try:
+        with Image.open(path):
+            return True
+    except UNREADABLE:
+        return False
 
 
 def same_size(one: Path, other: Path) -> bool:

@@ -17,7 +17,7 @@ from models.layers import complaints, merged
 from models.trainconfig import SEGMENTERS, TrainConfig
 from storage.target import check_writable
 
-FILE, BEST = "config.json", "best.safetensors"
+FILE, BEST, LOCK_FILE = "config.json", "best.safetensors", "train.lock"
 PLACES = {"backbone", "weights"}  # fields that may name a folder or a file, which a run moved elsewhere finds elsewhere
 
 
@@ -90,12 +90,16 @@ def check_run(path: Path, config: TrainConfig, data: Path, version: str) -> None
     if path.exists() and not path.is_dir():
         raise ValueError(f"--run {path}: expected a folder, found a file; choose another path")
     check_writable(path)
-    if not path.exists() or all(entry.suffix == ".partial" for entry in path.iterdir()):
+    if not path.exists() or all(entry.suffix == ".partial" or entry.name == LOCK_FILE for entry in path.iterdir()):
         return  # what a kill left, or another process of this training is about to rename
     if not (path / FILE).is_file():
         raise ValueError(f"--run {path}: the folder is not empty and holds no run; choose another path")
     stored = open_run(path)
     before = stored.config.identity() | {"data": str(stored.data), "version": stored.version}
+    if (kind := stored.config.segmenter) != config.segmenter:
+        raise ValueError(
+            f"--run {path}: holds a run of {kind} where {config.segmenter} is asked for; choose another folder"
+        )
     now = config.identity() | {"data": str(data.resolve()), "version": version}
     if found := _differences(before, now, "is asked for"):
         raise ValueError(f"--run {path}: holds a run with {found}; leave them, or choose another folder")

@@ -19,7 +19,7 @@ import zarr
 
 from storage import schema
 from storage.bank import read_bank
-from storage.lock import BuildLock
+from storage.lock import WriterLock
 from storage.repository import (
     BUILD,
     LOCK_FILE,
@@ -36,13 +36,14 @@ from storage.repository import (
 from storage.shards import array_of
 from storage.target import check_target, difference
 
+OTHERS = "another build is writing this dataset"
 STAGES = {"plan": None, "sample": schema.PLANNED, "cut": schema.SAMPLED, "screen": schema.CUT}
 
 
 class DatasetWriter:
     """The one builder of a dataset; a context manager that holds its lock. Made by `open` or `reopen`."""
 
-    def __init__(self, path: Path, repo: icechunk.Repository, lock: BuildLock):
+    def __init__(self, path: Path, repo: icechunk.Repository, lock: WriterLock):
         self.path = path
         self._repo = repo
         self._lock = lock
@@ -67,7 +68,7 @@ class DatasetWriter:
         path = Path(path)
         check_target(path, identity, count)
         path.mkdir(parents=True, exist_ok=True)
-        lock = BuildLock(path / LOCK_FILE)
+        lock = WriterLock(path / LOCK_FILE, OTHERS)
         try:
             if not is_dataset(path):
                 specs = schema.array_specs(image_size, grid, pooled)
@@ -94,7 +95,7 @@ class DatasetWriter:
         """Open an existing dataset as it is, to solve its masks again (`recut`)."""
         path = Path(path)
         repo = open_repository(path)
-        return cls(path, repo, BuildLock(path / LOCK_FILE))
+        return cls(path, repo, WriterLock(path / LOCK_FILE, OTHERS))
 
     def __enter__(self) -> Self:
         return self

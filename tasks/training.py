@@ -62,11 +62,10 @@ def fit_segmenter(run: Path) -> dict[str, float]:
     if accelerator is not None:
         accelerator.wait_for_everyone()  # for the features that the others make
     segmenter = segmenter_of(config)
-    device = next(segmenter.network.parameters()).device
     samples, held_out = datasets_of(folder, segmenter)
     training = training_of(config, batches_in_epoch(len(samples), config.batch_size, processes))
     course = Run(segmenter.network, training, config.seed)
-    if state := load_state(folder, device):
+    if state := load_state(folder, segmenter.network):
         course.restore(state)
 
     def batches(start: int) -> Any:
@@ -107,7 +106,7 @@ def training_of(config: TrainConfig, in_epoch: int) -> "Training":
     """The pace of a training whose epochs have so many batches; it validates after each epoch."""
     from models.fitting import Training
 
-    steps = max(1, in_epoch // config.accumulate)
+    steps = max(1, round(in_epoch / config.accumulate))
     return Training(
         steps=config.epochs * steps,
         batch_size=config.batch_size,
@@ -159,12 +158,16 @@ def cache_of(folder: RunFolder, segmenter: Any) -> "FeatureCache":
 
 def validation_figures(segmenter: Any, held_out: Any, batch_size: int) -> dict[str, float]:
     """The metrics that are quick to take over the validation samples; "score", the one to raise, is the mean IoU."""
+    from models.fitting import ADVICE
     from models.metrics import acc, f_curve, iou, mae
     from storage.loader import all_batches
 
     rows, curves = [], []
     for batch in all_batches(held_out, batch_size):
-        for soft, truth in zip(segmenter.soft_masks(batch), batch["mask"].numpy(), strict=True):
+        soft_masks = segmenter.soft_masks(batch)
+        if not np.isfinite(soft_masks).all():
+            raise ValueError(f"training: a validation's masks have values that are no number; {ADVICE}")
+        for soft, truth in zip(soft_masks, batch["mask"].numpy(), strict=True):
             rows.append([iou(soft, truth), acc(soft, truth), mae(soft, truth)])
             curves.append(f_curve(soft, truth))
     means = np.mean(rows, axis=0).tolist()

@@ -13,13 +13,15 @@ import torch
 import yaml
 from PIL import Image
 
-from benchmarks.rendered import rendered_dataset
+from benchmarks.rendered import rendered_dataset, rendered_folder
 from models.segmenters import segmenter_of
+from models.segmenters.diffusionseg import Segmenter
 from models.trainconfig import DiffusionSegConfig
 from storage import checkpoints
 from storage.checkpoints import BEST, STATE, load_segmenter
 from storage.features import FeatureCache
-from storage.runs import create_run
+from storage.lock import WriterLock
+from storage.runs import LOCK_FILE, create_run
 from tests.flows.training import assert_same_weights, dies_after, invoke
 
 ROOT = Path(__file__).parents[2]
@@ -141,6 +143,69 @@ def test_a_run_whose_files_are_damaged_is_named(data, options, trained, tmp_path
     whole = (trained / STATE).read_bytes()
     for content in (b"", b"no state", whole[: len(whole) // 2]):
         assert f"{STATE}: cannot be read" in damaged(STATE, content)
+
+
+def test_a_run_goes_on_with_its_own_state_alone_whatever_its_log_holds(data, options, trained, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    assert (run / BEST).stat().st_mode == (run / "config.json").stat().st_mode
+    command = ("train", "diffusionseg", "--data", data, "--run", run, "--config", options)
+    with (run / "log.jsonl").open("a") as log:
+        log.write('hello}\n{"loss": 1}\n{"step": 9')
+    assert invoke(*command).exit_code == 0
+    assert (run / "log.jsonl").read_text() == (trained / "log.jsonl").read_text()
+    state = torch.load(run / STATE, weights_only=True)
+    state["model"] = {f"other.{name}": value for name, value in state["model"].items()}
+    torch.save(state, run / STATE)
+    said = invoke(*command).stderr.splitlines()[-1]
+    assert f"{STATE}: expected weights of the network" in said and "is missing" in said and "same command" not in said
+    other = invoke("train", "unet", "--data", data, "--run", run)
+    assert other.exit_code == 2 and "holds a run of diffusionseg where unet is asked for" in other.output
+    assert len(other.stderr) < 300
+
+
+def test_masks_that_are_no_numbers_stop_a_training_and_what_was_saved_before_stays(
+    data, options, trained, tmp_path, monkeypatch
+):
+    run, validations = tmp_path / "run", []
+
+    def soft_masks(self, batch, own=Segmenter.soft_masks):
+        validations.append(1)
+        return own(self, batch) * (np.nan if len(validations) > 1 else 1)
+
+    command = ("train", "diffusionseg", "--data", data, "--run", run, "--config", options)
+    with monkeypatch.context() as patch:
+        patch.setattr(Segmenter, "soft_masks", soft_masks)
+        done = invoke(*command)
+    assert done.exit_code == 1 and "masks have values that are no number" in done.stderr.splitlines()[-1]
+    assert "same command" not in done.stderr.splitlines()[-1]
+    assert torch.load(run / STATE, weights_only=True)["step"] == 3  # the validations are after steps 2 and 4
+    assert invoke(*command).exit_code == 0
+    assert_same_weights(trained, run)
+
+
+def test_a_run_is_written_by_one_training_at_a_time(data, options, tmp_path):
+    (tmp_path / "run").mkdir()
+    lock = WriterLock(tmp_path / "run" / LOCK_FILE, "another")
+    command = ("train", "diffusionseg", "--data", data, "--run", tmp_path / "run", "--config", options)
+    refused = invoke(*command, "--set", "epochs=1")
+    assert refused.exit_code == 1 and "another training is writing this run" in refused.output
+    lock.release()
+    assert invoke(*command, "--set", "epochs=1").exit_code == 0
+
+
+def test_pairs_that_are_no_pictures_or_of_two_sizes_are_named_before_a_run_is_begun(tmp_path):
+    photos = rendered_folder(tmp_path / "photos", 6, seed=5)
+    command = ("train", "unet", "--folder", f"folder={photos}", "--run", tmp_path / "run")
+    refused = invoke(*command, "--set", "batch_size=2", "--set", "accumulate=4")
+    assert refused.exit_code == 2 and "accumulate: expected at most 2, the batches of an epoch" in refused.output
+    Image.new("L", (60, 60)).save(photos / "masks" / "0003.png")
+    refused = invoke(*command)
+    assert refused.exit_code == 2 and "0003.png: expected masks of their photos' sizes" in refused.output
+    (photos / "images" / "0001.png").write_bytes(b"")
+    (photos / "masks" / "0002.png").write_text("no picture")
+    refused = invoke(*command)
+    assert refused.exit_code == 2 and not (tmp_path / "run").exists()
+    assert all(name in refused.output for name in ("images/0001.png", "masks/0002.png", "expected pictures"))
 
 
 def test_predict_refuses_a_clip_that_is_gone_unless_the_class_is_given(options, tmp_path):

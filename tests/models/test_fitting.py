@@ -240,15 +240,36 @@ def test_a_loss_that_is_no_number_names_its_samples_and_leaves_the_weights():
     run = Run(network(), TRAINING, 0)
     before = copy.deepcopy(run.model.state_dict())
     batches = itertools.repeat({"index": torch.tensor([7, 11])})
-    with pytest.raises(ValueError, match=r"the loss is nan at step 1 on samples \[7, 11\]"):
+    with pytest.raises(ValueError, match=r"the loss is nan at step 1 on sample 7, sample 11;"):
         run.advance(run.model, batches, lambda forward, _: forward(torch.full((2, 4), torch.nan)).mean())
     assert all(torch.equal(value, before[name]) for name, value in run.model.state_dict().items())
+
+
+def test_of_photos_a_wrong_one_is_named_by_its_path():
+    batches = itertools.repeat({"index": torch.tensor([7]), "photo": ["photos/x.png"]})
+    run = Run(network(), TRAINING, 0)
+    with pytest.raises(ValueError, match=r"at step 1 on photos/x.png;"):
+        run.advance(run.model, batches, lambda forward, _: forward(torch.full((2, 4), torch.nan)).mean())
+
+
+def test_weights_that_a_step_makes_no_numbers_are_not_saved():
+    """The loss and its gradient are fine in every step; the second step's weights are past float32."""
+    model, saved = nn.Linear(1, 1, bias=False), []
+    nn.init.constant_(model.weight, -3.1e38)
+    course = Training(4, 1, 2e37, weight_decay=0, warm_up=0, schedule="constant", ema=None, clip=None, save_every=1)
+    run = Run(model, course, 0)
+    with pytest.raises(ValueError, match="the weights after step 2 are no finite numbers; what was saved before"):
+        train(
+            run, lambda start: itertools.repeat(None), lambda forward, _: forward(torch.ones(1, 1)).sum(),
+            lambda state, better: saved.append(state["step"]),
+        )  # fmt: skip
+    assert saved == [1]
 
 
 def test_of_several_batches_of_a_step_the_wrong_one_is_named():
     run = Run(network(), dataclasses.replace(TRAINING, accumulate=3), 0)
     batches = iter([{"index": torch.tensor([i]), "x": torch.full((2, 4), [0.0, torch.nan, 0.0][i])} for i in range(3)])
-    with pytest.raises(ValueError, match=r"the loss is nan at step 1 on samples \[1\];"):
+    with pytest.raises(ValueError, match=r"the loss is nan at step 1 on sample 1;"):
         run.advance(run.model, batches, lambda forward, batch: forward(batch["x"]).mean())
 
 

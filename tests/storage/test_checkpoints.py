@@ -44,10 +44,10 @@ def test_a_run_says_what_it_was_trained_with_and_on(run, config):
 
 def test_the_best_weights_predict_and_the_last_state_is_gone_on_from(run):
     best, last = segmenter_of(run.config), segmenter_of(run.config.model_copy(update={"seed": 1}))
-    assert load_state(run, torch.device("cpu")) is None
+    assert load_state(run, last.network) is None
     save_checkpoint(run, state_of(best.network, 4), True)
     save_checkpoint(run, state_of(last.network, 5), False)
-    loaded, state = load_segmenter(run.path, "cpu"), load_state(run, torch.device("cpu"))
+    loaded, state = load_segmenter(run.path, "cpu"), load_state(run, last.network)
     assert state is not None and state["step"] == 5 and not loaded.network.training
     for name, value in best.network.state_dict().items():
         assert torch.equal(loaded.network.state_dict()[name], value)

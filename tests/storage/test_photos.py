@@ -143,9 +143,22 @@ def test_transparent_parts_of_a_mask_are_background(tmp_path):
     np.testing.assert_array_equal(read_mask(saved(tmp_path, white)), [[False, False], [True, True]])
 
 
-def test_label_masks_of_0_and_1_are_refused_and_empty_ones_are_not(tmp_path):
+def test_label_masks_are_refused_and_empty_ones_are_not(tmp_path):
     for dtype in (np.uint8, np.uint16):
-        with pytest.raises(ValueError, match=r"x\.png: .*only 0 and 1; multiply it by 255"):
-            read_mask(saved(tmp_path, np.eye(3, dtype=dtype)))
+        for label in (1, 7, 127):
+            with pytest.raises(
+                ValueError, match=rf"x\.png: .*none above {label}, as labels have; make the object's 255"
+            ):
+                read_mask(saved(tmp_path, label * np.eye(3, dtype=dtype)))
+    coloured = Image.fromarray(np.eye(3, dtype=np.uint8), "P")
+    coloured.putpalette([0, 0, 0, 128, 0, 0])  # as VOC's
+    with pytest.raises(ValueError, match=r"x\.png: .*as labels have"):
+        read_mask(saved(tmp_path, coloured))
+    noise = Image.fromarray(np.tile(np.array([0, 9], np.uint8), (16, 8)))
+    noise.save(tmp_path / "empty.jpg")
+    assert not read_mask(tmp_path / "empty.jpg").any()
+    opaque = np.zeros((3, 3, 4), np.uint8)
+    opaque[..., 3] = 255
+    assert not read_mask(saved(tmp_path, opaque)).any()
     assert not read_mask(saved(tmp_path, np.zeros((3, 3), np.uint8))).any()
     assert not read_mask(saved(tmp_path, np.full((3, 3), 3, np.uint8))).any()
