@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -138,12 +139,23 @@ def load_network(facts: BackboneFacts, part: str, device: str = "cpu", dtype: st
     import torch
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextModel
-    from transformers.utils.logging import disable_progress_bar
+    from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
     disable_progress_bar()
     kind: Any = {"vae": AutoencoderKL, "unet": UNet2DConditionModel, "text_encoder": CLIPTextModel}[part]
     folder = facts.folder if _is_local(facts.name) else _locate(facts.name, LIGHT_FILES + HEAVY_FILES)
-    loaded = kind.from_pretrained(folder, subfolder=part, torch_dtype=getattr(torch, dtype), local_files_only=True)
+    set_verbosity_error()  # what transformers reports over several lines, missing tensors, is refused below
+    choices = {"torch_dtype": getattr(torch, dtype), "local_files_only": True, "output_loading_info": True}
+    try:
+        loaded, found = kind.from_pretrained(folder, subfolder=part, **choices)
+        if missing := sorted(found["missing_keys"]):
+            raise ValueError(f"{len(missing)} tensors are missing, as {missing[0]}")
+    except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, OSError) as error:
+        why = shorten(f"{type(error).__name__}: {error}", 160)
+        raise ValueError(
+            f"backbone {facts.name}: {part}/ could not be loaded, its weights and its config.json are not of one "
+            f"network ({why}); fetch it again"
+        ) from error
     return loaded.to(device).eval().requires_grad_(False)
 
 
@@ -316,6 +328,7 @@ def _refuse_other_networks(name: str, unet: dict, vae: dict, text_encoder: dict,
         "unet/config.json: cross_attention_dim": (unet.get("cross_attention_dim"), (text_encoder.get("hidden_size"),)),
         "vae/config.json: _class_name": (vae.get("_class_name"), ("AutoencoderKL",)),
         "text_encoder/config.json: model_type": (text_encoder.get("model_type"), ("clip_text_model", "clip")),
+        "scheduler/scheduler_config.json: num_train_timesteps": (scheduler.get("num_train_timesteps", 1000), (1000,)),
         "scheduler/scheduler_config.json: prediction_type": (
             scheduler.get("prediction_type", "epsilon"),
             ("epsilon", "v_prediction"),
@@ -327,6 +340,11 @@ def _refuse_other_networks(name: str, unet: dict, vae: dict, text_encoder: dict,
     for part, config, key in needed:
         if not config.get(key):
             raise ValueError(f"backbone {name}: {EXPECTED}; {part}/config.json lacks {key}; fetch it again")
+    if not isinstance(vae.get("scaling_factor", 1.0), (int, float)):
+        found["vae/config.json: scaling_factor"] = (vae["scaling_factor"], ("a number",))
+    size = unet["sample_size"]
+    if not all(isinstance(side, int) and side > 0 for side in (size if isinstance(size, list) else [size])):
+        found["unet/config.json: sample_size"] = (size, ("a number of cells",))
     for field, (got, allowed) in found.items():
         if got not in allowed:
             wanted = " or ".join(map(str, allowed))

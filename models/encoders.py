@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from pickle import UnpicklingError
 from textwrap import shorten
 from typing import Any
 
@@ -66,8 +67,7 @@ def load_encoder(name: str, weights: str, layers: int, seed: int, device: str = 
     that cannot be fetched or do not fit, and more layers than the encoder has.
     """
     library, _, model = name.partition(":")
-    if weights not in ("pretrained", "random") and not Path(weights).is_file():
-        raise ValueError(f"weights: expected 'pretrained', 'random' or a file, found none at {weights}; check the path")
+    check_weights(weights)
     torch.manual_seed(seed)
     make = timm_encoder if library == "timm" else _open_clip_encoder
     network, size, mean, spread = make(model, weights)
@@ -78,6 +78,12 @@ def load_encoder(name: str, weights: str, layers: int, seed: int, device: str = 
     except (AttributeError, AssertionError, TypeError, ValueError) as error:
         raise ValueError(f"encoder {name}: has no maps of its last {layers} layers ({error}); lower layers") from error
     return encoder
+
+
+def check_weights(weights: str) -> None:
+    """ValueError for weights that are neither 'pretrained' nor 'random' nor a file that is there."""
+    if weights not in ("pretrained", "random") and not Path(weights).is_file():
+        raise ValueError(f"weights: expected 'pretrained', 'random' or a file, found none at {weights}; check the path")
 
 
 def fitting_weights(network: nn.Module, file: str) -> dict[str, torch.Tensor]:
@@ -107,6 +113,7 @@ def timm_encoder(model: str, weights: str) -> tuple[nn.Module, tuple[int, int], 
     """A network of timm without its classifier, the (H, W) of its images, their pixels' mean and deviation."""
     if not timm.is_model(model):
         raise ValueError(f"encoder: timm has no model {model!r}; name one of timm.list_models()")
+    check_weights(weights)
     with _loading(f"encoder timm:{model}"):
         network = timm.create_model(model, pretrained=weights == "pretrained", num_classes=0)
     if weights not in ("pretrained", "random"):
@@ -136,7 +143,9 @@ def _loading(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # of the hub, of torch, of safetensors, of pickle ...
-        why = shorten(f"{type(error).__name__}: {error}", 300)
+        # torch's own text on what is no file of tensors advises to unpickle it.
+        text = "no file of tensors" if isinstance(error, UnpicklingError) else str(error)
+        why = shorten(f"{type(error).__name__}: {text}", 300)
         raise ValueError(
             f"{what}: could not be loaded ({why}); check the network or the file, or give weights a file"
         ) from error

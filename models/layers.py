@@ -90,7 +90,10 @@ def _complaint(error: Any) -> str:
     field = ".".join(str(part) for part in error["loc"] if str(part).isidentifier() or str(part).isdigit())
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
-        return f"{field}: no such field; check its spelling"
+        own = error["loc"][-1]
+        return f"{field if str(own).isidentifier() else own!r}: no such field; check its spelling"
+    if error["type"] == "model_type":
+        return f"{field}: expected fields of its own, as in {field}.NAME=VALUE, got {error['input']!r}; change it"
     if error["type"] == "missing":
         return f"{field}: is required; give it as an option or in --config"
     if error["type"] == "value_error":
