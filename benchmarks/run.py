@@ -15,6 +15,7 @@ from benchmarks import (
     exports,
     ladders,
     latency,
+    memory,
     photographs,
     pocket,
     report,
@@ -44,6 +45,7 @@ NAMES = (
     "report",
     "exports",
     "latency",
+    "memory",
     *ladders.ROWS,
 )
 RUNS = ROOT / "runs" / "bench"
@@ -79,6 +81,8 @@ def _measure(name: str, count: int | None, photos: Path | None) -> dict[str, Any
         return screening.run(RUNS / "segmenters" / "pairs", count or 2000)
     if name == "latency":
         return latency.run()
+    if name == "memory":
+        return memory.run()
     if name == "exports":
         return exports.run(segmenters.kept_pairs(RUNS / "segmenters" / "pairs", count or 2000))
     if name == "report":
