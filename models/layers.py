@@ -91,7 +91,7 @@ def _complaint(error: Any) -> str:
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         own = error["loc"][-1]
-        return f"{field if str(own).isidentifier() else own!r}: no such field; check its spelling"
+        return f"{field if str(own).isidentifier() else repr(own)}: no such field; check its spelling"
     if error["type"] == "model_type":
         return f"{field}: expected fields of its own, as in {field}.NAME=VALUE, got {error['input']!r}; change it"
     if error["type"] == "missing":

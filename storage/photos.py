@@ -36,14 +36,15 @@ def read_grey_mask(path: Path) -> np.ndarray:
     """A mask's grey, (H, W) uint8, of colour its luma; transparent parts are background, 0.
 
     ValueError naming the file where it cannot be read in full, or holds labels, as 0 and 1, instead of grey values:
-    what was stored without loss, varies, and has nothing above 127.
+    what was stored without loss, varies or is all 1, and has nothing above 127.
     """
     image = _upright(path)
     grey = np.asarray(Image.fromarray(_rgb(image, background=0)).convert("L"))
     grey_file = image.mode == "L" or image.mode.startswith("I")  # a 16-bit file's labels are lost with its low byte
     values = np.asarray(image) if grey_file else grey
     highest = values.max()
-    faint = path.suffix.lower() in LOSSY or values.min() == highest  # an empty mask, not quite black
+    # An empty mask may be not quite black; one of ones is full, by its label.
+    faint = path.suffix.lower() in LOSSY or (values.min() == highest and highest != 1)
     if not (faint or (grey > 127).any()):
         raise ValueError(
             f"{path}: expected a mask with values up to 255, got none above {highest}, as labels have; make the "

@@ -112,5 +112,5 @@ def test_a_loss_that_is_no_number_stops_and_says_which_samples(data, options, tm
 
     monkeypatch.setattr(diffdis, "pyramid_noise", breaks)
     done = invoke(*command)
-    assert done.exit_code == 1 and "the loss is nan at step 3 on samples [" in done.output, done.output
+    assert done.exit_code == 1 and "the loss is nan at step 3 on sample " in done.output, done.output
     assert torch.load(tmp_path / "run" / STATE, weights_only=True)["step"] == 2

@@ -150,6 +150,8 @@ def test_label_masks_are_refused_and_empty_ones_are_not(tmp_path):
                 ValueError, match=rf"x\.png: .*none above {label}, as labels have; make the object's 255"
             ):
                 read_mask(saved(tmp_path, label * np.eye(3, dtype=dtype)))
+    with pytest.raises(ValueError, match=r"x\.png: .*as labels have"):
+        read_mask(saved(tmp_path, np.ones((3, 3), np.uint8)))
     coloured = Image.fromarray(np.eye(3, dtype=np.uint8), "P")
     coloured.putpalette([0, 0, 0, 128, 0, 0])  # as VOC's
     with pytest.raises(ValueError, match=r"x\.png: .*as labels have"):
