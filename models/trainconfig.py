@@ -314,8 +314,8 @@ POCKET_SOD = {
 class DiffDisConfig(LatentConfig):
     """DiffDIS (ICLR 2025): a mask and its edge from noise in one step; the fields from `steps` on are its ablations.
 
-    Paper and released code part in a few fields; with preset 'paper' or 'released' DIFFDIS_PRESETS go before the
-    defaults.
+    Paper and released code part in a few fields; with preset 'paper' or 'released' DIFFDIS_PAPER or DIFFDIS_RELEASED go
+    before the defaults.
     """
 
     predicting: ClassVar[frozenset[str]] = frozenset({"tta"})
@@ -368,7 +368,11 @@ class DiffDisConfig(LatentConfig):
     @model_validator(mode="before")
     @classmethod
     def _under_presets(cls, given: Any) -> Any:
-        return DIFFDIS_PRESETS.get(given.get("preset"), {}) | given if isinstance(given, dict) else given
+        if not isinstance(given, dict):
+            return given
+        paper = DIFFDIS_PAPER if given.get("preset") == "paper" else {}
+        released = DIFFDIS_RELEASED if given.get("preset") == "released" else {}
+        return paper | released | given
 
     @model_validator(mode="after")
     def _needs_an_edge(self) -> "DiffDisConfig":
@@ -383,10 +387,8 @@ class DiffDisConfig(LatentConfig):
         return {"unet.class_embedding": 10.0}
 
 
-DIFFDIS_PRESETS: dict[Any, dict[str, Any]] = {
-    "paper": {"noise": "normal", "augment": "paper"},
-    "released": {"condition": "images", "epochs": 100, "tta": True},
-}
+DIFFDIS_PAPER = {"noise": "normal", "augment": "paper"}
+DIFFDIS_RELEASED = {"condition": "images", "epochs": 100, "tta": True}
 
 SEGMENTERS: dict[str, type[TrainConfig]] = {
     "diffusionseg": DiffusionSegConfig,

@@ -144,6 +144,9 @@ def test_presets_lie_under_what_is_given_and_over_the_defaults():
     assert mixed == ["pyramid", "latents", "released", False, 90]
     assert paper == ["normal", "latents", "paper", False, 90]
     assert released == ["pyramid", "images", "released", True, 100]
+    for wrong in ("both", [1], None):
+        with pytest.raises(ValueError, match="'mixed', 'paper' or 'released'"):
+            DiffDisConfig.model_validate({"preset": wrong})
     own = DiffDisConfig(preset="released", tta=False)
     assert (own.tta, own.condition, own.size) == (False, "images", 128)
 
