@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from threading import Thread
 
 from prefect.server.api.server import SubprocessASGIServer
@@ -38,17 +38,24 @@ def stopping_at_signals(farewell: str, temporary: bool) -> Iterator[None]:
     safe from this as from a kill.
     """
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with _leaving_at_once(farewell) if temporary else nullcontext():
+            yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _leaving_at_once(farewell: str) -> Iterator[None]:
+    """Prefect puts a handler of its own in the place of ours while a flow runs; this pipe hears of a signal first."""
     told, tell = os.pipe()
     os.set_blocking(tell, False)
-    # Prefect puts a handler of its own in the place of ours while a flow runs; this descriptor hears of a signal first.
-    woken = signal.set_wakeup_fd(tell, warn_on_full_buffer=False) if temporary else -1
+    woken = signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
     Thread(target=_leave_when_told, args=(told, farewell), daemon=True).start()
     try:
         yield
     finally:
-        if temporary:
-            signal.set_wakeup_fd(woken)
-        signal.signal(signal.SIGTERM, before)
+        signal.set_wakeup_fd(woken)
         os.close(tell)  # which ends the thread
 
 
