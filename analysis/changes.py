@@ -15,11 +15,11 @@ from pandas.api.types import is_float_dtype
 from analysis import figures
 from analysis.gallery import SIDE, WEBP, label
 from analysis.statistics import finite, summarise
-from storage.dataset import diff, open_dataset
-from storage.target import leaves
+from storage.dataset.reader import diff, open_dataset
+from storage.dataset.target import leaves
 
 if TYPE_CHECKING:
-    from storage.dataset import Dataset
+    from storage.dataset.reader import Dataset
 
 DRAWN = 24  # masks that changed most
 COUNTS = ("planned", "kept", "rejected", "failed", "unfinished")

@@ -16,8 +16,8 @@ from PIL import Image
 
 from analysis import figures
 from analysis.report import rewritten, template
-from storage.folders import Benchmark
-from storage.scores import ScoreFolder
+from storage.photos.folders import Benchmark
+from storage.results.scores import ScoreFolder
 from storage.text import escape
 
 SIDE = 256  # longest side of a tile in the gallery, pixels
@@ -44,7 +44,7 @@ FACTS = ("run", "segmenter", "trained on", "training samples", "images", "failed
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One run on one benchmark. images: `storage.scores.table`; summary: score by name, empty where all failed.
+    """One run on one benchmark. images: `storage.results.scores.table`; summary: score by name, empty where all failed.
 
     training: samples trained on, None where the run does not say; choices: all else it was trained with and on, as
     text, equal for runs that differ in their number of samples only.

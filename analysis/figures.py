@@ -17,7 +17,7 @@ from PIL import Image
 from scipy.ndimage import binary_dilation
 
 if TYPE_CHECKING:
-    from storage.dataset import Dataset
+    from storage.dataset.reader import Dataset
 
 COLOURS = {"kept": "#0f766e", "rejected": "#ea580c", "failed": "#6b7280", "unfinished": "#d1d5db"}
 MAGMA = np.rint(matplotlib.colormaps["magma"](np.arange(256))[:, :3] * 255).astype(np.uint8)  # (256, 3)

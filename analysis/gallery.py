@@ -18,7 +18,7 @@ from tqdm import tqdm
 from analysis import figures
 
 if TYPE_CHECKING:
-    from storage.dataset import Dataset
+    from storage.dataset.reader import Dataset
 
 THUMBNAIL = 160  # longest side of a tile of the thumbnail, pixels
 SIDE = 512  # longest side of a tile of the strip, pixels

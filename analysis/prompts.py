@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from storage.dataset import Dataset
+    from storage.dataset.reader import Dataset
 
 GRAMMAR = "grammar"  # also where nothing is noted: of a dataset older than the column
 

@@ -28,7 +28,7 @@ from analysis.statistics import DIVERSITY, sample_statistics, statistics_summary
 from storage.text import escape
 
 if TYPE_CHECKING:
-    from storage.dataset import Dataset
+    from storage.dataset.reader import Dataset
 
 TEMPLATES = Path(__file__).parent / "templates"
 # The paper's Table 2: shape complexity, polygon length and shape diversity.

@@ -18,11 +18,11 @@ from analysis.diversity import diversity_of
 from analysis.measures import STATISTICS, Measured, measure
 from analysis.prompts import prompt_facts
 from analysis.shapes import Normalisation, pair_distances
-from storage.dataset import open_dataset
+from storage.dataset.reader import open_dataset
 
 if TYPE_CHECKING:
-    from storage.dataset import Dataset
-    from storage.folders import Benchmark
+    from storage.dataset.reader import Dataset
+    from storage.photos.folders import Benchmark
 
 FINISHED = ("kept", "rejected", "failed")
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

@@ -16,14 +16,18 @@ from tqdm import tqdm
 from benchmarks.captured import Captured, capture
 from benchmarks.intervals import Estimate, mean_interval, sign_of, words
 from benchmarks.pocket import HELD_OUT_SEED, batches
-from models import maskbaselines
-from models.attentioncut import Evidence, clean, cut, evidence_of, scaled_affinities
-from models.config import BuildConfig, CutConfig, PriorConfig, SamplingConfig
-from models.cutgraph import band_edges, repeat, shrink
+from models.clip.categories import categories_of
+from models.config.build import BuildConfig
+from models.config.cut import CutConfig
+from models.config.photos import PriorConfig
+from models.config.sampling import SamplingConfig
+from models.cut import baselines as maskbaselines
+from models.cut.attentioncut import Evidence, cut, evidence_of, scaled_affinities
+from models.cut.graph import band_edges, repeat, shrink
+from models.cut.masks import clean
+from models.cut.seeds import mean_of_top
 from models.metrics import acc, iou
 from models.pocket.scenes import CLASSES, SIZE, Scene, render
-from models.prior import categories_of
-from models.seedcells import mean_of_top
 
 COLUMNS = ["method", "IoU [95 % interval]", "Acc"]
 PRESET = BuildConfig(classes=CLASSES, count=1)

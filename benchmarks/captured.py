@@ -14,9 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.pocket import batches
-from models.backbone import CONFIGS, HEAVY_FILES, POCKET, load_backbone
-from models.config import CutConfig, SamplingConfig
-from models.inversion import invert, reconstruct_with_capture
+from models.backbone.facts import CONFIGS
+from models.backbone.files import HEAVY_FILES, POCKET_FOLDER
+from models.backbone.inversion import invert, reconstruct_with_capture
+from models.backbone.load import load_backbone
+from models.config.cut import CutConfig
+from models.config.sampling import SamplingConfig
 from models.pocket.scenes import Scene
 
 FOLDER = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maskmill" / "captured"
@@ -73,5 +76,5 @@ def _weights() -> str:
     """Digest of what pocket computes with."""
     digest = hashlib.sha256()
     for name in (*CONFIGS.values(), *HEAVY_FILES):
-        digest.update((POCKET / name).read_bytes())
+        digest.update((POCKET_FOLDER / name).read_bytes())
     return digest.hexdigest()

@@ -13,9 +13,9 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from tqdm import tqdm
 
-from models.attentioncut import OFFSETS, Cut, Evidence, cut
-from models.config import CutConfig
-from models.cutgraph import pair_views
+from models.config.cut import CutConfig
+from models.cut.attentioncut import Cut, Evidence, cut
+from models.cut.graph import OFFSETS, pair_views
 from models.pocket.scenes import render
 
 SIZE, GRID = 512, 64

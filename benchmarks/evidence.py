@@ -17,10 +17,10 @@ import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from models.attention import Record
-from models.attentioncut import Evidence, affinities_of, cut
-from models.config import CutConfig
-from models.seedcells import boundary_cells, normalise, refined_map, seed_columns
+from models.backbone.attention import Record
+from models.config.cut import CutConfig
+from models.cut.attentioncut import Evidence, affinities_of, cut
+from models.cut.seeds import boundary_cells, normalise, refined_map, seed_columns
 
 SIDE, STEPS = 64, 6
 SETTINGS = {

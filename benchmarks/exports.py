@@ -13,8 +13,8 @@ from typing import Any
 from PIL import Image
 
 from flows.export import export
-from models.exportconfig import ExportConfig
-from storage.dataset import Dataset, open_dataset
+from models.config.export import ExportConfig
+from storage.dataset.reader import Dataset, open_dataset
 from storage.exports import FORMATS
 
 SPLIT = "0.7,0.2,0.1"

@@ -5,7 +5,7 @@ For what depends on a network's size alone: memory, time, and that everything fi
 
 from pathlib import Path
 
-from models.backbone import POCKET
+from models.backbone.files import POCKET_FOLDER
 
 PUBLISHED = {
     "sd14": {
@@ -38,7 +38,7 @@ def full_size(name: str, folder: Path) -> Path:
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
     config = PUBLISHED[name]
-    tokenizer = CLIPTokenizer.from_pretrained(POCKET / "tokenizer", model_max_length=77)
+    tokenizer = CLIPTokenizer.from_pretrained(POCKET_FOLDER / "tokenizer", model_max_length=77)
     ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
     text = CLIPTextConfig(**config["text"], **ends, vocab_size=49408, max_position_embeddings=77)
     vae = {

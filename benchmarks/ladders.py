@@ -17,7 +17,7 @@ from benchmarks.segmenters import HELD_OUT, LAYOUT, RENDERS_SEED, by_kind
 from flows.evaluate import evaluate
 from flows.train import train
 from models.pocket.scenes import Scene, render
-from models.trainconfig import SEGMENTERS
+from models.segmenters.registry import SEGMENTERS
 
 COUNT, SEEDS = 667, (0, 1)
 PACE = {"epochs": 2, "schedule": "cosine"}

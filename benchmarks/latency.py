@@ -19,11 +19,11 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from benchmarks.fullsize import full_size
-from models.backbone import POCKET
-from models.fitting import mixed_precision
-from models.segmenters import segmenter_of
-from models.segmenters.diffdis import batch_labels
-from models.trainconfig import DiffDisConfig
+from models.backbone.files import POCKET_FOLDER
+from models.segmenters.diffdis.config import DiffDisConfig
+from models.segmenters.diffdis.segmenter import batch_labels
+from models.segmenters.registry import segmenter_of
+from models.training.loop import mixed_precision
 
 REPEATS = 5  # after one that is not counted
 SINGLE = {"dbia": "none", "swci": False}
@@ -38,7 +38,7 @@ def run() -> dict[str, Any]:
         if torch.cuda.is_available():
             rows = rows_of("SD 2.1", sd21, 1024, training=True)
         else:
-            rows = rows_of("pocket", POCKET, 128, training=True) + rows_of("SD 2.1", sd21, 256, training=False)
+            rows = rows_of("pocket", POCKET_FOLDER, 128, training=True) + rows_of("SD 2.1", sd21, 256, training=False)
     note = (
         "One image. Both sides: the image encoded, the UNet on mask and edge together, the mask decoded; in training "
         "the image, mask and edge encoded, gradients, a step of Adam. Without DBIA and SWCI both graphs are the same; "

@@ -18,9 +18,9 @@ from torch.distributed._tools.mem_tracker import MemTracker
 from torch.nn import functional as F
 
 from benchmarks.fullsize import full_size
-from models.segmenters import segmenter_of
-from models.segmenters.diffdis import Segmenter
-from models.trainconfig import DiffDisConfig
+from models.segmenters.diffdis.config import DiffDisConfig
+from models.segmenters.diffdis.segmenter import Segmenter
+from models.segmenters.registry import segmenter_of
 
 SIDE, BATCHES, BAR = 1024, (1, 4), 12.0  # pixels; images of a step of training, the paper's last; GB of a prediction
 COLUMNS = ["what", "GB at most", "weights and buffers", "gradients", "Adam's", "all else"]

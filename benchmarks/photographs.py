@@ -12,7 +12,7 @@ import pandas as pd
 from benchmarks.intervals import mean_interval
 from flows.evaluate import evaluate
 from flows.train import train
-from models.trainconfig import SEGMENTERS
+from models.segmenters.registry import SEGMENTERS
 from tasks.evaluating import evaluation_of
 
 SIZE, EPOCHS, THIRD = 128, 5, 900  # pixels; of as many pairs as there are, or of a third of them

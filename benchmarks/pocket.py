@@ -11,15 +11,16 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.cut import iou
-from models.attentioncut import cut
-from models.backbone import Backbone, load_backbone
-from models.clip import confidences, load_clip
-from models.config import BuildConfig
-from models.inversion import encode, invert, reconstruct_with_capture
+from models.backbone.inversion import encode, invert, reconstruct_with_capture
+from models.backbone.load import Backbone, load_backbone
+from models.backbone.sampling import Sampled, decode, sample_batched
+from models.clip.model import load_clip
+from models.clip.zero_shot import caption_texts, zero_shot
+from models.config.build import BuildConfig
+from models.cut.attentioncut import cut
 from models.pocket import judges
 from models.pocket.scenes import CLASSES, Scene, render
-from models.prompts import plan
-from models.sampling import Sampled, decode, sample_batched
+from models.prompts.grammar import plan
 
 HELD_OUT_SEED = 2  # training scenes are of seed 0
 BATCH = 25
@@ -52,7 +53,7 @@ def on_renders(backbone: Backbone, scenes: list[Scene]) -> dict[str, float]:
         categories = [scene.category for scene in part]
         error = np.stack([decode(backbone, latent) for latent in encode(backbone, images)]) - images / 255
         psnr += list(-10 * np.log10((error**2).mean(axis=(1, 2, 3))))
-        best = confidences(clip, images, CLASSES).argmax(axis=1)
+        best = zero_shot(clip, clip.encode_images(images), caption_texts(clip, CLASSES)).argmax(axis=1)
         clip_right += [CLASSES[i] == category for i, category in zip(best, categories, strict=True)]
         class_right += [a == b for a, b in zip(judges.classify(images), categories, strict=True)]
         ious += [iou(m, s.mask) for m, s in zip(judges.segment(images, categories), part, strict=True)]

@@ -11,13 +11,15 @@ import numpy as np
 
 from benchmarks.cut import iou
 from benchmarks.pocket import batches
-from models.attentioncut import Evidence, cut
-from models.backbone import load_backbone
-from models.config import BACKBONE_PRESETS, CutConfig, SamplingConfig
-from models.inversion import invert, reconstruct_with_capture
+from models.backbone.inversion import invert, reconstruct_with_capture
+from models.backbone.load import load_backbone
+from models.backbone.sampling import Sampled
+from models.config.backbone import BACKBONE_PRESETS
+from models.config.cut import CutConfig
+from models.config.sampling import SamplingConfig
+from models.cut.attentioncut import Evidence, cut
+from models.cut.seeds import class_and_refined
 from models.pocket.scenes import Scene, render
-from models.sampling import Sampled
-from models.seedcells import class_and_refined
 
 SEED = 1
 PRESET = BACKBONE_PRESETS["pocket"]

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from models.pocket.scenes import SIZE, render
-from storage import schema
-from storage.shards import write_shard
-from storage.writer import DatasetWriter
+from storage.dataset import schema
+from storage.dataset.shards import write_shard
+from storage.dataset.writer import DatasetWriter
 
 SHARD = 8
 

@@ -18,10 +18,10 @@ from PIL import Image
 
 from analysis.report import write_report
 from models.pocket.scenes import render
-from storage.dataset import Dataset, open_dataset
-from storage.schema import FAILED, KEPT, REJECTED
-from storage.shards import write_shard
-from storage.writer import DatasetWriter
+from storage.dataset.reader import Dataset, open_dataset
+from storage.dataset.schema import FAILED, KEPT, REJECTED
+from storage.dataset.shards import write_shard
+from storage.dataset.writer import DatasetWriter
 
 LARGE, OPENS = 200, 3.0  # samples of the larger size; seconds
 DIFFERENT, SHARD = 250, 50  # scenes that are rendered, samples in a shard

@@ -25,7 +25,7 @@ from benchmarks import (
 )
 from benchmarks.cut import IOU_BAR, SPEED_BAR
 from benchmarks.intervals import words
-from models.backbone import POCKET
+from models.backbone.files import POCKET_FOLDER
 from models.hardware import hardware
 from models.pocket.card import write_card
 
@@ -61,8 +61,8 @@ def run_benchmark(name: str, count: int | None, photos: Path | None, arguments: 
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n")
     if name == "pocket":
-        (POCKET / "figures.json").write_text(json.dumps(record, indent=2) + "\n")
-        write_card(POCKET)
+        (POCKET_FOLDER / "figures.json").write_text(json.dumps(record, indent=2) + "\n")
+        write_card(POCKET_FOLDER)
     PAGE.write_text(page([json.loads(file.read_text()) for file in sorted(FOLDER.glob("*.json"))]))
     return section(record)
 

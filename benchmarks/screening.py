@@ -14,15 +14,19 @@ from tqdm import tqdm
 
 from benchmarks.intervals import difference_interval, mean_interval, sign_of, words
 from benchmarks.segmenters import kept_pairs
-from models.backbone import POCKET
-from models.clip import candidates, load_clip, name_confidences
-from models.config import BuildConfig, ScreenConfig
+from models.backbone.files import POCKET_FOLDER
+from models.clip.categories import categories
+from models.clip.model import load_clip
+from models.clip.zero_shot import caption_texts, zero_shot
+from models.config.build import BuildConfig
+from models.config.screening import ScreenConfig
+from models.cut.masks import border_of, num_components_of
 from models.metrics import iou
 from models.pocket import judges
 from models.pocket.scenes import CLASSES
-from models.ranking import most_uncertain, verdicts
-from models.screening import border_of, entropy_of, num_components_of, reasons
-from storage.dataset import Dataset, open_dataset
+from models.screening.dataset import most_uncertain, verdicts
+from models.screening.sample import entropy_of, reasons
+from storage.dataset.reader import Dataset, open_dataset
 
 BATCH = 25
 PRESET = BuildConfig(classes=CLASSES, count=1).screen
@@ -51,7 +55,7 @@ def run(folder: Path, count: int = 2000) -> dict[str, Any]:
     table = scored(dataset)
     judged = judgements(dataset)
     chosen, reported = ({k: v[start::2] for k, v in (table | judged).items()} for start in (0, 1))
-    error = json.loads((POCKET / "figures.json").read_text())["figures"]
+    error = json.loads((POCKET_FOLDER / "figures.json").read_text())["figures"]
     rule_note = (
         "Each rule is alone beside the test for empty masks, which is always on and is left out of the other rows but "
         "the last. Class: share in which the classifier names the class asked for. The oracle's own IoU with exact "
@@ -78,12 +82,12 @@ def run(folder: Path, count: int = 2000) -> dict[str, Any]:
 def scored(dataset: Dataset) -> dict[str, np.ndarray]:
     """What screening's tests look at, of every sample; (N,) each, and its embedding."""
     frame, clip = dataset.frame(), load_clip("pocket", "cpu")
-    names = candidates("pocket", "pocket", CLASSES)
+    names = categories("pocket", "pocket", CLASSES)
     images, masks, objectness = (dataset.group[name] for name in ("image", "mask", "objectness"))
     rows = []
     for i in tqdm(range(len(dataset)), desc="scores", unit="img"):
         embedding = clip.encode_images(np.asarray(images[i])[None])
-        score = name_confidences(clip, embedding, names)[0, names.index(frame["category"][i].lower())]
+        score = zero_shot(clip, embedding, caption_texts(clip, names))[0, names.index(frame["category"][i].lower())]
         mask = np.asarray(masks[i])
         rows.append((border_of(mask), num_components_of(mask), entropy_of(np.asarray(objectness[i])), score))
         rows[-1] += (embedding.numpy()[0].astype(np.float16),)

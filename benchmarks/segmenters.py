@@ -18,13 +18,13 @@ from benchmarks.rendered import rendered_dataset, rendered_folder
 from flows.build import build
 from flows.evaluate import evaluate
 from flows.train import train
-from models.bilateral import smoothed
-from models.config import BuildConfig
+from models.config.build import BuildConfig
+from models.cut.bilateral import smoothed
 from models.metrics import iou
 from models.pocket.scenes import CLASSES, Scene, render
-from models.trainconfig import SEGMENTERS
-from storage.dataset import open_dataset
-from storage.repository import BUILD
+from models.segmenters.registry import SEGMENTERS
+from storage.dataset.reader import open_dataset
+from storage.dataset.repository import BUILD
 from tasks.evaluating import score_folder
 
 PAIRS_SEED, RENDERS_SEED = 1, 3  # pocket's own training scenes are of seed 0

@@ -21,8 +21,8 @@ from analysis.shapes import EPSILON, outline, pair_distances, polygon, polygon_l
 from analysis.statistics import PAIRS, folder_statistics, sample_statistics
 from benchmarks.intervals import mean_interval
 from benchmarks.segmenters import kept_pairs
-from storage.dataset import open_dataset
-from storage.folders import Benchmark, open_folder
+from storage.dataset.reader import open_dataset
+from storage.photos.folders import Benchmark, open_folder
 
 LAYOUT, GOAL, MINUTES = "DUTS-TR", 50_000, 10
 OTHERS = ("longest-side", "per-axis")

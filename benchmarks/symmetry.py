@@ -8,13 +8,14 @@ import sys
 import numpy as np
 
 from benchmarks.pocket import batches
-from models.attention import record_attention
-from models.backbone import category_span, load_backbone
-from models.config import BACKBONE_PRESETS
-from models.inversion import invert
+from models.backbone.attention import record_attention
+from models.backbone.inversion import invert
+from models.backbone.load import load_backbone
+from models.backbone.sampling import denoise
+from models.backbone.tokens import category_span
+from models.config.backbone import BACKBONE_PRESETS
+from models.cut.seeds import boundary_cells, mean_of_top, normalise
 from models.pocket.scenes import render
-from models.sampling import denoise
-from models.seedcells import boundary_cells, mean_of_top, normalise
 
 STEPS = 40
 TAUS = (0.16, 0.5, 0.6, 0.7)

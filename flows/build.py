@@ -17,12 +17,12 @@ from tqdm import tqdm
 
 from analysis.diversity import diversity_of
 from analysis.statistics import summarise
-from flows.preflight import embedding_width, load_screening, open_writer, preflight
-from flows.prompting import prompts_lacking, text_encoder
+from flows.checks.build import embedding_width, load_screening, open_writer, preflight
+from flows.checks.prompts import prompts_lacking, text_encoder
 from flows.runners import cut_runner
-from models.config import BuildConfig
-from storage.dataset import open_dataset
-from storage.writer import DatasetWriter
+from models.config.build import BuildConfig
+from storage.dataset.reader import open_dataset
+from storage.dataset.writer import DatasetWriter
 from tasks.buying import buy_prompts
 from tasks.cutting import cut_shard
 from tasks.prompts import plan_samples

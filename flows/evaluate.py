@@ -7,9 +7,9 @@ from prefect import flow
 from pydantic import BaseModel
 
 from flows.predict import check_segmenter
-from storage.folders import open_folder
-from storage.runs import RunFolder, open_run, weights_facts
-from storage.target import check_writable
+from storage.photos.folders import open_folder
+from storage.places import check_writable
+from storage.runs.folder import RunFolder, open_run, weights_facts
 from tasks.evaluating import compare_runs, score_images
 
 
@@ -30,7 +30,7 @@ def evaluate(
     worst: int = 12,
     choices: dict[str, Any] | None = None,
 ) -> EvaluateRecord:
-    """Score each run on each benchmark, a name of storage/folders.py and its folder, and compare them in `out`.
+    """Score each run on each benchmark, a name of storage/photos/folders.py and its folder, and compare them in `out`.
 
     What is scored already stays as it is; the tables and the report, with the `worst` images of each, are of the runs
     and benchmarks given. `choices` are for this time alone: fields that predictions alone depend on, of the runs that

@@ -6,7 +6,7 @@ from prefect import flow
 from pydantic import BaseModel
 from tqdm import tqdm
 
-from models.exportconfig import ExportConfig
+from models.config.export import ExportConfig
 from storage.exports import FORMATS
 from storage.exports.folder import ExportFolder
 from storage.exports.writing import check_export

@@ -8,13 +8,13 @@ from prefect import flow
 from pydantic import BaseModel
 from tqdm import tqdm
 
-from flows.preflight import check_machine
-from models.backbone import check_backbone
-from models.config import MaskConfig
-from models.prior import check_category
-from storage.masks import MaskFolder
-from storage.outputs import find_photos
-from storage.photos import read_photo
+from flows.checks.build import check_machine
+from models.backbone.facts import check_backbone
+from models.clip.categories import check_category
+from models.config.photos import MaskConfig
+from storage.photos.pictures import read_photo
+from storage.results.masks import MaskFolder
+from storage.results.outputs import find_photos
 from tasks.masking import mask_photos
 
 SHARD = 64  # photos read together, so that batches of equal size can be formed of them
@@ -66,7 +66,7 @@ def check_mask(config: MaskConfig, photos: list[Path], out: Path) -> tuple[list[
     if len(todo) == len(found):
         refuse_unreadable(found)
     if todo and clip != "none":
-        from models.clip import load_clip
+        from models.clip.model import load_clip
 
         load_clip(clip, config.run.device, "prior.clip")
     return found, todo

@@ -6,13 +6,13 @@ from typing import Any
 from prefect import flow
 from pydantic import BaseModel
 
-from flows.preflight import check_encoder, check_latents, check_segmenter_machine
-from models.backbone import check_backbone
-from models.prior import check_category
-from models.trainconfig import DiffusionSegConfig
-from storage.outputs import find_photos
-from storage.predictions import PredictionFolder
-from storage.runs import RunFolder, open_run, weights_facts
+from flows.checks.build import check_encoder, check_latents, check_segmenter_machine
+from models.backbone.facts import check_backbone
+from models.clip.categories import check_category
+from models.segmenters.diffusionseg.config import DiffusionSegConfig
+from storage.results.outputs import find_photos
+from storage.results.predictions import PredictionFolder
+from storage.runs.folder import RunFolder, open_run, weights_facts
 from tasks.predicting import predict_photos
 
 

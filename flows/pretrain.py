@@ -4,8 +4,8 @@ from pathlib import Path
 
 from prefect import flow
 
-from models.backbone import resolve_device
-from models.config import PretrainConfig
+from models.hardware import resolve_device
+from models.pocket.config import PretrainConfig
 from tasks.pretraining import encode_scenes, export_weights, render_scenes, train_network
 
 

@@ -8,16 +8,16 @@ from pathlib import Path
 from prefect import flow
 
 from flows.build import BuildRecord, finish, record_of
-from flows.preflight import check_machine, load_screening
+from flows.checks.build import check_machine, load_screening
 from flows.runners import cut_runner
-from models.config import BuildConfig
-from storage.dataset import open_dataset
-from storage.writer import DatasetWriter
+from models.config.build import BuildConfig
+from storage.dataset.reader import open_dataset
+from storage.dataset.writer import DatasetWriter
 from tasks.cutting import cut_shard
 from tasks.reporting import write_report
 
 MAY_CHANGE = ("cut", "screen", "run")
-FROM_KEPT = ("cut.tau", "cut.num_seeds", "sampling.top_k")  # A_c and r(p) depend on these: see models/seedcells.py
+FROM_KEPT = ("cut.tau", "cut.num_seeds", "sampling.top_k")  # A_c and r(p) depend on these: see models/cut/seeds.py
 
 
 @flow(name="recut")

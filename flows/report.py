@@ -4,7 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from storage.dataset import open_dataset
+from storage.dataset.reader import open_dataset
 from tasks.reporting import write_report
 
 

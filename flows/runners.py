@@ -3,7 +3,7 @@
 from prefect.task_runners import ConcurrentTaskRunner, TaskRunner
 from prefect_dask import DaskTaskRunner
 
-from models.config import RunConfig
+from models.config.run import RunConfig
 
 
 def cut_runner(run: RunConfig) -> TaskRunner:

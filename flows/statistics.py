@@ -5,9 +5,9 @@ from pathlib import Path
 from prefect import flow
 from pydantic import BaseModel
 
-from models.statisticsconfig import StatisticsConfig
+from models.config.statistics import StatisticsConfig
+from storage.places import check_outside, check_writable
 from storage.sources import Source
-from storage.target import check_outside, check_writable
 from tasks.describing import compare_sources, measure_source
 
 TABLES = "samples"  # folder below --out, by which an earlier run's is known

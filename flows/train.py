@@ -7,14 +7,15 @@ from pathlib import Path
 from prefect import flow
 from pydantic import BaseModel
 
-from flows.preflight import check_encoder, check_latents, check_segmenter_machine
-from models.backbone import check_backbone
-from models.trainconfig import DiffusionSegConfig, SegmenterConfig
-from storage.dataset import open_dataset
-from storage.folders import folder_version, layout_of, open_folder
+from flows.checks.build import check_encoder, check_latents, check_segmenter_machine
+from models.backbone.facts import check_backbone
+from models.segmenters.diffusionseg.config import DiffusionSegConfig
+from models.segmenters.registry import SegmenterConfig
+from storage.dataset.reader import open_dataset
+from storage.dataset.repository import BUILD
 from storage.lock import WriterLock
-from storage.repository import BUILD
-from storage.runs import FILE, LOCK_FILE, check_run, create_run, open_run
+from storage.photos.folders import folder_version, layout_of, open_folder
+from storage.runs.folder import FILE, LOCK_FILE, check_run, create_run, open_run
 from tasks.training import cache_features, fit_segmenter
 
 
@@ -35,7 +36,7 @@ def train(
 ) -> TrainRecord:
     """Train in the run folder, going on where it was; a finished run does no more.
 
-    On a dataset, or where a layout of storage/folders.py is named, on the photos and masks that lie so in `data`.
+    On a dataset, or where a layout (storage/photos/folders.py) is named, on the photos and masks that lie so in `data`.
     """
     version, training = check_train(config, data, run, version, layout)
     run.mkdir(parents=True, exist_ok=True)
@@ -59,7 +60,7 @@ def check_train(
 
     Writes nothing, but fetches a pretrained encoder's weights into the user's cache.
     """
-    from storage.loader import batches_in_epoch, sides_of
+    from storage.runs.loader import batches_in_epoch, sides_of
 
     version = _check_dataset(config, data, run, version) if layout is None else _check_folder(config, data, layout)
     check_run(run, config, data, version)

@@ -1,4 +1,7 @@
-"""The machine in words, for figures that are worth nothing without it, and what its C library does with memory."""
+"""The machine: its devices, its name in words, and what its C library does with freed memory.
+
+Importing it imports no torch, so that a device is checked only where one is named.
+"""
 
 import ctypes
 import os
@@ -6,13 +9,28 @@ import platform
 from functools import cache
 from pathlib import Path
 
-import torch
-
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+
+
+def resolve_device(device: str) -> str:
+    """'auto' is the GPU where there is one; ValueError for a device this machine lacks."""
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.startswith("cuda") and int(device.partition(":")[2] or 0) >= found:
+        raise ValueError(
+            f"run.device: expected a device of this machine, got {device!r} and {found} GPUs are found; "
+            "use 'auto' or 'cpu'"
+        )
+    return device
 
 
 def hardware() -> str:
     """Processor, cores and GPU in words."""
+    import torch
+
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f"{_processor()}, {os.cpu_count()} cores, no GPU"

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import ndimage
 
-from models.screening import box
+from models.cut.masks import box
 
 BETA_SQUARED = 0.3
 EPSILON = np.spacing(1)

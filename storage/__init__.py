@@ -1,4 +1,4 @@
 """The dataset on disk: the only package that knows Zarr and Icechunk.
 
-`storage.dataset` reads, `storage.writer` builds, `storage.shards` is what a task reads and writes one shard with.
+A room for each kind of thing on disk: `dataset`, `photos`, `runs`, `results` and `exports`.
 """

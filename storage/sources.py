@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from storage.dataset import Dataset, open_dataset
-from storage.folders import Benchmark, open_folder
+from storage.dataset.reader import Dataset, open_dataset
+from storage.photos.folders import Benchmark, open_folder
 
 
 class Source(BaseModel):
@@ -17,7 +17,7 @@ class Source(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: Path = Field(description="folder of a dataset, or of photographs with masks")
-    layout: str | None = Field(None, description="how a folder's files lie, a name of storage/folders.py; no dataset")
+    layout: str | None = Field(None, description="how a folder's files lie, as in ECSSD; absent for a dataset")
     version: str | None = Field(None, description="version of the dataset; the latest when absent")
 
     def open(self) -> Dataset | Benchmark:

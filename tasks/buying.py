@@ -3,10 +3,10 @@
 import os
 from typing import Any
 
-from models.config import BuildConfig
-from models.promptconfig import PromptConfig
-from storage.bank import add_rows, set_row
-from storage.writer import DatasetWriter
+from models.config.build import BuildConfig
+from models.config.prompts import PromptConfig
+from storage.dataset.bank import add_rows, set_row
+from storage.dataset.writer import DatasetWriter
 from tasks.base import task
 
 PATIENCE = 3  # requests for a class, one after the other, that may bring no prompt
@@ -18,10 +18,11 @@ def buy_prompts(writer: DatasetWriter, config: BuildConfig, category: str, numbe
 
     ValueError where the budget would be passed, the endpoint gives no answer, or requests bring nothing.
     """
-    from models.backbone import check_backbone, load_tokenizer
-    from models.llm import Wanted, ask, open_client, source_of
-    from models.promptcheck import PromptChecker, reasons
-    from models.prompts import vocabulary
+    from models.backbone.facts import check_backbone
+    from models.backbone.tokens import load_tokenizer
+    from models.prompts.checks import PromptChecker, reasons
+    from models.prompts.grammar import vocabulary
+    from models.prompts.llm import Wanted, ask, open_client, source_of
 
     key = key_of(config.prompts)
     if key is None:
@@ -61,14 +62,14 @@ def buy_prompts(writer: DatasetWriter, config: BuildConfig, category: str, numbe
 
 
 class Ledger:
-    """The meter of one request (models/llm.py): every attempt is a row of the bank before it is sent.
+    """The meter of one request (models/prompts/llm.py): every attempt is a row of the bank before it is sent.
 
     A build that is killed leaves it open, at the most it can have cost, so that no budget is passed without being seen.
     """
 
     def __init__(self, writer: DatasetWriter, config: PromptConfig, wanted: Any):
-        from models.budget import Tokens
-        from models.llm import bounds
+        from models.prompts.budget import Tokens
+        from models.prompts.llm import bounds
 
         self._writer = writer
         self._config = config
@@ -78,7 +79,7 @@ class Ledger:
 
     def open(self) -> None:
         """Add the attempt to the bank; ValueError where it could pass the budget."""
-        from models.budget import check_budget
+        from models.prompts.budget import check_budget
 
         requests = self._writer.bank("requests")
         check_budget(self._config, spent(requests), self._most)
@@ -96,7 +97,7 @@ class Ledger:
 
     def close(self, answer: Any, texts: list[str], verdicts: list[str], source: str) -> None:
         """Commit the answer: what it cost, and its prompts, accepted and not, in one."""
-        from models.promptcheck import LONGEST
+        from models.prompts.checks import LONGEST
 
         paid = {"state": "answered", "problem": answer.problem}
         paid |= {"input": answer.input_tokens, "output": answer.output_tokens}
@@ -115,7 +116,7 @@ class Ledger:
 
 def spent(requests: Any) -> Any:
     """Tokens of all requests of a bank, those never answered at the most that they can have taken."""
-    from models.budget import Tokens
+    from models.prompts.budget import Tokens
 
     return Tokens(int(requests["input"].sum()), int(requests["output"].sum()))
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from models.config import BuildConfig
-from storage.schema import CUT, SAMPLED
-from storage.shards import read_shard, write_shard
+from models.config.build import BuildConfig
+from storage.dataset.schema import CUT, SAMPLED
+from storage.dataset.shards import read_shard, write_shard
 from tasks.base import task
 
 EVIDENCE = ("class_map", "refined", "affinities")
@@ -19,9 +19,9 @@ def cut_shard(fork: Any, shard: int, config: BuildConfig, redraw: bool = False) 
 
     With `redraw` A_c and r(p) are made anew from the kept attention, under the config's top_k, tau and num_seeds.
     """
-    from models.attentioncut import Evidence, cut
-    from models.screening import box
-    from models.seedcells import class_and_refined
+    from models.cut.attentioncut import Evidence, cut
+    from models.cut.masks import box
+    from models.cut.seeds import class_and_refined
 
     stored = read_shard(fork, shard, ["status", "image", *EVIDENCE, *(KEPT if redraw else ())])
     rows = np.flatnonzero(stored["status"] == SAMPLED)

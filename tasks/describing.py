@@ -5,8 +5,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from models.statisticsconfig import StatisticsConfig
-from storage.dataset import Dataset
+from models.config.statistics import StatisticsConfig
+from storage.dataset.reader import Dataset
 from storage.sources import Source
 from tasks.base import task
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from storage.folders import Benchmark, open_folder
-from storage.runs import RunFolder, open_run, weights_facts
-from storage.scores import SHARD, Scored, ScoreFolder, digest_of, table
+from storage.photos.folders import Benchmark, open_folder
+from storage.results.scores import SHARD, Scored, ScoreFolder, digest_of, table
+from storage.runs.folder import RunFolder, open_run, weights_facts
 from tasks.base import task
 from tasks.predicting import fault_of
 
@@ -22,7 +22,7 @@ def score_images(
     run: Path, layout: str, data: Path, out: Path, choices: dict[str, Any] | None = None
 ) -> dict[str, int]:
     """Score the benchmark's images that are not scored yet; how many were made now, kept from before, and failed."""
-    from storage.checkpoints import load_run
+    from storage.runs.checkpoints import load_run
 
     pairs, scores, folder = open_folder(layout, data), score_folder(out, run, layout, choices), open_run(run, choices)
     made_by = weights_facts(folder) | {"data": str(folder.data), "version": folder.version}

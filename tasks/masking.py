@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.config import MaskConfig
-from storage.masks import MaskFolder, MaskRow
-from storage.outputs import digest
-from storage.photos import read_photo
+from models.config.photos import MaskConfig
+from storage.photos.pictures import read_photo
+from storage.results.masks import MaskFolder, MaskRow
+from storage.results.outputs import digest
 from tasks.base import task
 
 if TYPE_CHECKING:
-    from models.sampling import Sampled
+    from models.backbone.sampling import Sampled
 
 Batch = dict[Path, np.ndarray]  # photos by file, brought to one size for the backbone
 
@@ -39,8 +39,9 @@ def mask_photos(photos: list[Path], config: MaskConfig, out: Path, on_step: Call
 
 def _read(photos: list[Path], config: MaskConfig) -> tuple[list[Batch], list[MaskRow]]:
     """Batches of equal size, and the rows of what cannot be read; photos are not kept at their own size."""
-    from models.backbone import check_backbone
-    from models.photomasks import backbone_size, resized
+    from models.backbone.facts import check_backbone
+    from models.images import resized
+    from models.photos import backbone_size
 
     facts = check_backbone(config.backbone)
     by_size: dict[tuple[int, int], list[Batch]] = {}
@@ -63,9 +64,9 @@ def _mask_batch(
     batch: Batch, config: MaskConfig, out: MaskFolder, on_step: Callable[[int, int], None]
 ) -> list[MaskRow]:
     """The rows of a batch, whose pictures are written."""
-    from models.backbone import load_backbone
-    from models.photomasks import reconstruct_photos
-    from models.prior import categories_of
+    from models.backbone.load import load_backbone
+    from models.clip.categories import categories_of
+    from models.photos import reconstruct_photos
 
     images = np.stack(list(batch.values()))
     priors = categories_of(images, config.backbone, config.prior, config.run.device)
@@ -83,7 +84,7 @@ def _cut_and_write(
 ) -> MaskRow:
     """The row of one photo, completed, or with the error for which it has no mask."""
     from analysis.figures import overlay
-    from models.photomasks import cut_photo
+    from models.photos import cut_photo
 
     if not sampled.finite:
         return replace(row, reconstruction_db=None, error=f"{photo}: the backbone gave NaN or infinity; set run.dtype")

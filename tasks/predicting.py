@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from storage.outputs import digest
-from storage.photos import read_photo
-from storage.predictions import PredictionFolder, PredictionRow
-from storage.runs import open_run
+from storage.photos.pictures import read_photo
+from storage.results.outputs import digest
+from storage.results.predictions import PredictionFolder, PredictionRow
+from storage.runs.folder import open_run
 from tasks.base import task
 
 
@@ -24,7 +24,7 @@ def predict_photos(
     made_by: dict[str, Any],
 ) -> int:
     """Write each photo's pictures and row, some photos at a time; how many have no mask."""
-    from storage.checkpoints import load_run
+    from storage.runs.checkpoints import load_run
 
     opened, folder, failed = open_run(run, choices), PredictionFolder(out), 0
     segmenter, batch = load_run(opened), opened.config.run.batch_size
@@ -43,7 +43,7 @@ def _predict(
     photos: list[Path], segmenter: Any, folder: PredictionFolder, category: str | None, made_by: dict[str, Any]
 ) -> list[PredictionRow]:
     """The rows of a few photos, the pictures of those that can be read being written."""
-    from models.screening import box
+    from models.cut.masks import box
 
     read, rows = _read(photos)
     categories = None if category is None else [category] * len(read)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from models.config import PretrainConfig
+from models.pocket.config import PretrainConfig
 from tasks.base import task
 
 

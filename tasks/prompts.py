@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from models.config import BuildConfig
-from storage.shards import read_shard, write_shard
+from models.config.build import BuildConfig
+from storage.dataset.shards import read_shard, write_shard
 from tasks.base import task
 
 
@@ -15,9 +15,10 @@ def plan_samples(fork: Any, shards: list[int], config: BuildConfig) -> Any:
 
     ValueError where a prompt does not name its category within the backbone's context.
     """
-    from models.backbone import category_span, check_backbone, load_tokenizer
-    from models.prompts import plan
-    from storage.bank import accepted
+    from models.backbone.facts import check_backbone
+    from models.backbone.tokens import category_span, load_tokenizer
+    from models.prompts.grammar import plan
+    from storage.dataset.bank import accepted
 
     bank = accepted(fork) if config.prompts.source == "llm" else None
     tokenizer = load_tokenizer(check_backbone(config.backbone).folder)

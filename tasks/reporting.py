@@ -12,7 +12,7 @@ def write_report(out: Path, version: str, compare: str | None = None) -> Path:
     """Render `out/report/index.html` for the version and return its path; `compare` as `analysis.report` takes it."""
     from analysis.report import thumbnails_markdown
     from analysis.report import write_report as render
-    from storage.dataset import open_dataset
+    from storage.dataset.reader import open_dataset
 
     dataset = open_dataset(out, version)
     create_markdown_artifact(thumbnails_markdown(dataset), key="thumbnails", description=f"{out} {version}")

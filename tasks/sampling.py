@@ -5,17 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from models.config import BuildConfig
-from storage.schema import FAILED, PLANNED, SAMPLED
-from storage.shards import read_shard, write_shard
+from models.config.build import BuildConfig
+from storage.dataset.schema import FAILED, PLANNED, SAMPLED
+from storage.dataset.shards import read_shard, write_shard
 from tasks.base import task
 
 
 @task(task_run_name="sample-{shard:05d}")
 def sample_shard(fork: Any, shard: int, config: BuildConfig, on_step: Callable[[int, int], None] | None = None) -> Any:
     """Sample what is planned in the shard; returns the store fork. A sample that is not finite is marked failed."""
-    from models.backbone import load_backbone
-    from models.sampling import sample_batched
+    from models.backbone.load import load_backbone
+    from models.backbone.sampling import sample_batched
 
     table = read_shard(fork, shard, ["status", "category", "phrase", "prompt", "seed"])
     rows = np.flatnonzero(table["status"] == PLANNED)

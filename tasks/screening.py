@@ -4,19 +4,20 @@ from typing import Any
 
 import numpy as np
 
-from models.config import BuildConfig
-from storage.schema import CUT, KEPT, REJECTED
-from storage.shards import read_columns, read_shard, write_changes, write_shard
+from models.config.build import BuildConfig
+from storage.dataset.schema import CUT, KEPT, REJECTED
+from storage.dataset.shards import read_columns, read_shard, write_changes, write_shard
 from tasks.base import task
 
 
 @task(task_run_name="screen-{shard:05d}")
 def screen_shard(fork: Any, shard: int, config: BuildConfig) -> Any:
     """Score what is cut in the shard, and reject what fails a test of its own; returns the store fork."""
-    from models.clip import candidates
-    from models.screening import border_of, entropy_of, num_components_of, reasons
+    from models.clip.categories import categories
+    from models.cut.masks import border_of, num_components_of
+    from models.screening.sample import entropy_of, reasons
 
-    names = candidates(config.backbone, config.screen.clip, config.classes)
+    names = categories(config.backbone, config.screen.clip, config.classes)
     wanted = ["status", "image", "category", "mask", "objectness", "area", "uncertainty"]
     stored = read_shard(fork, shard, wanted)
     rows = np.flatnonzero(stored["status"] == CUT)
@@ -42,11 +43,11 @@ def rank_samples(fork: Any, config: BuildConfig) -> Any:
 
     From the stored scores alone, so that it may be done again: after a kill, and when there are more samples.
     """
-    from models.clip import candidates
-    from models.ranking import verdicts
-    from models.screening import SCORES
+    from models.clip.categories import categories
+    from models.screening.dataset import verdicts
+    from models.screening.sample import SCORES
 
-    names = candidates(config.backbone, config.screen.clip, config.classes)
+    names = categories(config.backbone, config.screen.clip, config.classes)
     embedding = () if config.screen.duplicate_image is None else ("embedding",)
     stored = read_columns(fork, ["status", "reason", "similarity", "category", "prompt", *SCORES, *embedding])
     rows = np.flatnonzero(np.isin(stored["status"], (KEPT, REJECTED)))
@@ -69,13 +70,14 @@ def _clip_columns(images: Any, categories: Any, names: tuple[str, ...], config: 
 
     Images go to CLIP one at a time: what else a shard has left to screen changes no last bit, and so no verdict.
     """
-    from models.clip import load_clip, name_confidences
+    from models.clip.model import load_clip
+    from models.clip.zero_shot import caption_texts, zero_shot
 
     clip = load_clip(config.screen.clip, config.run.device)
     embeddings = [clip.encode_images(image[None]) for image in images]
     lowered = [name.lower() for name in names]
     scores = [
-        name_confidences(clip, embedding, names)[0, lowered.index(str(category).lower())]
+        zero_shot(clip, embedding, caption_texts(clip, names))[0, lowered.index(str(category).lower())]
         for embedding, category in zip(embeddings, categories, strict=True)
     ]
     return {"clip_score": np.array(scores), "embedding": np.concatenate([each.cpu().numpy() for each in embeddings])}

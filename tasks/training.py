@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from models.trainconfig import TrainConfig
-from storage.runs import RunFolder, open_run
+from models.config.training import TrainConfig
+from storage.runs.folder import RunFolder, open_run
 from tasks.base import task
 
 if TYPE_CHECKING:
-    from models.fitting import Training
-    from storage.features import FeatureCache
+    from models.training.schedule import Training
+    from storage.runs.features import FeatureCache
 
 
 @task(name="features")
@@ -22,8 +22,8 @@ def cache_features(run: Path) -> int:
 
     Of several processes each makes its share.
     """
-    from models.segmenters import segmenter_of
-    from storage.loader import sides_of
+    from models.segmenters.registry import segmenter_of
+    from storage.runs.loader import sides_of
 
     folder = open_run(run)
     _, rank, processes = processes_of(folder)
@@ -51,10 +51,10 @@ def cache_features(run: Path) -> int:
 @task(name="fit")
 def fit_segmenter(run: Path) -> dict[str, float]:
     """Train the run's segmenter to its end; returns the steps done and the best validation score."""
-    from models.fitting import Run, train
-    from models.segmenters import segmenter_of
-    from storage.checkpoints import Log, load_state, save_checkpoint
-    from storage.loader import batches_in_epoch, training_batches
+    from models.segmenters.registry import segmenter_of
+    from models.training.loop import Run, train
+    from storage.runs.checkpoints import Log, load_state, save_checkpoint
+    from storage.runs.loader import batches_in_epoch, training_batches
 
     folder = open_run(run)
     config = folder.config
@@ -95,8 +95,8 @@ def processes_of(folder: RunFolder) -> tuple[Any, int, int]:
 
     From here on 'cuda' is each process's own GPU.
     """
-    from models.backbone import resolve_device
-    from models.fitting import several_processes
+    from models.hardware import resolve_device
+    from models.training.loop import several_processes
 
     accelerator = several_processes(resolve_device(folder.config.run.device))
     return (accelerator, accelerator.process_index, accelerator.num_processes) if accelerator else (None, 0, 1)
@@ -104,7 +104,7 @@ def processes_of(folder: RunFolder) -> tuple[Any, int, int]:
 
 def training_of(config: TrainConfig, in_epoch: int) -> "Training":
     """The pace of a training whose epochs have so many batches; it validates after each epoch."""
-    from models.fitting import Training
+    from models.training.schedule import Training
 
     steps = max(1, round(in_epoch / config.accumulate))
     return Training(
@@ -127,7 +127,7 @@ def training_of(config: TrainConfig, in_epoch: int) -> "Training":
 
 def datasets_of(folder: RunFolder, segmenter: Any) -> tuple[Any, Any]:
     """The run's samples for training and for validation, with their cached features where it has such."""
-    from storage.loader import sides_of
+    from storage.runs.loader import sides_of
 
     cache = cache_of(folder, segmenter) if folder.config.caches_features() else None
     training, validation = sides_of(folder.data, folder.version, folder.config)
@@ -136,8 +136,8 @@ def datasets_of(folder: RunFolder, segmenter: Any) -> tuple[Any, Any]:
 
 def samples_of(folder: RunFolder, segmenter: Any, indices: np.ndarray, cache: "FeatureCache | None" = None) -> Any:
     """Those of the run's samples, with their features where a cache has them, else with their images."""
-    from storage.folders import layout_of, open_folder
-    from storage.loader import FolderSamples, KeptSamples
+    from storage.photos.folders import layout_of, open_folder
+    from storage.runs.loader import FolderSamples, KeptSamples
 
     if layout := layout_of(folder.version):
         return FolderSamples(open_folder(layout, folder.data), indices, segmenter.size, cache)
@@ -146,9 +146,9 @@ def samples_of(folder: RunFolder, segmenter: Any, indices: np.ndarray, cache: "F
 
 def cache_of(folder: RunFolder, segmenter: Any) -> "FeatureCache":
     """The run's cache of features, keyed by what they follow from."""
-    from storage.dataset import open_dataset
-    from storage.features import FeatureCache
-    from storage.folders import layout_of
+    from storage.dataset.reader import open_dataset
+    from storage.photos.folders import layout_of
+    from storage.runs.features import FeatureCache
 
     own = folder.config.features() | {"weights": segmenter.weights_digest()}
     key = own | {"data": str(folder.data), "version": folder.version}
@@ -158,9 +158,9 @@ def cache_of(folder: RunFolder, segmenter: Any) -> "FeatureCache":
 
 def validation_figures(segmenter: Any, held_out: Any, batch_size: int) -> dict[str, float]:
     """The metrics that are quick to take over the validation samples; "score", the one to raise, is the mean IoU."""
-    from models.fitting import ADVICE
     from models.metrics import acc, f_curve, iou, mae
-    from storage.loader import all_batches
+    from models.training.loop import ADVICE
+    from storage.runs.loader import all_batches
 
     rows, curves = [], []
     for batch in all_batches(held_out, batch_size):

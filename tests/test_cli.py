@@ -11,11 +11,11 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from maskmill import app
-from models.config import BuildConfig
-from storage.writer import DatasetWriter
+from maskmill.cli import app
+from models.config.build import BuildConfig
+from storage.dataset.writer import DatasetWriter
 from tests.analysis.versions import three_versions
-from tests.storage import fake_build
+from tests.storage.dataset import fake_build
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = [command.callback.__name__ for command in app.registered_commands]

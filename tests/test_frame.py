@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from models.config import BuildConfig
+from models.config.build import BuildConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.backbone import POCKET
+from models.backbone.files import POCKET_FOLDER
 from models.pocket import networks
 from models.pocket.export import load_weights
 from models.pocket.recipe import to_tensor
@@ -19,7 +19,7 @@ from models.pocket.scenes import CLASSES
 @cache
 def _load(name: str) -> nn.Module:
     network = {"classifier": networks.classifier, "oracle": networks.Oracle}[name]()
-    return load_weights(POCKET, name, network).eval()
+    return load_weights(POCKET_FOLDER, name, network).eval()
 
 
 @torch.no_grad()

@@ -17,8 +17,9 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import CLIPTokenizer
 
-from models.fitting import Loss, Training, mixed_precision
 from models.pocket import scenes
+from models.training.loop import Loss, mixed_precision
+from models.training.schedule import Training
 
 
 @dataclass(frozen=True)

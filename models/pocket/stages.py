@@ -2,7 +2,7 @@
 
 Stages find each other's results in the folder, so each can be run, killed and resumed alone. Where the configuration
 names weights to start from, the denoiser is trained on from them and the other networks are theirs. Knows nothing of
-Prefect. The losses are in recipe.py, the loop in models/fitting.py.
+Prefect. The losses are in recipe.py, the loop in models/training/loop.py.
 """
 
 from collections.abc import Callable
@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.backbone import resolve_device
-from models.config import PretrainConfig
-from models.fitting import Training, fit
-from models.hardware import hardware
+from models.hardware import hardware, resolve_device
 from models.pocket import networks, recipe, vocabulary
 from models.pocket.card import stage_facts
+from models.pocket.config import PretrainConfig
 from models.pocket.export import facts_of, load_weights
+from models.training.loop import fit
+from models.training.schedule import Training
 
 # Sized for a CPU of two cores; on a GPU the whole takes minutes.
 TRAININGS = {

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models.bilateral import smoothed
-from models.photomasks import resized_soft
+from models.cut.bilateral import smoothed
+from models.images import resized_soft
 
 Shape = tuple[int, int, int]
 

@@ -13,12 +13,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.backbone import check_backbone, load_network, load_scheduler, load_tokenizer, resolve_device
-from models.fitting import mixed_precision
-from models.latents import decoded, encoded
-from models.photomasks import resized, resized_mask, resized_soft
-from models.sampling import in_batches
-from models.trainconfig import LatentConfig
+from models.backbone.facts import check_backbone
+from models.backbone.load import load_network, load_scheduler
+from models.backbone.tokens import load_tokenizer
+from models.backbone.vae import decoded, encoded
+from models.batching import in_batches
+from models.config.training import LatentConfig
+from models.hardware import resolve_device
+from models.images import resized, resized_mask, resized_soft
+from models.training.loop import mixed_precision
 
 
 class LatentSegmenter:

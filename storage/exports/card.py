@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from storage.dataset import Dataset
-from storage.exports.formats import Format
+from storage.dataset.reader import Dataset
+from storage.exports.formats.base import Format
 from storage.exports.plan import Plan
 from storage.text import escape
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from storage.exports.card import CONFIG, TABLE
-from storage.exports.formats import Format
+from storage.exports.formats.base import Format
 from storage.exports.plan import Plan
 
 NAME = "croissant.json"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.exports.plan import Block, Plan
-from storage.target import check_writable
+from storage.places import check_writable
 
 FACTS = "maskmill.json"  # marks a folder as an export
 PLAN = "plan.json"

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from models.exportconfig import ExportConfig
-from storage.dataset import Dataset
+from models.config.export import ExportConfig
+from storage.dataset.reader import Dataset
+from storage.dataset.repository import open_repository
 from storage.exports.splits import split
-from storage.repository import open_repository
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,16 @@ from functools import lru_cache
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
-from models.exportconfig import ExportConfig
-from storage.dataset import Dataset, open_dataset
+from models.config.export import ExportConfig
+from storage.dataset.reader import Dataset, open_dataset
+from storage.dataset.repository import BUILD
 from storage.exports import FORMATS
 from storage.exports.card import write_card, write_config, write_table
 from storage.exports.croissant import write_croissant
 from storage.exports.folder import ExportFolder
-from storage.exports.formats import Facts
+from storage.exports.formats.base import Facts
 from storage.exports.plan import Block, Plan, plan_export, snapshot_of
-from storage.repository import BUILD
-from storage.target import check_outside
+from storage.places import check_outside
 
 
 def check_export(config: ExportConfig, path: Path, out: Path, overwrite: bool) -> Plan:

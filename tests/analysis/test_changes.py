@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from analysis.changes import ABSENT, Changes, changes, draw_changed, flat
-from storage.dataset import open_dataset
+from storage.dataset.reader import open_dataset
 from tests.analysis.versions import three_versions
 
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.report import MARKDOWN_LIMIT, escape, script, thumbnails_markdown, write_report
-from storage.dataset import open_dataset
-from storage.shards import write_shard
-from storage.writer import DatasetWriter
+from storage.dataset.reader import open_dataset
+from storage.dataset.shards import write_shard
+from storage.dataset.writer import DatasetWriter
 from tests.analysis.standin import InMemoryDataset
 
 HOSTILE = """</span></script><script>alert(1)</script><img src=x onerror="alert(2)"> "a' {{ 7 * 7 }} ball"""

@@ -13,7 +13,7 @@ from PIL import Image
 from analysis import figures
 from analysis.changes import changes
 from analysis.report import write_report
-from storage.dataset import open_dataset
+from storage.dataset.reader import open_dataset
 from tests.analysis.browser import cards, chromium, opened
 from tests.analysis.standin import InMemoryDataset
 from tests.analysis.versions import three_versions

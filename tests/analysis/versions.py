@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from storage.writer import DatasetWriter
-from tests.storage import fake_build
+from storage.dataset.writer import DatasetWriter
+from tests.storage.dataset import fake_build
 
 
 def three_versions(path: Path) -> None:

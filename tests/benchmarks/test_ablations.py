@@ -8,9 +8,9 @@ import pytest
 from benchmarks import ablations
 from benchmarks.captured import Captured
 from benchmarks.run import tables
-from models.cutgraph import OFFSETS, band_edges, enlarge, pair_views, repeat, shrink
+from models.cut.graph import OFFSETS, band_edges, enlarge, pair_views, repeat, shrink
+from models.cut.seeds import normalise
 from models.pocket.scenes import SIZE, Scene, render
-from models.seedcells import normalise
 
 
 def seen_of(scene: Scene, seed: int) -> Captured:

@@ -8,7 +8,7 @@ from benchmarks.ladders import FIXED, PACE, ROWS, figures, slug
 from benchmarks.pocket import HELD_OUT_SEED
 from benchmarks.segmenters import HARDER, HELD_OUT, THIN
 from models.pocket.scenes import render
-from models.trainconfig import SEGMENTERS
+from models.segmenters.registry import SEGMENTERS
 
 
 @pytest.mark.parametrize("segmenter", ROWS)

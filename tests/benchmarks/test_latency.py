@@ -3,7 +3,7 @@
 import torch
 
 from benchmarks.latency import SINGLE, Ours, Plain
-from models.trainconfig import DiffDisConfig
+from models.segmenters.diffdis.config import DiffDisConfig
 
 
 def test_both_sides_find_the_same_clean_latents(tiny_folders):

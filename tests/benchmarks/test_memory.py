@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from benchmarks.memory import counted, predicted, shapes_of, trained
-from models.segmenters import segmenter_of
-from models.trainconfig import DiffDisConfig
+from models.segmenters.diffdis.config import DiffDisConfig
+from models.segmenters.registry import segmenter_of
 
 
 def of_size(folder, side):

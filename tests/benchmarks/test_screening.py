@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.screening import PRESET, by_choice, by_rule, verdict
-from models.config import ScreenConfig
+from models.config.screening import ScreenConfig
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis.measures import measure
 from benchmarks.statistics import first, peer
-from storage.folders import Benchmark
+from storage.photos.folders import Benchmark
 
 
 def test_pairs_are_taken_from_the_start_again() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.config import BuildConfig
-from storage.dataset import Dataset, open_dataset
+from models.config.build import BuildConfig
+from storage.dataset.reader import Dataset, open_dataset
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,9 +3,9 @@
 import pytest
 from typer.testing import CliRunner
 
-from maskmill import app
+from maskmill.cli import app
 from storage.exports import writing
-from storage.folders import open_folder
+from storage.photos.folders import open_folder
 from tests.storage.exports.conftest import write_dataset
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from maskmill import app
+from maskmill.cli import app
 from models.pocket.scenes import Scene, render
 
 FEW = ("--set", "sampling.steps=4", "--set", "run.device=cpu")

@@ -8,7 +8,7 @@ from nbclient import NotebookClient
 
 from benchmarks.rendered import rendered_folder
 from flows.build import build
-from models.config import BuildConfig
+from models.config.build import BuildConfig
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "analysis" / "notebooks").glob("*.ipynb"))
 

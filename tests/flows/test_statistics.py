@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 from analysis.measures import STATISTICS, measure
 from analysis.shapes import Normalisation
 from benchmarks.rendered import rendered_dataset, rendered_folder
-from maskmill import app
+from maskmill.cli import app
+from models.config.statistics import StatisticsConfig
 from models.pocket.scenes import render
-from models.statisticsconfig import StatisticsConfig
 
 COUNT = 7
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from models.backbone import Backbone, load_backbone
+from models.backbone.load import Backbone, load_backbone
 from tests.tiny import TINY
 
 

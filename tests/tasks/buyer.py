@@ -6,9 +6,9 @@ As a script it is a builder to be killed: `buyer.py PATH BACKBONE URL`.
 import sys
 from pathlib import Path
 
-from flows.prompting import prompts_lacking
-from models.config import BuildConfig
-from storage.writer import DatasetWriter
+from flows.checks.prompts import prompts_lacking
+from models.config.build import BuildConfig
+from storage.dataset.writer import DatasetWriter
 from tasks.buying import buy_prompts
 from tasks.prompts import plan_samples
 

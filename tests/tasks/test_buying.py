@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from flows.prompting import check_purchase, describe_prompts, prompts_lacking, with_author
-from models.config import BuildConfig
-from storage.dataset import open_dataset
+from flows.checks.prompts import check_purchase, describe_prompts, prompts_lacking, with_author
+from models.config.build import BuildConfig
+from storage.dataset.reader import open_dataset
 from tasks.buying import key_of, spent
-from tests.models.endpoint import Reply, fresh, prompts, serving
+from tests.models.prompts.endpoint import Reply, fresh, prompts, serving
 from tests.tasks.buyer import buy, config_of, open_writer
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """A training's pace is all that its configuration says of it."""
 
-from models.trainconfig import DiffDisConfig, SodDiffusionConfig
+from models.segmenters.diffdis.config import DiffDisConfig
+from models.segmenters.sod_diffusion.config import SodDiffusionConfig
 from tasks.training import training_of
 
 

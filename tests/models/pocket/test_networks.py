@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.backbone import check_backbone
-from models.config import PretrainConfig
+from models.backbone.facts import check_backbone
 from models.pocket import networks, recipe, stages
+from models.pocket.config import PretrainConfig
 from models.pocket.export import MAX_BYTES, export, load_weights
 from models.pocket.scenes import CLASSES, render
 

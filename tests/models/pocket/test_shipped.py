@@ -5,11 +5,15 @@ import json
 import numpy as np
 
 from benchmarks.cut import iou
-from models.attentioncut import cut
-from models.backbone import POCKET, check_backbone, load_backbone
-from models.clip import candidates, confidences, load_clip
-from models.config import BuildConfig
-from models.inversion import invert, reconstruct_with_capture
+from models.backbone.facts import check_backbone
+from models.backbone.files import POCKET_FOLDER
+from models.backbone.inversion import invert, reconstruct_with_capture
+from models.backbone.load import load_backbone
+from models.clip.categories import categories
+from models.clip.model import load_clip
+from models.clip.zero_shot import caption_texts, zero_shot
+from models.config.build import BuildConfig
+from models.cut.attentioncut import cut
 from models.pocket import judges
 from models.pocket.export import MAX_BYTES
 from models.pocket.scenes import CLASSES, render
@@ -21,13 +25,14 @@ CATEGORIES = [scene.category for scene in SCENES]
 
 def test_the_folder_is_a_backbone_of_at_most_40_mb_with_a_card() -> None:
     assert check_backbone("pocket").image_size == (128, 128)
-    assert sum(file.stat().st_size for file in POCKET.rglob("*") if file.is_file()) <= MAX_BYTES
-    command = json.loads((POCKET / "training.json").read_text())["command"]
-    assert command in (POCKET / "README.md").read_text()
+    assert sum(file.stat().st_size for file in POCKET_FOLDER.rglob("*") if file.is_file()) <= MAX_BYTES
+    command = json.loads((POCKET_FOLDER / "training.json").read_text())["command"]
+    assert command in (POCKET_FOLDER / "README.md").read_text()
 
 
 def test_small_clip_and_classifier_name_renders() -> None:
-    scores = confidences(load_clip("pocket", "cpu"), IMAGES, candidates("pocket", "pocket", CLASSES))
+    clip, names = load_clip("pocket", "cpu"), categories("pocket", "pocket", CLASSES)
+    scores = zero_shot(clip, clip.encode_images(IMAGES), caption_texts(clip, names))
     np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-5)
     named = [CLASSES[i] for i in scores.argmax(axis=1)]
     assert np.mean([a == b for a, b in zip(named, CATEGORIES, strict=True)]) > 0.8

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from models.segmenters import latent, segmenter_of
-from models.trainconfig import SEGMENTERS
-from tests.models.segmenters.test_baselines import squares
+from models.segmenters import latent
+from models.segmenters.registry import SEGMENTERS, segmenter_of
+from tests.models.segmenters.smp.test_segmenter import squares
 
 DTYPES = ("float16", "float32")
 SMALL = {"swin": "pocket", "weights": "random", "freeze_swin": False, "steps": 2, "ensemble": 2}

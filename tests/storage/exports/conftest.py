@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from models.exportconfig import ExportConfig
-from storage import schema
-from storage.dataset import Dataset, open_dataset
+from models.config.export import ExportConfig
+from storage.dataset import schema
+from storage.dataset.reader import Dataset, open_dataset
+from storage.dataset.shards import write_shard
+from storage.dataset.writer import DatasetWriter
 from storage.exports import FORMATS
 from storage.exports.folder import ExportFolder
 from storage.exports.writing import check_export, finish_export, write_block
-from storage.shards import write_shard
-from storage.writer import DatasetWriter
 
 SIZE, COUNT, SHARD = (24, 40), 25, 16
 CLASSES = ["../../up", "a/b\\c", "<b>&amp;]]>", "- key: 'v' # \"x\" | |", "étoile 🌟 null"]

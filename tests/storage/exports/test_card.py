@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from models.config import BuildConfig
-from models.layers import resolve
+from models.config.build import BuildConfig
+from models.config.overrides import resolve
 from storage.exports import FORMATS
 from storage.text import escape, printable
 from tests.storage.exports.conftest import CLASSES, export, write_dataset

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from models.exportconfig import ExportConfig
-from storage.dataset import open_dataset
+from models.config.export import ExportConfig
+from storage.dataset.reader import open_dataset
 from storage.exports import FORMATS, folder, writing
 from storage.exports.folder import ExportFolder
 from storage.exports.plan import plan_export
@@ -51,8 +51,8 @@ def test_an_export_stopped_after_a_block_goes_on_and_ends_the_same(dataset, tmp_
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from storage.dataset import open_dataset
-from storage.exports import folders
+from storage.dataset.reader import open_dataset
+from storage.exports.formats import folders
 from tests.storage.exports.conftest import export
 png, calls = folders.png, []
 def deadly(picture):

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from models.exportconfig import ExportConfig, shares_of
+from models.config.export import ExportConfig, shares_of
 from storage.exports.splits import apportion, split, stratify
 
 SHARES = st.sampled_from(["1", "0.7,0.2,0.1", "0.5,0.5", "0.333,0.333,0.334", "train=0.85,test=0.15", "0.9,0.05,0.05"])

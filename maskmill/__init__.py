@@ -1,0 +1,1 @@
+"""maskmill: segmentation training data from class names."""

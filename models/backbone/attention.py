@@ -1,0 +1,236 @@
+"""Record a UNet's attention while it samples: A_c, A_s, and the evidence a cut needs (DiffusionSeg, eq. 2 and 3).
+
+Nothing is kept per step. Each layer's head-mean probabilities are formed in blocks of queries, added to sums and
+dropped; only the last B of a guided batch [unconditional, conditional] are looked at. Layers of coarser grids are
+brought to the latent grid by repeating queries and keys, keys divided by the cells they fill, so rows of A_s sum to 1.
+Mode evidence keeps of A_s a cell's nearest neighbours and, made symmetric, the columns of K seed cells, both exactly;
+mode full keeps all of it. Seeds are drawn among the seed cells in both (docs/decisions/evidence.md). Knows nothing of
+sampling, prompts or images.
+
+Letters: B samples, T text tokens, h x w latent grid, N = h * w cells, n cells of one layer's own grid, K seed cells.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from models.config.cut import CutConfig
+from models.cut.attentioncut import Evidence, affinities_of
+from models.cut.graph import OFFSETS
+from models.cut.seeds import class_and_refined, seed_cells, seed_columns
+
+MAX_SCORES = 2**26  # float32 scores formed at once: 256 MiB
+NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]  # a cell itself is number 4
+
+Grid = tuple[int, int]
+
+
+@dataclass
+class Record:
+    """Running sums of one recorded sampling; read it after the last step.
+
+    weights: (B, T) float32, 1 / span length at the category's tokens, 0 elsewhere.
+    cross: layer -> (B, n) sum over steps of the span's mean probability; whole: grid -> (B, n, n), mode full only;
+    columns: grid -> (B, n, keys), probabilities to and from the cells where seed cells lie, and stencil:
+    grid -> (B, n, 9), probabilities of the nine nearest cells, mode evidence only.
+    """
+
+    grid: Grid
+    weights: torch.Tensor
+    mode: Literal["evidence", "full"]
+    cross: dict[str, torch.Tensor] = field(default_factory=dict)
+    steps: dict[str, int] = field(default_factory=dict)
+    whole: dict[Grid, torch.Tensor] = field(default_factory=dict)
+    columns: dict[Grid, torch.Tensor] = field(default_factory=dict)
+    stencil: dict[Grid, torch.Tensor] = field(default_factory=dict)
+    num_self: int = 0
+
+    def add_cross(self, layer: str, query: torch.Tensor, key: torch.Tensor, scale: float) -> None:
+        """Add one cross-attention layer's map. query: (B, heads, n, d); key: (B, heads, T, d)."""
+        maps = [probs @ self.weights[:, :, None] for _, probs in _probabilities(query, key, scale)]
+        _accumulate(self.cross, layer, torch.cat(maps, dim=1)[:, :, 0])
+        self.steps[layer] = self.steps.get(layer, 0) + 1
+
+    def add_self(self, query: torch.Tensor, key: torch.Tensor, scale: float) -> None:
+        """Add one self-attention layer's probabilities. query, key: (B, heads, n, d)."""
+        B, n = query.shape[0], query.shape[2]
+        grid = _layer_grid(self.grid, n)
+        self.num_self += 1
+        if self.mode == "full":
+            total = self.whole.setdefault(grid, query.new_zeros((B, n, n), dtype=torch.float32))
+            for rows, probs in _probabilities(query, key, scale):
+                total[:, rows] += probs
+            return
+        keys = torch.from_numpy(_keys_of_seed_cells(self.grid, grid)[0]).to(query.device)
+        columns = self.columns.setdefault(grid, query.new_zeros((B, n, len(keys)), dtype=torch.float32))
+        stencil = self.stencil.setdefault(grid, query.new_zeros((B, n, 9), dtype=torch.float32))
+        index, inside = _stencil_index(grid, query.device)
+        for rows, probs in _probabilities(query, key, scale):
+            if len(keys) == n:  # as below, without gathering
+                columns[:, rows] += probs
+                columns[:, :, rows] += probs.transpose(1, 2)
+            else:
+                here = (keys >= rows.start) & (keys < rows.stop)
+                columns[:, rows] += probs[:, :, keys]
+                columns[:, :, here] += probs[:, keys[here] - rows.start].transpose(1, 2)
+            near = probs.gather(2, index[rows].expand(B, -1, -1))
+            stencil[:, rows] += torch.where(inside[rows], near, 0)
+
+    def layer_maps(self, sample: int) -> np.ndarray:
+        """Time-mean map of the category in each cross-attention layer, enlarged bilinearly: (layers, h, w) float32."""
+        maps = []
+        for layer, total in self.cross.items():
+            mean = (total[sample] / self.steps[layer]).unflatten(0, _layer_grid(self.grid, total.shape[1]))
+            maps.append(F.interpolate(mean[None, None], self.grid, mode="bilinear")[0, 0])
+        return torch.stack(maps).cpu().numpy()
+
+    def self_attention(self, sample: int) -> np.ndarray:
+        """A_s of one sample, whole (mode full): (N, N) float32, rows sum to 1."""
+        total = torch.zeros(*self.grid, *self.grid, device=self.weights.device)
+        for grid, sums in self.whole.items():
+            factor = self.grid[0] // grid[0]
+            total += _repeat(sums[sample].unflatten(1, grid).unflatten(0, grid), factor, (0, 1, 2, 3)) / factor**2
+        return (total / self.num_self).flatten(2).flatten(0, 1).cpu().numpy()
+
+    def seed_columns(self, sample: int) -> np.ndarray:
+        """Symmetrised A_s of one sample at `seed_cells`: (N, K) float32, N = K on grids of at most 48 a side."""
+        if self.mode == "full":
+            return seed_columns(self.self_attention(sample), *self.grid)
+        total = torch.zeros(*self.grid, len(seed_cells(*self.grid)), device=self.weights.device)
+        for grid, sums in self.columns.items():
+            factor = self.grid[0] // grid[0]
+            own = sums[sample][:, _keys_of_seed_cells(self.grid, grid)[1]].unflatten(0, grid)
+            total += _repeat(own, factor, (0, 1)) / (2 * factor**2)
+        return (total / self.num_self).flatten(0, 1).cpu().numpy()
+
+    def affinities(self, sample: int) -> np.ndarray:
+        """Symmetrised A_s between a cell and its neighbour at each of OFFSETS: (4, h, w) float32, 0 outside."""
+        if self.mode == "full":
+            return affinities_of(self.self_attention(sample), *self.grid)
+        total = sum(_neighbour_affinities(sums[sample], grid, self.grid) for grid, sums in self.stencil.items())
+        return (total / self.num_self).numpy()
+
+    def evidence(
+        self, sample: int, top_k: int, config: CutConfig, rounded_to: type[np.floating] = np.float32
+    ) -> Evidence:
+        """What the cut of one sample needs; from `rounded_to` float16, just what the stored float16 arrays give."""
+        recorded = (self.layer_maps(sample).astype(rounded_to), self.seed_columns(sample).astype(rounded_to))
+        class_map, refined = class_and_refined(*recorded, top_k, config)
+        return Evidence(class_map=class_map, refined=refined, affinities=self.affinities(sample))
+
+
+@contextmanager
+def record_attention(
+    unet: Any, grid: Grid, spans: list[list[int]], tokens: int, mode: Literal["evidence", "full"] = "evidence"
+) -> Iterator[Record]:
+    """Record the attention of every layer of `unet` while the context is open; its own processors come back after.
+
+    grid: latent (h, w); spans: token positions of each sample's category, as from `category_span`; tokens: T.
+    """
+    weights = torch.zeros(len(spans), tokens)
+    for row, span in zip(weights, spans, strict=True):
+        row[span] = 1 / len(span)
+    record = Record(grid, weights.to(unet.device), mode)
+    own = dict(unet.attn_processors)
+    unet.set_attn_processor({name: _Recording(name, processor, record) for name, processor in own.items()})
+    try:
+        yield record
+    finally:
+        unet.set_attn_processor(own)
+
+
+class _Recording:
+    """A processor that lets the layer's own one compute, so the image does not change, and records beside it."""
+
+    def __init__(self, name: str, inner: Any, record: Record):
+        self.layer, self.inner, self.record = name.removesuffix(".processor"), inner, record
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        temb: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        assert attention_mask is None, "recorded attention knows no masks"
+        B = len(self.record.weights)
+        source = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        query = attn.to_q(hidden_states[-B:]).unflatten(2, (attn.heads, -1)).transpose(1, 2)
+        key = attn.to_k(source[-B:]).unflatten(2, (attn.heads, -1)).transpose(1, 2)
+        if encoder_hidden_states is None:
+            self.record.add_self(query, key, attn.scale)
+        else:
+            self.record.add_cross(self.layer, query, key, attn.scale)
+        return self.inner(attn, hidden_states, encoder_hidden_states, attention_mask, temb)
+
+
+def _probabilities(query: torch.Tensor, key: torch.Tensor, scale: float) -> Iterator[tuple[slice, torch.Tensor]]:
+    """softmax(q k^T * scale) in float32, mean over heads, in blocks of queries: (rows, (B, block, keys))."""
+    B, heads, n, _ = query.shape
+    key = key.float().transpose(2, 3)
+    block = max(1, MAX_SCORES // (B * heads * key.shape[3]))
+    for start in range(0, n, block):
+        rows = slice(start, min(start + block, n))
+        yield rows, (query[:, :, rows].float() * scale @ key).softmax(dim=3).mean(dim=1)
+
+
+def _accumulate(sums: dict[str, torch.Tensor], name: str, value: torch.Tensor) -> None:
+    sums[name] = sums[name] + value if name in sums else value
+
+
+def _layer_grid(grid: Grid, cells: int) -> Grid:
+    """Grid of a layer with so many cells: the latent grid halved as often as needed."""
+    h, w = grid
+    while h * w > cells:
+        h, w = h // 2, w // 2
+    assert h * w == cells, f"a layer of {cells} cells does not fit the latent grid {grid}"
+    return h, w
+
+
+@cache
+def _stencil_index(grid: Grid, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """For each cell its nine nearest ones: flat index (n, 9), clamped into the grid, and whether inside (n, 9) bool."""
+    h, w = grid
+    y, x = torch.meshgrid(torch.arange(h, device=device), torch.arange(w, device=device), indexing="ij")
+    offsets = torch.tensor(NEIGHBOURS, device=device)
+    y, x = y.reshape(-1, 1) + offsets[:, 0], x.reshape(-1, 1) + offsets[:, 1]
+    inside = (y >= 0) & (y < h) & (x >= 0) & (x < w)
+    return y.clamp(0, h - 1) * w + x.clamp(0, w - 1), inside
+
+
+@cache
+def _keys_of_seed_cells(target: Grid, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Cells of a layer's grid that hold the target grid's seed cells (keys,), and which of them holds each (K,)."""
+    factor = target[0] // grid[0]
+    y, x = np.divmod(seed_cells(*target), target[1])
+    return np.unique((y // factor) * grid[1] + x // factor, return_inverse=True)
+
+
+def _repeat(values: torch.Tensor, factor: int, dims: tuple[int, ...]) -> torch.Tensor:
+    for dim in dims:
+        values = values.repeat_interleave(factor, dim=dim)
+    return values
+
+
+def _neighbour_affinities(stencil: torch.Tensor, grid: Grid, target: Grid) -> torch.Tensor:
+    """Mean of A(p, q) and A(q, p) for the neighbours q of p on the target grid.
+
+    stencil: (n, 9), probabilities of one layer grid's nine nearest cells -> (4, h, w).
+    """
+    (h, w), factor, stencil = target, target[0] // grid[0], stencil.cpu()
+    y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
+    result = torch.zeros(4, h, w)
+    for d, (dy, dx) in enumerate(OFFSETS):
+        inside = (slice(0, h - dy), slice(max(0, -dx), w - max(0, dx)))
+        py, px, qy, qx = (v // factor for v in (y[inside], x[inside], y[inside] + dy, x[inside] + dx))
+        move = (qy - py + 1) * 3 + (qx - px + 1)  # its number in NEIGHBOURS; the way back is 8 - move
+        forth, back = stencil[py * grid[1] + px, move], stencil[qy * grid[1] + qx, 8 - move]
+        result[(d, *inside)] = (forth + back) / (2 * factor**2)
+    return result

@@ -1,0 +1,64 @@
+"""DDIM: the noise of a diffusion model, its levels, and what a prediction says of it. Formulas, without networks.
+
+Letters: B samples, C latent channels, h x w latent grid, H x W image. abar is the scheduler's cumulative alpha of a
+noise level, a number or a tensor that broadcasts over latents.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+
+def noise(seed: int, shape: tuple[int, int, int]) -> torch.Tensor:
+    """Standard normal start of a sample: (C, h, w) float32 on the CPU, from PCG64 and the sample's own seed alone."""
+    generator = np.random.Generator(np.random.PCG64(seed))
+    return torch.from_numpy(generator.standard_normal(shape, dtype=np.float32))
+
+
+def timesteps(steps: int, num_train: int = 1000) -> list[int]:
+    """CompVis's uniform schedule, descending: 40 steps of 1000 are 976, 951, ..., 1."""
+    return [min(i * (num_train // steps) + 1, num_train - 1) for i in reversed(range(steps))]
+
+
+def trailing(steps: int, num_train: int = 1000) -> list[int]:
+    """Evenly spaced noise levels down from the last: of 1000 one step is 999, two are 999 and 499."""
+    return [num_train * i // steps - 1 for i in range(steps, 0, -1)]
+
+
+def noised(clean: torch.Tensor, eps: torch.Tensor, abar: Any) -> torch.Tensor:
+    """x_t = sqrt(abar) x_0 + sqrt(1 - abar) eps."""
+    return abar**0.5 * clean + (1 - abar) ** 0.5 * eps
+
+
+def target_of(kind: str, clean: torch.Tensor, eps: torch.Tensor, abar: Any) -> torch.Tensor:
+    """What a network of a prediction type is to say of x_t: eps, or v = sqrt(abar) eps - sqrt(1 - abar) x_0."""
+    return eps if kind == "epsilon" else abar**0.5 * eps - (1 - abar) ** 0.5 * clean
+
+
+def clean_and_noise(
+    kind: str, output: torch.Tensor, noisy: torch.Tensor, abar: Any
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """x_0 and eps that a network's output says of x_t: the inverse of `noised` and `target_of`."""
+    if kind == "epsilon":
+        return (noisy - (1 - abar) ** 0.5 * output) / abar**0.5, output
+    return abar**0.5 * noisy - (1 - abar) ** 0.5 * output, abar**0.5 * output + (1 - abar) ** 0.5 * noisy
+
+
+def pyramid_noise(shape: tuple[int, int, int, int], discount: float, levels: int | None = None) -> torch.Tensor:
+    """Noise of several resolutions, of deviation 1 over the whole batch: (B, C, h, w) float32 on the CPU.
+
+    As Marigold's trainer has it: to normal noise, noises of ever smaller grids are added, each enlarged bilinearly and
+    weighted by discount^i; the grid of level i is the level before's, divided by r^i with r drawn from [2, 4), so that
+    level 0 is another of full size. Ends after `levels`, or with a side of one cell.
+    """
+    B, C, h, w = shape
+    noise = torch.randn(shape)
+    for i in range(levels if levels is not None else max(h, w)):
+        shrink = float(torch.empty(()).uniform_(2, 4)) ** i
+        h, w = max(1, int(h / shrink)), max(1, int(w / shrink))
+        noise += discount**i * F.interpolate(torch.randn(B, C, h, w), shape[2:], mode="bilinear")
+        if h == 1 or w == 1:
+            break
+    return noise / noise.std()

@@ -1,0 +1,185 @@
+"""Sample images from a backbone by DDIM with guidance, and bring back the evidence recorded meanwhile.
+
+A sample's noise follows from its own seed alone, and nothing a network computes crosses samples, so a sample is the
+same whatever batch it is made in (up to the last bits of the kernels). Knows nothing of shards, stores or tasks.
+Letters: B samples, C latent channels, h x w latent grid, H x W image.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+
+from models.backbone.attention import Record, record_attention
+from models.backbone.ddim import clean_and_noise, noise, noised, timesteps
+from models.backbone.load import Backbone
+from models.backbone.tokens import category_span
+from models.backbone.vae import decoded
+from models.batching import in_batches
+from models.config.cut import CutConfig
+from models.config.sampling import SamplingConfig
+from models.cut.attentioncut import Evidence
+from models.cut.seeds import seed_cells
+
+logger = logging.getLogger(__name__)
+OnStep = Callable[[int, int], None]  # (steps done, steps in all)
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """One sampled image and its evidence.
+
+    image: (H, W, 3) uint8; finite: False where the sampler gave NaN or infinity, image and evidence are then zeros;
+    pooled: (h * w, K) float16, symmetrised A_s at `models.cut.seeds.seed_cells`, and layer_maps: (layers, h, w)
+    float16, the category's map in each cross-attention layer; both only where `keep_pooled` is set.
+    """
+
+    image: np.ndarray
+    evidence: Evidence
+    finite: bool
+    pooled: np.ndarray | None = None
+    layer_maps: np.ndarray | None = None
+
+
+def sample(
+    backbone: Backbone,
+    prompts: list[str],
+    categories: list[str],
+    seeds: list[int],
+    sampling: SamplingConfig,
+    cut: CutConfig,
+    on_step: OnStep | None = None,
+) -> list[Sampled]:
+    """Sample one batch: one image and its evidence for each (prompt, category, seed)."""
+    _, grid = backbone.facts.sizes(sampling.height, sampling.width)
+    shape = (backbone.facts.latent_channels, *grid)
+    latents = torch.stack([noise(seed, shape) for seed in seeds])
+    return sample_from(backbone, latents, prompts, categories, sampling, cut, on_step)
+
+
+def sample_from(
+    backbone: Backbone,
+    latents: torch.Tensor,
+    prompts: list[str],
+    categories: list[str],
+    sampling: SamplingConfig,
+    cut: CutConfig,
+    on_step: OnStep | None = None,
+) -> list[Sampled]:
+    """Sample one batch from given latents at the first timestep, (B, C, h, w) float32, recording attention."""
+    spans = [category_span(backbone.tokenizer, p, c) for p, c in zip(prompts, categories, strict=True)]
+    text = backbone.encode_prompts(prompts)
+    empty = backbone.encode_prompts([""]).expand_as(text) if sampling.guidance != 1 else None
+    grid = (latents.shape[2], latents.shape[3])
+    with record_attention(backbone.unet, grid, spans, text.shape[1], sampling.capture) as record:
+        latents = denoise(backbone, latents, text, empty, sampling.steps, sampling.guidance, on_step)
+    return [_sampled(backbone, latents[i], record, i, sampling, cut) for i in range(len(prompts))]
+
+
+def sample_batched(
+    backbone: Backbone,
+    prompts: list[str],
+    categories: list[str],
+    seeds: list[int],
+    sampling: SamplingConfig,
+    cut: CutConfig,
+    batch_size: int,
+    on_step: OnStep | None = None,
+) -> list[Sampled]:
+    """`sample` in batches of at most `batch_size`; a batch that does not fit in memory is halved, and a warning logged.
+
+    on_step counts the steps of all samples: (done, len(prompts) * steps).
+    """
+    total = len(prompts) * sampling.steps
+
+    def make(rows: slice) -> list[Sampled]:
+        part = prompts[rows]
+
+        def report(step: int, _: int) -> None:
+            if on_step:
+                on_step(rows.start * sampling.steps + step * len(part), total)
+
+        return sample(backbone, part, categories[rows], seeds[rows], sampling, cut, report)
+
+    return in_batches(len(prompts), batch_size, make)
+
+
+@torch.no_grad()
+def denoise(
+    backbone: Backbone,
+    latents: torch.Tensor,
+    text: torch.Tensor,
+    empty: torch.Tensor | None,
+    steps: int,
+    guidance: float,
+    on_step: OnStep | None = None,
+) -> torch.Tensor:
+    """DDIM from the first timestep to clean latents, eta 0 (eq. 7's reverse; the last step ends at alphas_cumprod[0]).
+
+    latents: (B, C, h, w) float32; text, empty: (B, T, width), empty None for no guidance -> (B, C, h, w) float32.
+    """
+    latents = latents.to(backbone.device, torch.float32)
+    context = text if empty is None else torch.cat([empty, text])
+    levels = [*timesteps(steps, len(backbone.scheduler.alphas_cumprod)), 0]
+    for i, (t, target) in enumerate(pairwise(levels)):
+        output = predict(backbone, latents if empty is None else latents.repeat(2, 1, 1, 1), t, context)
+        if empty is not None:
+            unguided, guided = output.chunk(2)
+            output = unguided + guidance * (guided - unguided)
+        latents = move(backbone, latents, output, t, target)
+        if on_step:
+            on_step(i + 1, steps)
+    return latents
+
+
+def predict(backbone: Backbone, latents: torch.Tensor, t: int, context: torch.Tensor) -> torch.Tensor:
+    """The UNet's output at timestep t, in float32: (B, C, h, w)."""
+    return backbone.unet(latents.to(backbone.dtype), t, encoder_hidden_states=context).sample.float()
+
+
+def move(backbone: Backbone, latents: torch.Tensor, output: torch.Tensor, t: int, target: int) -> torch.Tensor:
+    """Latents from noise level t to `target`, either way: sqrt(abar') f + sqrt(1 - abar') eps (eq. 7).
+
+    An output of kind v becomes eps = sqrt(abar) v + sqrt(1 - abar) x; f follows from x and eps either way.
+    """
+    abar, abar_target = (float(backbone.scheduler.alphas_cumprod[level]) for level in (t, target))
+    clean, eps = clean_and_noise(backbone.facts.prediction_type, output, latents, abar)
+    return noised(clean, eps, abar_target)
+
+
+@torch.no_grad()
+def decode(backbone: Backbone, latents: torch.Tensor) -> np.ndarray:
+    """One sample's latents (C, h, w) -> image (H, W, 3) float32 in [0, 1]; NaN stays NaN."""
+    image = decoded(backbone.vae, latents[None])[0]
+    return (image / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+
+
+def _sampled(
+    backbone: Backbone, latents: torch.Tensor, record: Record, i: int, sampling: SamplingConfig, cut: CutConfig
+) -> Sampled:
+    image = decode(backbone, latents)
+    maps = record.layer_maps(i)
+    if not (np.isfinite(image).all() and np.isfinite(maps).all() and bool(latents.isfinite().all())):
+        return _failed(image, record, sampling)
+    return Sampled(
+        image=np.round(image * 255).astype(np.uint8),
+        evidence=record.evidence(i, sampling.top_k, cut, np.float16 if sampling.keep_pooled else np.float32),
+        finite=True,
+        pooled=record.seed_columns(i).astype(np.float16) if sampling.keep_pooled else None,
+        layer_maps=maps.astype(np.float16) if sampling.keep_pooled else None,
+    )
+
+
+def _failed(image: np.ndarray, record: Record, sampling: SamplingConfig) -> Sampled:
+    h, w = record.grid
+    evidence = Evidence(np.zeros((h, w), np.float32), np.zeros((h, w), np.float32), np.zeros((4, h, w), np.float32))
+    return Sampled(
+        image=np.zeros(image.shape, np.uint8),
+        evidence=evidence,
+        finite=False,
+        pooled=np.zeros((h * w, len(seed_cells(h, w))), np.float16) if sampling.keep_pooled else None,
+        layer_maps=np.zeros((len(record.cross), h, w), np.float16) if sampling.keep_pooled else None,
+    )

@@ -1,0 +1,38 @@
+"""ImageNet's 1,000 labels merged into categories, as DiffusionSeg does (section 3.2.1): poodle and Chihuahua are dogs.
+
+The paper's list is not published; this is ours. `imagenet.tsv` has a row for each class index: the name that
+open_clip's metadata gives it (two names repeat) and its category. `categories.tsv` has a row for each category: the
+group whose scenes suit it, the phrases that prompts name it by, and whether it is common, one of those that a
+photograph's class is chosen among (models/clip/categories.py). Imports no torch.
+"""
+
+import csv
+from functools import cache
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+
+
+@cache
+def labels() -> tuple[tuple[str, str], ...]:
+    """(name, category) of each of the 1,000 classes, by index."""
+    return tuple((row["name"], row["category"]) for row in _rows("imagenet.tsv"))
+
+
+@cache
+def common_categories() -> tuple[str, ...]:
+    """The categories that photographs commonly show."""
+    return tuple(row["category"] for row in _rows("categories.tsv") if row["common"] == "yes")
+
+
+def merged() -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
+    """Phrases and group of each category that has a class of ImageNet, in the order of the first one's index."""
+    rows = {row["category"]: row for row in _rows("categories.tsv")}
+    names = list(dict.fromkeys(category for _, category in labels()))
+    phrases = {name: tuple(rows[name]["phrases"].split(", ")) for name in names}
+    return phrases, {name: rows[name]["group"] for name in names}
+
+
+def _rows(file: str) -> list[dict[str, str]]:
+    with open(FOLDER / file, encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines, delimiter="\t"))

@@ -1,0 +1,119 @@
+"""CLIP models: pocket's own small one, or any of open_clip's. Knows nothing of classes or of screening."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+import numpy as np
+import open_clip
+import torch
+from PIL import Image
+from transformers import CLIPTokenizer
+
+from models.backbone.files import POCKET_FOLDER
+from models.config.backbone import is_pocket
+from models.hardware import resolve_device
+from models.pocket import networks
+from models.pocket.export import load_weights
+from models.pocket.recipe import clip_input, short_caption, to_tensor
+
+TEMPLATES = (
+    "a photo of {}.",
+    "a picture of {}.",
+    "a close-up photo of {}.",
+    "a cropped photo of {}.",
+    "a bright photo of {}.",
+    "a dark photo of {}.",
+    "a photo of {} in its surroundings.",
+)
+POCKET_TEMPLATES = ("a photo of {}", "a picture of {}")  # pocket's CLIP has read no other
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A loaded model: `encode_images` (B, H, W, 3) uint8 -> (B, D) and `encode_texts`, both of unit length.
+
+    caption: a class name in one sentence; templates: several sentences that a name with its article is put into.
+    """
+
+    name: str
+    model: Any
+    tokenizer: Any
+    preprocess: Any
+    device: torch.device
+    caption: Callable[[str], str] = "a photo of a {}.".format
+    templates: tuple[str, ...] = TEMPLATES
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return self.encode_texts([""]).shape[1]
+
+    @torch.no_grad()
+    def encode_images(self, images: np.ndarray) -> torch.Tensor:
+        if self.preprocess is None:
+            batch = clip_input(to_tensor(images, self.device))
+        else:
+            batch = torch.stack([self.preprocess(Image.fromarray(image)) for image in images]).to(self.device)
+        return self.model.encode_image(batch, normalize=True).float()
+
+    @torch.no_grad()
+    def encode_texts(self, texts: list[str]) -> torch.Tensor:
+        return self.model.encode_text(self.tokenizer(texts).to(self.device), normalize=True).float()
+
+
+def load_clip(name: str, device: str = "auto", field: str = "screen.clip") -> Clip:
+    """'pocket', or 'ARCHITECTURE:weights' with open_clip's tag or a file; ValueError where it cannot load.
+
+    Loaded once per process; a tag's weights are fetched unless they are in the user's cache. A tag trained with
+    QuickGELU runs with it; of a file that is not known: name the architecture with -quickgelu where it needs it.
+    `field` is what an error calls the choice.
+    """
+    return _load(name, torch.device(resolve_device(device)), field)
+
+
+@cache
+def _load(name: str, device: torch.device, field: str) -> Clip:
+    if is_pocket(name):
+        model = load_weights(POCKET_FOLDER, "clip", networks.clip()).to(device).eval()
+        return Clip(name, model, _pocket_tokenizer(), None, device, short_caption, POCKET_TEMPLATES)
+    check_clip(name, field)
+    architecture, _, weights = name.partition(":")
+    quick = open_clip.get_pretrained_cfg(architecture, weights).get("quick_gelu", False)  # open_clip only warns
+    try:
+        model, _, preprocess = open_clip.create_model_and_transforms(architecture, weights, force_quick_gelu=quick)
+        tokenizer = open_clip.get_tokenizer(architecture)
+    except Exception as error:  # of the hub, of torch, of safetensors, of pickle ...
+        why = shorten(f"{type(error).__name__}: {error}", 200)
+        raise ValueError(
+            f"{field}: {name!r} could not be loaded ({why}); check the network or the file, name a file as in "
+            f"{architecture}:/path/weights.pt, or write 'none'"
+        ) from error
+    return Clip(name, model.to(device).eval(), tokenizer, preprocess, device)
+
+
+def check_clip(name: str, field: str = "screen.clip") -> None:
+    """ValueError where 'ARCHITECTURE:weights' names no model or no weights that there are; fetches nothing."""
+    architecture, _, weights = name.partition(":")
+    if architecture not in open_clip.list_models():
+        raise ValueError(
+            f"{field}: open_clip has no model {architecture!r}; name one of open_clip.list_models(), or 'none'"
+        )
+    tags = open_clip.list_pretrained_tags_by_model(architecture)
+    if weights not in tags and not Path(weights).is_file():
+        raise ValueError(
+            f"{field}: {architecture} has no weights {weights!r}; write {architecture}:TAG with a TAG of "
+            f"{', '.join(tags) or 'none'}, or {architecture}:FILE"
+        )
+
+
+def _pocket_tokenizer() -> Any:
+    tokenizer = CLIPTokenizer.from_pretrained(POCKET_FOLDER / "tokenizer")
+
+    def tokenise(texts: list[str]) -> torch.Tensor:
+        return tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
+
+    return tokenise

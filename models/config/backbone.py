@@ -1,0 +1,64 @@
+"""The base of every configuration that names a backbone, and the backbones' presets.
+
+Where the paper's numbers are not best on a backbone, its preset says so (docs/decisions/pocket-preset.md). Imports no
+torch and knows nothing of how a backbone is loaded.
+"""
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from models.config.base import Config
+
+POCKET = "pocket"  # the name of the backbone that ships inside, and of its CLIP
+
+
+def is_pocket(name: Any) -> bool:
+    """Whether a backbone's or a CLIP's name is pocket's."""
+    return name == POCKET
+
+
+class BackboneConfig(Config):
+    """Base of the configurations of what is done with a backbone: values not given come from its preset."""
+
+    backbone: str = Field(
+        POCKET,
+        min_length=1,
+        max_length=1000,
+        description="'pocket', a diffusers folder, or a hub id of Stable Diffusion 1.x / 2.x",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _under_the_preset(cls, given: Any) -> Any:
+        """Values not given come from the backbone's preset, as far as there are such fields, then from the defaults."""
+        if not isinstance(given, dict):
+            return given
+        merged = dict(given)
+        preset = BACKBONE_PRESETS.get(str(given.get("backbone", POCKET)), STABLE_DIFFUSION_PRESET)
+        for section, values in preset.items():
+            own = merged.get(section, {})
+            if section in cls.model_fields and isinstance(own, dict):
+                merged[section] = _known(cls.model_fields[section].annotation, values) | own
+        return merged
+
+
+def _known(section: Any, values: dict[str, Any]) -> dict[str, Any]:
+    """Those of a preset's values that a section has fields for."""
+    fields = {field.alias or name for name, field in section.model_fields.items()}
+    return {name: value for name, value in values.items() if name in fields}
+
+
+BACKBONE_PRESETS: dict[str, dict[str, Any]] = {
+    POCKET: {
+        "prompts": {"max_overlap": 0.9},
+        "sampling": {"guidance": 3.0, "top_k": 8},
+        "cut": {"tau": 0.7, "objectness": "mean", "lambda": 6.0, "affinity_scale": 0.0},
+        "screen": {"clip": POCKET, "min_area": 0.06, "drop_uncertain": 0.1},
+        "prior": {"clip": POCKET},
+    },
+}
+# The paper's, of every other backbone, where a default is another: a stored config means by the default what it meant.
+STABLE_DIFFUSION_PRESET: dict[str, dict[str, Any]] = {
+    "screen": {"min_area": 0.1, "max_area": 0.5, "drop_uncertain": 0.1},
+}

@@ -1,0 +1,38 @@
+"""Masks of photographs: the class a photo is taken to show, and everything its mask is made from.
+
+Imports no torch and knows nothing of how a photo is inverted.
+"""
+
+from typing import Any
+
+from pydantic import Field
+
+from models.config.backbone import BackboneConfig
+from models.config.base import Config
+from models.config.cut import CutConfig
+from models.config.run import RunConfig
+from models.config.sampling import CaptureConfig
+
+
+class PriorConfig(Config):
+    """The class a photo is taken to show."""
+
+    clip: str = Field(
+        "ViT-B-32:openai",
+        description="names a photo's class: an open_clip model as in 'RN50:openai' or 'ViT-B-32:/path/weights.pt', "
+        "'pocket', the pocket backbone's own and its default, or 'none', for the empty prompt",
+    )
+    category: str | None = Field(None, min_length=1, description="class of every photo, in place of CLIP's")
+
+
+class MaskConfig(BackboneConfig):
+    """Everything the masks of photographs are made from."""
+
+    prior: PriorConfig = Field(default_factory=PriorConfig, description="the class a photo is taken to show")
+    sampling: CaptureConfig = Field(default_factory=CaptureConfig, description="inversion, reverse pass and capture")
+    cut: CutConfig = Field(default_factory=CutConfig, description="AttentionCut; lambda as at the backbone's size")
+    run: RunConfig = Field(default_factory=RunConfig, description="use of the machine")
+
+    def identity(self) -> dict[str, Any]:
+        """What a mask depends on: all but the machine's use."""
+        return self.model_dump(mode="json", by_alias=True, exclude={"run"})

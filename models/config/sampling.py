@@ -1,0 +1,35 @@
+"""Sampling and capture: steps, guidance, image size, what of the attention is kept (DiffusionSeg, arXiv 2303.09813).
+
+Imports no torch and knows nothing of how images are sampled.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from models.config.base import Config
+
+
+class CaptureConfig(Config):
+    """Going through the backbone's noise levels, and what is recorded of its attention meanwhile."""
+
+    steps: int = Field(40, ge=1, le=500, description="DDIM steps (paper: 40); eta is 0")
+    capture: Literal["evidence", "full"] = Field(
+        "evidence", description="keep only what the cut needs of A_s, or form the whole A_s (reference)"
+    )
+    top_k: int = Field(
+        5, ge=1, description="k of eq. 2: cross-attention layers averaged into A_c, by standard deviation"
+    )
+
+
+class SamplingConfig(CaptureConfig):
+    """Sampling images from the backbone, and what is recorded of its attention meanwhile."""
+
+    guidance: float = Field(7.5, ge=1, le=50, description="classifier-free guidance scale; 1 is none")
+    height: int | None = Field(None, ge=8, description="image height in pixels; the backbone's own when absent")
+    width: int | None = Field(None, ge=8, description="image width in pixels; the backbone's own when absent")
+    keep_pooled: bool = Field(
+        False,
+        description="store the exact columns of the symmetrised A_s at the seed cells and each layer's class map, "
+        "in float16, so that cut.tau, cut.num_seeds and sampling.top_k can change in a recut; see a dry run's size",
+    )

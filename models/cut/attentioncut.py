@@ -1,0 +1,209 @@
+"""AttentionCut: the object mask of an image from the attention of the model that drew it.
+
+After DiffusionSeg (arXiv 2303.09813), section 3.2. Plain numpy arrays in and out; knows nothing of diffusion networks,
+of datasets or of how the graph is cut (`models.cut.graph`). `attentioncut` is the whole of it in one call.
+
+Notes
+-----
+Objectness (eq. 3, 4): O(p) = A_c(p) + alpha r(p), where A_c is the class's cross-attention and r(p) the mean
+self-attention between p and the seeds B, a random subset of the boundary pixels of [A_c > tau] (`models.cut.seeds`).
+A_c and r are each brought to [0, 1] by min and max per image, for only then can alpha = 2.5 and tau = 0.16 act as the
+paper's ablation shows. The sum may pass 1, so O is clamped to [clamp, 1 - clamp] and the clamped cells are counted;
+objectness "mean" divides the sum by 1 + alpha instead of letting it saturate. The unary costs are -log O for
+foreground and -log(1 - O) for background.
+
+Inner coherence (eq. 5): Psi(p, q) = A_s(p, q) + exp(-D(p, q)), A_s made symmetric. A row of A_s sums to 1 over all N
+cells, so a neighbour's value is of the order 1/N beside exp(-D) <= 1; affinity_scale "range" divides by the image's
+largest neighbour value, so that both terms lie in [0, 1]. D is the geodesic distance of colour (see `coherence`).
+
+Energy (eq. 6): E(M) = sum Phi + lambda * sum of Psi over unlike neighbours, minimised exactly. Unaries grow with area
+and edges with length: lambda is stated at image resolution, and a grid of h cells to H pixels uses lambda * h / H.
+
+Grids: "attention" cuts the (h, w) cells, of the area-averaged image. "full" cuts all pixels, with objectness and
+affinities interpolated from the cells. "banded" cuts the cells, then the pixels within `band` cells of the coarse
+boundary, all others keeping the coarse label: the full cut wherever that does not leave the band.
+
+Letters: H, W image pixels; h, w attention grid; N = h * w.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.config.cut import CutConfig
+from models.cut import bilateral
+from models.cut import graph as cutgraph
+from models.cut.graph import OFFSETS
+from models.cut.masks import clean
+from models.cut.seeds import normalise, refined_map, seed_columns
+
+LARGEST = 1e30  # of an argument's values: sums of some thousands of them are finite in float32
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a mask is solved from, on the attention grid.
+
+    class_map: (h, w) float32 >= 0, A_c before normalisation; refined: (h, w) float32 >= 0, r(p) before normalisation;
+    affinities: (4, h, w) float32 >= 0, symmetrised A_s between p and p + OFFSETS[d], 0 where that neighbour is outside.
+    """
+
+    class_map: np.ndarray
+    refined: np.ndarray
+    affinities: np.ndarray
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A solved mask.
+
+    mask: (H, W) bool, after post-processing; objectness: (h, w) float32 in [0, 1]; uncertainty in [0, 1]; energy: eq. 6
+    of the cut, before post-processing, on the grid it was solved on; num_clamped: cells of the objectness clamped;
+    bilateral_refused: whether the bilateral solver's mask was too far from the cut's to be taken.
+    """
+
+    mask: np.ndarray
+    objectness: np.ndarray
+    uncertainty: float
+    energy: float
+    num_clamped: int
+    bilateral_refused: bool
+
+
+def attentioncut(image: np.ndarray, class_map: np.ndarray, self_attention: np.ndarray, config: CutConfig) -> np.ndarray:
+    """The object's mask, from an image and its attention, whoever recorded it.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8.
+    class_map : (h, w) floating, non-negative: cross-attention of the class (A_c); its scale does not matter.
+    self_attention : (N, N) floating, non-negative: row p is what cell p attends to (A_s), cells in row-major order.
+    config : the cut; `CutConfig()` has the paper's numbers.
+
+    Returns
+    -------
+    (H, W) bool.
+
+    Raises
+    ------
+    ValueError : an argument of another shape or type, or with a value that is negative, missing or beyond 1e30.
+    """
+    _check_arrays(image, class_map, self_attention)
+    return cut(image, evidence_of(class_map, self_attention, config), config).mask
+
+
+def evidence_of(class_map: np.ndarray, self_attention: np.ndarray, config: CutConfig) -> Evidence:
+    """What the cut needs of A_c (h, w) and A_s (N, N)."""
+    height, width = class_map.shape
+    refined = refined_map(seed_columns(self_attention, height, width), class_map, config)
+    return Evidence(class_map.astype(np.float32), refined, affinities_of(self_attention, height, width))
+
+
+def cut(image: np.ndarray, evidence: Evidence, config: CutConfig) -> Cut:
+    """Solve one mask from its evidence; image (H, W, 3) uint8, at least as large as the attention grid."""
+    objectness, num_clamped = objectness_of(evidence, config)
+    affinities = scaled_affinities(evidence.affinities, config)
+    mask, energy = _solve(image, objectness, affinities, config)
+    refused = False
+    if config.bilateral:
+        smooth, refused = bilateral.smoothed(image, mask)
+        mask = smooth > 0.5
+    mask = clean(mask, config.min_component, config.max_hole)
+    return Cut(mask, objectness, uncertainty_of(objectness), energy, num_clamped, refused)
+
+
+def affinities_of(self_attention: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(A_s(p, q) + A_s(q, p)) / 2 for q = p + OFFSETS[d]: (N, N) -> (4, h, w) float32, 0 where q is outside."""
+    index = np.arange(height * width).reshape(height, width)
+    affinities = np.zeros((len(OFFSETS), height, width), dtype=np.float32)
+    for d, offset in enumerate(OFFSETS):
+        p, q = cutgraph.pair_views(index, offset)
+        target, _ = cutgraph.pair_views(affinities[d], offset)
+        target[:] = (self_attention[p, q].astype(np.float32) + self_attention[q, p].astype(np.float32)) / 2
+    return affinities
+
+
+def objectness_of(evidence: Evidence, config: CutConfig) -> tuple[np.ndarray, int]:
+    """A_c + alpha r (eq. 4) clamped to [clamp, 1 - clamp], (h, w) float32, and how many cells were clamped."""
+    raw = normalise(evidence.class_map) + np.float32(config.alpha) * normalise(evidence.refined)
+    if config.objectness == "mean":
+        raw /= np.float32(1 + config.alpha)
+    objectness = np.clip(raw, np.float32(config.clamp), np.float32(1 - config.clamp))
+    return objectness, int((objectness != raw).sum())
+
+
+def scaled_affinities(affinities: np.ndarray, config: CutConfig) -> np.ndarray:
+    """A_s's share of Psi in the chosen neighbourhood: (4, h, w) -> (2 or 4, h, w)."""
+    near = affinities[: config.neighbourhood // 2]
+    if config.affinity_scale != "range":
+        return near * np.float32(config.affinity_scale)
+    largest = near.max()
+    return near / largest if largest > 0 else near
+
+
+def _solve(
+    image: np.ndarray, objectness: np.ndarray, affinities: np.ndarray, config: CutConfig
+) -> tuple[np.ndarray, float]:
+    """Labels (H, W) bool of the minimum cut on the configured grid, and its energy there."""
+    grid, pixels = objectness.shape, image.shape[:2]
+    if config.grid == "full":
+        dense = np.stack([_dense(a, pixels, offset) for a, offset in zip(affinities, OFFSETS, strict=False)])
+        psi = cutgraph.grid_weights(image.astype(np.float32) / 255, dense, config.geodesic_scale)
+        costs = cutgraph.unary_costs(cutgraph.enlarge(objectness, pixels))
+        return cutgraph.cut_grid(*costs, config.lambda_ * psi)
+
+    psi = cutgraph.grid_weights(cutgraph.shrink(image, grid), affinities, config.geodesic_scale)
+    scale = float(np.sqrt(np.prod(grid) / np.prod(pixels)))  # h / H, or its mean where the axes differ
+    coarse, energy = cutgraph.cut_grid(*cutgraph.unary_costs(objectness), config.lambda_ * scale * psi)
+    labels = cutgraph.repeat(coarse, pixels)
+    if config.grid == "attention":
+        return labels, energy
+    band = cutgraph.repeat(cutgraph.band_around(coarse, config.band), pixels)
+    fine = cutgraph.enlarge(objectness, pixels)
+    reach = config.lambda_ * config.neighbourhood * (1 + float(affinities.max()))  # exp(-D) is at most 1
+    labels, free = cutgraph.settle(fine, labels, band, reach)
+    edges = cutgraph.band_edges(image, affinities, labels, free, config.lambda_, config.geodesic_scale)
+    return cutgraph.cut_band(fine, labels, free, edges)
+
+
+def _dense(affinity: np.ndarray, shape: tuple[int, int], offset: tuple[int, int]) -> np.ndarray:
+    """Affinities (h, w) of one offset interpolated to (H, W), 0 where the neighbour is outside."""
+    dense = np.zeros(shape, dtype=np.float32)
+    target, _ = cutgraph.pair_views(dense, offset)
+    index, _ = cutgraph.pair_views(np.arange(dense.size).reshape(shape), offset)
+    target[:] = cutgraph.edge_affinity(affinity, shape, offset, index.ravel()).reshape(index.shape)
+    return dense
+
+
+def uncertainty_of(objectness: np.ndarray) -> float:
+    """Share of the likely object that is doubtful: 1 - |O > 0.6| / |O > 0.4|, objectness (h, w) -> [0, 1].
+
+    0 where moving the decision's threshold changes nothing, 1 where there is no object. Entropy of the most uncertain
+    tenth of the cells, as DatasetGAN scores its ensembles, is near 1 for every mask: each has an outline.
+    """
+    likely = np.count_nonzero(objectness > 0.4)
+    return 1 - np.count_nonzero(objectness > 0.6) / likely if likely else 1.0
+
+
+def _check_arrays(image: np.ndarray, class_map: np.ndarray, self_attention: np.ndarray) -> None:
+    for name, values in (("image", image), ("class_map", class_map), ("self_attention", self_attention)):
+        if not isinstance(values, np.ndarray):
+            raise ValueError(f"{name}: expected a numpy array, got {type(values).__name__}; use numpy.asarray")
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"image: expected (H, W, 3) uint8, got {image.shape} {image.dtype}; convert it to 8-bit RGB")
+    if class_map.ndim != 2 or not class_map.size:
+        raise ValueError(f"class_map: expected (h, w), got {class_map.shape}; average heads, layers and steps first")
+    cells = class_map.size
+    if self_attention.shape != (cells, cells):
+        expected = f"({cells}, {cells}) for a class_map of {class_map.shape}"
+        raise ValueError(f"self_attention: expected {expected}, got {self_attention.shape}; use one grid for both")
+    if image.shape[0] < class_map.shape[0] or image.shape[1] < class_map.shape[1]:
+        raise ValueError(f"image: expected at least class_map's {class_map.shape}, got {image.shape}; enlarge it")
+    for name, values in (("class_map", class_map), ("self_attention", self_attention)):
+        if values.dtype.kind != "f":
+            raise ValueError(f"{name}: expected floating numbers, got {values.dtype}; convert it to float32")
+        low, high = values.min(), values.max()
+        if not high <= LARGEST:  # NaN neither
+            raise ValueError(f"{name}: expected numbers up to {LARGEST:g}, got NaN or {high}; leave this image out")
+        if low < 0:
+            raise ValueError(f"{name}: expected numbers >= 0, got {low}; pass probabilities, not logits")

@@ -1,0 +1,55 @@
+"""Binary masks: their components, their cleaning, their bounding boxes. Knows nothing of how a mask was made.
+
+Letters: H, W image pixels.
+"""
+
+import numpy as np
+from scipy import ndimage
+
+
+def clean(mask: np.ndarray, min_component: float, max_hole: float) -> np.ndarray:
+    """Drop components below min_component of the largest, then fill holes below max_hole of the image; (H, W) bool.
+
+    Components touch by sides or corners, holes by sides only; what reaches the image's edge is no hole.
+    """
+    if min_component:
+        parts, areas = components(mask, np.ones((3, 3)))
+        kept = areas >= min_component * areas.max(initial=0)
+        mask = np.concatenate([[False], kept])[parts]
+    if max_hole:
+        gaps, areas = components(~mask)
+        filled = np.concatenate([[True], areas < max_hole * mask.size])  # label 0 is the object itself
+        edge = np.concatenate([gaps[0], gaps[-1], gaps[:, 0], gaps[:, -1]])
+        filled[edge[edge > 0]] = False
+        mask = filled[gaps]
+    return mask
+
+
+def components(mask: np.ndarray, structure: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Connected parts of (H, W) bool: their numbers from 1, (H, W) int, and their areas in pixels, (parts,)."""
+    parts, count = ndimage.label(mask, structure)
+    return parts, np.bincount(parts.ravel(), minlength=count + 1)[1:]
+
+
+def border_of(mask: np.ndarray) -> float:
+    """Share of the image's outermost pixels that the mask covers, (H, W) bool -> [0, 1]."""
+    outermost = np.ones_like(mask)
+    outermost[1:-1, 1:-1] = False
+    return float(mask[outermost].mean())
+
+
+def num_components_of(mask: np.ndarray) -> int:
+    """Connected parts of (H, W) bool; pixels that touch by a corner belong together."""
+    return len(components(mask, np.ones((3, 3)))[1])
+
+
+def box(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """Tight (x0, y0, x1, y1) of the largest component of (H, W) bool, x1 and y1 exclusive; zeros where it is empty.
+
+    Pixels that touch by a corner belong together; of two components of one size the first in reading order is taken.
+    """
+    parts, areas = components(mask, np.ones((3, 3)))
+    if not len(areas):
+        return 0, 0, 0, 0
+    y, x = np.nonzero(parts == 1 + areas.argmax())
+    return int(x.min()), int(y.min()), int(x.max()) + 1, int(y.max()) + 1

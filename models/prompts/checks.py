@@ -1,0 +1,159 @@
+"""Whether a prompt that a language model wrote may be used, or the reason why not.
+
+Everything it wrote is untrusted text. Knows nothing of who wrote it or where it is kept.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from models.backbone.tokens import category_span
+
+if TYPE_CHECKING:
+    from transformers import CLIPTokenizer
+
+SHORTEST, LONGEST = 3, 400  # words; characters
+PUNCTUATION = " ,.;:'’\"“”()!-–—&%/"
+LINK = re.compile(r"https?:|www\.|://|\b[a-z0-9-]+\.(com|org|net|io|ai|dev|gov|edu)\b|\S@\S", re.IGNORECASE)
+ENTITY = re.compile(r"&#?\w+;")
+INSTRUCTION = re.compile(
+    r"\b(ignore|disregard|forget|override)\b.*\b(previous|above|all|instructions?|prompts?|rules?)\b"
+    r"|\b(instructions?|assistant|chatgpt|language model|system prompt|as an ai|as a model|json)\b"
+    r"|\b(i (can|cannot|can't|will|am|have)|i'm|sorry|certainly|here (is|are)|you (are|must|should|will))\b"
+    r"|\b(please|click|visit|subscribe|download|execute|run the|write|generate|create|draw|make|show me|imagine)\b"
+    r"|^(system|user|prompt|note|output|answer|category)\b\s*[:\d-]",
+    re.IGNORECASE,
+)
+SEVERAL = re.compile(
+    r"\b(two|three|four|five|six|seven|eight|nine|ten|dozens?|several|many|multiple|few|couple|groups?|herd|flock|"
+    r"pack|crowd|rows?|collection|various|different)\b",
+    re.IGNORECASE,
+)
+COUNTED = re.compile(r"\b\d+( \w+)?\s*$")
+BESIDE = re.compile(
+    r"\b(and|with|or|versus|holding|riding|chasing|wearing)( (a|an|the|his|her|its|another|one))?( \w+)?$"
+)
+STOP_WORDS = frozenset("a an the of on in at with and to from by for under over its his her as is into".split())
+
+
+class PromptChecker:
+    """Checks prompts of one class, in the order they come; those accepted count for the next ones' novelty.
+
+    phrases: the words that name each class of the dataset, by class. vocabulary: the only words there may be; any when
+    empty. max_overlap: of the words of two prompts but stop words and the class's own, the share that both have.
+    """
+
+    def __init__(
+        self,
+        category: str,
+        phrases: dict[str, tuple[str, ...]],
+        tokenizer: "CLIPTokenizer",
+        max_overlap: float,
+        accepted: Iterable[str] = (),
+        vocabulary: Sequence[str] = (),
+    ):
+        self._category = category
+        self._owner = {_plain(phrase): name for name, words in phrases.items() for phrase in words}
+        self._phrases = phrases[category]
+        self._mention = _any_of(self._owner)
+        self._own = _any_of(map(_plain, self._phrases))
+        self._tokenizer = tokenizer
+        self._max_overlap = max_overlap
+        self._vocabulary = frozenset(vocabulary)
+        self._letters = frozenset("".join([*self._phrases, category]))
+        self._content = [self._content_of(text) for text in accepted]
+
+    def reason(self, text: str) -> str:
+        """Why a prompt is rejected; '' where it is accepted."""
+        return self._form(text) or self._subject(text) or self._fit(text) or self._novelty(text)
+
+    def _form(self, text: str) -> str:
+        if not text.strip():
+            return "empty"
+        if len(text) > LONGEST:
+            return "too long"
+        if any(unicodedata.category(c)[0] in "CZ" and c != " " for c in text):
+            return "control characters or line breaks"
+        if LINK.search(text):
+            return "a link"
+        if ENTITY.search(text) or any(not self._is_text(c) for c in text):
+            return "markup or foreign characters"
+        if INSTRUCTION.search(text):
+            return "an instruction"
+        return "too short" if len(text.split()) < SHORTEST else ""
+
+    def _is_text(self, c: str) -> bool:
+        """Latin letters and digits, common punctuation, and what the class itself is written with."""
+        latin = c.isalpha() and unicodedata.name(c, "").startswith("LATIN") and "FULLWIDTH" not in unicodedata.name(c)
+        return latin or ("0" <= c <= "9") or c in PUNCTUATION or c in self._letters
+
+    def _subject(self, text: str) -> str:
+        """The class comes first of all classes, is one, and no other class is set beside it."""
+        plain = _plain(text)
+        found = list(self._mention.finditer(plain))
+        if not self._own.search(plain):
+            return "does not name the class"
+        if self._owner[found[0].group()] != self._category:
+            return "names another class first"
+        before = plain[: found[0].start()]
+        if SEVERAL.search(before) or COUNTED.search(before):
+            return "more than one object"
+        others = [m for m in found if self._owner[m.group()] != self._category]
+        if any(BESIDE.search(plain[: m.start()].rstrip()) for m in others):
+            return "more than one object"
+        return ""
+
+    def _fit(self, text: str) -> str:
+        words = re.findall(r"\w+", _plain(text))
+        if self._vocabulary and not self._vocabulary.issuperset(words):
+            return "words that the backbone was not taught"
+        tokens = self._tokenizer(text.lower(), add_special_tokens=False, verbose=False).input_ids
+        if len(tokens) > self._tokenizer.model_max_length - 2:  # the start and end tokens
+            return "longer than the backbone reads"
+        try:
+            category_span(self._tokenizer, text, phrase_in(text, self._phrases))
+        except ValueError:
+            return "does not name the class"
+        return ""
+
+    def _novelty(self, text: str) -> str:
+        content = self._content_of(text)
+        overlap = max((_overlap(content, other) for other in self._content), default=0.0)
+        if overlap > self._max_overlap:
+            return "a duplicate" if overlap == 1 else "a near-duplicate"
+        self._content.append(content)
+        return ""
+
+    def _content_of(self, text: str) -> frozenset[str]:
+        rest = self._own.sub(" ", _plain(text))
+        return frozenset(re.findall(r"\w+", rest)) - STOP_WORDS
+
+
+def phrase_in(text: str, phrases: Sequence[str]) -> str:
+    """The phrase that a prompt names its class by: the longest of those in it, as whole words. ValueError for none."""
+    for phrase in sorted(phrases, key=len, reverse=True):
+        if _any_of([_plain(phrase)]).search(_plain(text)):
+            return phrase
+    raise ValueError(f"prompt: expected one that names {' or '.join(phrases)}, got {text[:100]!r}; add the word")
+
+
+def reasons(checked: Iterable[str]) -> str:
+    """Reasons in words, the commonest first, as in '3 too long, 1 markup'."""
+    return ", ".join(f"{count} {reason}" for reason, count in Counter(filter(None, checked)).most_common())
+
+
+def _any_of(phrases: Iterable[str]) -> re.Pattern[str]:
+    """Any of the phrases as whole words, the longest first."""
+    return re.compile(r"(?<!\w)(?:" + "|".join(map(re.escape, sorted(phrases, key=len, reverse=True))) + r")(?!\w)")
+
+
+def _plain(text: str) -> str:
+    """Lower case, single spaces."""
+    return " ".join(text.lower().split())
+
+
+def _overlap(one: frozenset[str], other: frozenset[str]) -> float:
+    """Jaccard's index of two sets of words; two empty ones agree."""
+    return len(one & other) / len(one | other) if one | other else 1.0

@@ -1,0 +1,87 @@
+"""How DiffDIS is trained (ICLR 2025), and the presets in which paper and released code part. Imports no torch."""
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from models.config.training import LatentConfig
+
+
+class DiffDisConfig(LatentConfig):
+    """DiffDIS (ICLR 2025): a mask and its edge from noise in one step; the fields from `steps` on are its ablations.
+
+    Paper and released code part in a few fields; with preset 'paper' or 'released' DIFFDIS_PAPER or DIFFDIS_RELEASED go
+    before the defaults.
+    """
+
+    predicting: ClassVar[frozenset[str]] = frozenset({"tta"})
+
+    segmenter: Literal["diffdis"] = Field("diffdis", description="name of the segmenter")
+    preset: Literal["mixed", "paper", "released"] = Field(
+        "mixed",
+        description="where values not given come from; 'mixed' learns as the released code does and predicts as the "
+        "paper does, in one pass",
+    )
+    size: int = Field(1024, ge=64, le=2048, description="side in pixels of the square that images are brought to")
+    epochs: int = Field(90, ge=1, description="times each training sample is seen; may be raised for a finished run")
+    batch_size: int = Field(
+        4, ge=1, le=4096, description="samples of one batch on one device; of an odd one the last is unmixed"
+    )
+    learning_rate: float = Field(
+        3e-5, gt=0, le=10, description="learning rate of Adam; ten times that for the labels' layers"
+    )
+    schedule: Literal["constant", "cosine", "stepped"] = Field(
+        "stepped",
+        description="learning rate after the warm-up; 'stepped' multiplies it by 0.95^(e // 30) in each epoch e",
+    )
+    steps: Literal["1/1", "1*/2", "2/2", "1*/10"] = Field(
+        "1/1", description="denoising steps in training / in prediction; * draws their noise level anew (Table 4)"
+    )
+    edge: bool = Field(True, description="learn the mask's edge beside it (Table 3)")
+    dbia: Literal["mutual", "fusion", "none"] = Field(
+        "mutual",
+        description="attention between mask and edge: each to the other, or 'fusion', each to both (Tables 3, 5)",
+    )
+    swci: bool = Field(True, description="inject the image at three scales into what the decoder takes over (Table 3)")
+    cutmix: bool = Field(True, description="mix the samples of a batch in pairs (Table 3)")
+    noise: Literal["pyramid", "normal"] = Field(
+        "pyramid",
+        description="noise in training: pyramid noise, another for the edge, as released; or normal noise, one for "
+        "mask and edge, as in the paper and in every prediction",
+    )
+    condition: Literal["latents", "images"] = Field(
+        "latents",
+        description="what is injected at three scales: the image's latents, resized (paper), or the latents of the "
+        "resized image (released), three more passes of the VAE",
+    )
+    augment: Literal["released", "paper", "none"] = Field(
+        "released", description="mirror, crop and turn, as the paper has it; 'released' alters the colours too"
+    )
+    tta: bool = Field(
+        False, description="average six predictions, at three scales and mirrored, as the released code does"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _under_presets(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        paper = DIFFDIS_PAPER if given.get("preset") == "paper" else {}
+        released = DIFFDIS_RELEASED if given.get("preset") == "released" else {}
+        return paper | released | given
+
+    @model_validator(mode="after")
+    def _needs_an_edge(self) -> "DiffDisConfig":
+        if self.dbia != "none" and not self.edge:
+            raise ValueError(
+                f"dbia: expected none where edge is false, got {self.dbia!r}, which has no edge to attend to; set dbia "
+                "to none, or edge to true"
+            )
+        return self
+
+    def rates(self) -> dict[str, float]:
+        return {"unet.class_embedding": 10.0}
+
+
+DIFFDIS_PAPER = {"noise": "normal", "augment": "paper"}
+DIFFDIS_RELEASED = {"condition": "images", "epochs": 100, "tta": True}

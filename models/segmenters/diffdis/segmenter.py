@@ -1,0 +1,181 @@
+"""DiffDIS (ICLR 2025): a backbone's UNet that turns noise into a mask, and its edge beside it, in one step at t = 999.
+
+docs/diffdis.md says which line is which equation, and where paper and released code part.
+
+Letters: B images, C latent channels, h x w latent grid, S side of the square; N = B masks, and with `edge` B edges
+after them; L denoising steps.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from models.backbone.ddim import clean_and_noise, noise, noised, pyramid_noise, trailing
+from models.images import stretched
+from models.segmenters.diffdis.augmentation import augmented, cutmix_boxes, cutmixed
+from models.segmenters.diffdis.config import DiffDisConfig
+from models.segmenters.diffdis.interaction import Injector, InteractiveBlock, injected
+from models.segmenters.latent import LatentSegmenter, empty_prompt, in_float32, unet_of, widened
+
+LABELS = ((0.0, 1.0), (1.0, 0.0))  # d_lab of masks and of edges
+DISCOUNT = 0.8  # of the pyramid noise in training
+VIEWS = [(scale, mirror) for mirror in (False, True) for scale in (0.75, 1, 1.25)]  # of the test-time augmentation
+
+
+class Network(nn.Module):
+    """The UNet with an input twice as wide, labels, DBIA and SWCI, as far as the configuration has them."""
+
+    def __init__(self, unet: Any, config: DiffDisConfig):
+        super().__init__()
+        channels = unet.conv_in.in_channels
+        unet.conv_in = widened(unet.conv_in)
+        # x_0 = (x_t - sqrt(1 - abar) eps) / sqrt(abar) makes an error of eps at t = 999 14.61 times as large, and a
+        # bfloat16 output would be wrong by up to 2^-9 of its value.
+        unet.conv_out = in_float32(unet.conv_out)
+        if config.dbia != "none":
+            blocks = unet.mid_block.attentions[0].transformer_blocks
+            blocks[0] = InteractiveBlock(blocks[0], config.dbia)
+        self.unet = unet
+        widths = unet.config.block_out_channels[:3] if config.swci else ()
+        self.injectors = nn.ModuleList(Injector(channels, width) for width in widths)
+
+    def forward(
+        self,
+        rgb: torch.Tensor,
+        noisy: torch.Tensor,
+        t: torch.Tensor,
+        context: torch.Tensor,
+        labels: torch.Tensor | None,
+        conditions: list[torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        """eps or v of x_t: rgb, noisy (N, C, h, w), t (N,), context (N, 2, width), labels (N, 4).
+
+        conditions: what each injector reads, (N, C, ., .) each; absent, all read rgb.
+        """
+        with injected(self.unet.down_blocks, self.injectors, conditions or [rgb] * len(self.injectors)):
+            both = torch.cat([rgb, noisy], dim=1)  # (N, 2C, h, w)
+            return self.unet(both, t, encoder_hidden_states=context, class_labels=labels).sample
+
+
+class Segmenter(LatentSegmenter):
+    """DiffDIS on a backbone; what is trained is the whole UNet, and what is added to it."""
+
+    config: DiffDisConfig
+
+    def __init__(self, config: DiffDisConfig):
+        super().__init__(config)
+        labels = {"class_embed_type": "projection", "projection_class_embeddings_input_dim": 4} if config.edge else {}
+        self.network = Network(unet_of(self, **labels), config).to(self.device)
+        self.context = empty_prompt(self)
+        self.labels = batch_labels().to(self.device) if config.edge else None
+        self.levels = torch.tensor(trailing(int(config.steps.partition("/")[2]), len(self.abar)), device=self.device)
+
+    def loss(self, network: nn.Module, batch: dict[str, Any]) -> torch.Tensor:
+        """Squared error of the masks' clean latents, and of the edges' (eq. 5, algorithm 1)."""
+        rgb, clean, conditions = self._latents(batch)
+        noises = self._noises(len(rgb), clean)
+        levels = self._drawn_levels(len(rgb))
+        noisy = noised(clean, noises, self._abar(levels[0], len(clean)))
+        found = self.denoised(network, rgb, noisy, levels, conditions)
+        halves = (each.split(len(rgb)) for each in (found, clean))
+        return torch.stack([F.mse_loss(f, c) for f, c in zip(*halves, strict=True)]).sum()
+
+    def soft_masks(self, batch: dict[str, Any]) -> np.ndarray:
+        """Masks of a batch at the images' size, as a validation has them, by one view: (B, H, W) float32 in [0, 1]."""
+        return np.stack(self.at_own_sizes(list(batch["image"].numpy()), self._masks))
+
+    def masks_of(self, rgb: torch.Tensor) -> torch.Tensor:
+        """(B, 3, S, S) in [-1, 1] -> (B, S, S) float32, stretched to [0, 1]; with `tta` the mean of six such."""
+        if not self.config.tta:
+            return self._masks(rgb)
+        return torch.stack([self._viewed(rgb, scale, mirror) for scale, mirror in VIEWS]).mean(dim=0)
+
+    def denoised(
+        self,
+        network: nn.Module,
+        rgb: torch.Tensor,
+        noisy: torch.Tensor,
+        levels: torch.Tensor,
+        conditions: list[torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        """x_0 from x_t at the first level, one pass of the network a level, without new noise between (eq. 4).
+
+        rgb: (B, C, h, w); noisy: (N, C, h, w); levels: (L, B) int64, falling; conditions: of the images, as
+        `conditions` gives them -> (N, C, h, w) float32.
+        """
+        tasks = len(noisy) // len(rgb)
+        labels = None if self.labels is None else self.labels.repeat_interleave(len(rgb), dim=0)
+        context, images = self.context.expand(len(noisy), -1, -1), rgb.repeat(tasks, 1, 1, 1)
+        read = None if conditions is None else [each.repeat(tasks, 1, 1, 1) for each in conditions]
+        for i, t in enumerate(levels):
+            output = network(images, noisy, t.repeat(tasks), context, labels, read)
+            clean, eps = clean_and_noise(self.facts.prediction_type, output, noisy, self._abar(t, len(noisy)))
+            if i + 1 < len(levels):
+                noisy = noised(clean, eps, self._abar(levels[i + 1], len(noisy)))
+        return clean
+
+    def conditions(self, rgb: torch.Tensor) -> list[torch.Tensor] | None:
+        """Pixels (B, 3, S, S) in [-1, 1] -> latents of the image at a half, a quarter and an eighth of its size.
+
+        None where the injectors read the image's latents themselves, resized.
+        """
+        if not self.config.swci or self.config.condition == "latents":
+            return None
+        return [self.encoded(F.interpolate(rgb, scale_factor=0.5**scale, mode="bilinear")) for scale in (1, 2, 3)]
+
+    def _noises(self, count: int, clean: torch.Tensor) -> torch.Tensor:
+        """Training noise for latents of masks, and edges, of `count` images: (N, C, h, w)."""
+        if self.config.noise == "pyramid":
+            return pyramid_noise(tuple(clean.shape), DISCOUNT).to(self.device)
+        return torch.randn(count, *clean.shape[1:]).repeat(len(clean) // count, 1, 1, 1).to(self.device)
+
+    def _latents(self, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor] | None]:
+        """A training batch, altered and mixed: latents of images (B, C, h, w), of masks and edges (N, C, h, w).
+
+        Third is what the injectors read.
+        """
+        rng = np.random.default_rng(int(torch.randint(2**62, ())))  # the loop seeds torch anew for each step
+        pictures = augmented(batch["image"].numpy(), batch["mask"], self.size, self.config.augment, rng)
+        if self.config.cutmix:
+            inside = cutmix_boxes(len(batch["mask"]), self.size[0], rng)
+            pictures = tuple(cutmixed(each, inside) for each in pictures)
+        rgb, mask, edge = (each.to(self.device) for each in pictures)
+        truths = [mask, edge] if self.config.edge else [mask]
+        return self.encoded(rgb), torch.cat([self.encoded(each) for each in truths]), self.conditions(rgb)
+
+    def _drawn_levels(self, count: int) -> torch.Tensor:
+        """Noise levels of a training batch, (L, B): fixed, or with * one drawn for each sample (Table 4)."""
+        if self.config.steps == "1*/10":
+            return torch.randint(len(self.abar), (1, count)).to(self.device)
+        if self.config.steps == "1*/2":
+            return self.levels[torch.randint(2, (1, count)).to(self.device)]
+        return self.levels[:, None].expand(-1, count)
+
+    def _abar(self, t: torch.Tensor, count: int) -> torch.Tensor:
+        """abar of levels (B,), for as many latents as there are masks and edges: (N, 1, 1, 1)."""
+        return self.abar[t].repeat(count // len(t))[:, None, None, None]
+
+    def _masks(self, rgb: torch.Tensor) -> torch.Tensor:
+        """One pass. Masks and edges of all images start from one noise, so that a mask depends on its image alone."""
+        latents = self.encoded(rgb)
+        start = noise(self.config.seed, tuple(latents.shape[1:])).to(self.device)
+        noisy = start.expand(len(rgb) * (2 if self.config.edge else 1), -1, -1, -1)
+        levels = self.levels[:, None].expand(-1, len(rgb))
+        clean = self.denoised(self.network, latents, noisy, levels, self.conditions(rgb))
+        return stretched(self.decoded_masks(clean[: len(rgb)]))
+
+    def _viewed(self, rgb: torch.Tensor, scale: float, mirror: bool) -> torch.Tensor:
+        """Masks of the images scaled and mirrored, brought back."""
+        scaled = F.interpolate(rgb, [int(side * scale) for side in self.size], mode="bilinear")
+        masks = self._masks(scaled.flip(3) if mirror else scaled)
+        back = F.interpolate(masks[:, None], self.size, mode="bilinear")[:, 0]
+        return back.flip(2) if mirror else back
+
+
+def batch_labels() -> torch.Tensor:
+    """Batch-discriminative labels of masks and edges, [sin(d_lab), cos(d_lab)]: (2, 4) float32."""
+    labels = torch.tensor(LABELS)
+    return torch.cat([labels.sin(), labels.cos()], dim=1)

@@ -1,0 +1,102 @@
+"""DiffusionSeg (arXiv 2303.09813, section 3.3): a small decoder on a frozen backbone's features of an inverted image.
+
+The features are those of eq. 8 (`models.backbone.features`); the decoder's three up-samplings lead from the latent
+grid to pixels.
+
+Letters: B images, C channels, h x w latent grid, H x W = 8h x 8w pixels of the backbone's image.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from models.backbone.features import Shape, feature_shapes, features_of
+from models.backbone.load import load_backbone
+from models.backbone.sampling import OnStep
+from models.batching import in_batches
+from models.clip.categories import categories_of, prompt_of
+from models.images import resized
+from models.photos import backbone_size
+from models.segmenters.decoder import Decoder, at_own_size, mask_loss
+from models.segmenters.diffusionseg.config import DiffusionSegConfig
+from models.training.loop import mixed_precision
+from models.training.weights import digest_of
+
+
+class Segmenter:
+    """The frozen backbone and its decoder. `network` is the decoder."""
+
+    def __init__(self, config: DiffusionSegConfig):
+        self.config = config
+        self.backbone = load_backbone(config.backbone, config.run.device, config.run.dtype)
+        facts = self.backbone.facts
+        if facts.vae_factor != 8:
+            raise ValueError(
+                f"backbone {config.backbone}: the decoder needs latents of an eighth of the image's size, got "
+                f"1/{facts.vae_factor}; choose another backbone"
+            )
+        torch.manual_seed(config.seed)
+        self.network = Decoder(self.feature_shapes(facts.image_size), config.widths, config.projection)
+        self.network.to(self.backbone.device)
+
+    def feature_shapes(self, image_size: tuple[int, int]) -> list[Shape]:
+        """(C, h, w) of each feature map of an image of so many pixels."""
+        _, grid = self.backbone.facts.sizes(*image_size)
+        return feature_shapes(self.backbone.unet, grid, self.config.blocks)
+
+    def weights_digest(self) -> str:
+        """Tells the backbone's weights, as loaded, from others."""
+        return digest_of(self.backbone.vae, self.backbone.unet, self.backbone.text_encoder)
+
+    def features(self, images: np.ndarray, categories: list[str], on_step: OnStep | None = None) -> list[torch.Tensor]:
+        """(B, H, W, 3) uint8 and each image's category -> for each layer (B, C, h, w) float32; eq. 8.
+
+        With prior.clip 'none' the prompt is empty whatever the category.
+        """
+        prompts = ["" if self.config.prior.clip == "none" else prompt_of(category) for category in categories]
+        with torch.autocast(self.backbone.device.type, enabled=False):  # the same in training as in prediction
+            return features_of(self.backbone, images, prompts, self.config.steps, self.config.blocks, on_step)
+
+    def loss(self, network: nn.Module, batch: dict[str, Any]) -> torch.Tensor:
+        """Of a batch that holds "features", or "image" and "category" to make them from."""
+        logits = network(self._features_of_batch(batch)).float()
+        truth = batch["mask"].to(logits.device).float()
+        return mask_loss(logits, truth, self.config.loss)
+
+    @torch.no_grad()
+    def soft_masks(self, batch: dict[str, Any]) -> np.ndarray:
+        """Masks of a batch at the images' size: (B, H, W) float32 in [0, 1]."""
+        features = self._features_of_batch(batch)
+        with mixed_precision(self.backbone.device):
+            logits = self.network.eval()(features)
+        return logits.float().sigmoid().cpu().numpy()
+
+    def predict(self, images: list[np.ndarray], categories: list[str] | None = None) -> list[np.ndarray]:
+        """(H, W, 3) uint8 of any sizes -> (H, W) float32 in [0, 1] at each image's own size.
+
+        Each goes to the backbone at about its native area; the class is the prior's where it is not given. Images of
+        one size make batches of at most `run.batch_size`, halved where memory runs out.
+        """
+        sizes = [backbone_size(image.shape[:2], self.backbone.facts) for image in images]
+        found: dict[int, np.ndarray] = {}
+        for size in dict.fromkeys(sizes):
+            rows = [i for i, own in enumerate(sizes) if own == size]
+            small = np.stack([resized(images[i], size) for i in rows])
+            names = self._named(small) if categories is None else [categories[i] for i in rows]
+
+            def make(part: slice, small: np.ndarray = small, names: list[str] = names) -> list[np.ndarray]:
+                return list(self.soft_masks({"features": self.features(small[part], names[part])}))
+
+            found |= zip(rows, in_batches(len(rows), self.config.run.batch_size, make), strict=True)
+        return [at_own_size(found[i], image, self.config.bilateral) for i, image in enumerate(images)]
+
+    def _named(self, images: np.ndarray) -> list[str]:
+        config = self.config
+        return [name for name, _ in categories_of(images, config.backbone, config.prior, config.run.device)]
+
+    def _features_of_batch(self, batch: dict[str, Any]) -> list[torch.Tensor]:
+        if "features" in batch:
+            return [layer.to(self.backbone.device, torch.float32) for layer in batch["features"]]
+        return self.features(batch["image"].numpy(), batch["category"])

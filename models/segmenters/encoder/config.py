@@ -1,0 +1,31 @@
+"""How the DiffusionSeg decoder is trained on a frozen encoder's features. Imports no torch."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from models.config.training import DecoderConfig, Weights, weights_label
+
+
+class EncoderConfig(DecoderConfig):
+    """The DiffusionSeg decoder on the features of a frozen pre-trained encoder, as DINO's, MoCo's or CLIP's."""
+
+    segmenter: Literal["encoder"] = Field("encoder", description="name of the segmenter")
+    encoder: str = Field(
+        "timm:vit_small_patch16_224.dino",
+        pattern=r"^(timm:[^:]+|open_clip:[^:]+(:[^:]+)?)$",
+        description="a model of timm, as in 'timm:resnet50', or of open_clip, as in 'open_clip:ViT-B-32:openai'",
+    )
+    weights: Weights = Field(
+        "pretrained", description="'pretrained', fetched by the encoder's name; a file; or 'random'"
+    )
+    layers: int = Field(
+        3, ge=1, description="last blocks of a ViT, or last strides of a ResNet, that features are taken from"
+    )
+
+    def label(self) -> str:
+        return f"{self.segmenter}, {self.encoder}, {weights_label(self.weights)}"
+
+    def features(self) -> dict[str, Any]:
+        """What a sample's features follow from, beside its image and the encoder's weights."""
+        return {"encoder": self.encoder, "layers": self.layers}

@@ -1,0 +1,82 @@
+"""A frozen pre-trained encoder with DiffusionSeg's decoder (arXiv 2303.09813, Table 4): what other features are worth.
+
+The encoder sees each image at its own square size (`models.segmenters.encoders`). The decoder's logits, at eight times
+the finest feature map's grid, are brought to the mask's size, so of an encoder with a coarse grid they are
+interpolated the more.
+
+Letters: B images, C channels of a feature map, h x w its grid, H x W the mask's size.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from models.batching import in_batches
+from models.images import resized_soft
+from models.segmenters.decoder import Decoder, Shape, at_own_size, mask_loss
+from models.segmenters.encoder.config import EncoderConfig
+from models.segmenters.encoders import load_encoder
+from models.training.loop import mixed_precision
+from models.training.weights import digest_of
+
+
+class Segmenter:
+    """The frozen encoder and its decoder. `network` is the decoder."""
+
+    def __init__(self, config: EncoderConfig):
+        self.config = config
+        self.encoder = load_encoder(config.encoder, config.weights, config.layers, config.seed, config.run.device)
+        self.size = self.encoder.size
+        torch.manual_seed(config.seed)
+        self.network = Decoder(self.feature_shapes(self.size), config.widths, config.projection)
+        self.network.to(self.encoder.device)
+
+    def feature_shapes(self, image_size: tuple[int, int]) -> list[Shape]:
+        """(C, h, w) of each feature map; the same for images of any size."""
+        made = self.encoder.features([np.zeros((*self.size, 3), np.uint8)])
+        return [(C, h, w) for _, C, h, w in (layer.shape for layer in made)]
+
+    def weights_digest(self) -> str:
+        """Tells the encoder's weights from others."""
+        return digest_of(self.encoder.network)
+
+    def features(self, images: np.ndarray, categories: list[str] | None = None) -> list[torch.Tensor]:
+        """(B, H, W, 3) uint8 -> for each layer (B, C, h, w) float32; no class is asked for."""
+        return self.encoder.features(list(images))
+
+    def loss(self, network: nn.Module, batch: dict[str, Any]) -> torch.Tensor:
+        """Of a batch that holds "features", or "image" to make them from."""
+        logits = network(self._features_of_batch(batch)).float()
+        truth = batch["mask"].to(logits.device).float()
+        logits = F.interpolate(logits[:, None], truth.shape[1:], mode="bilinear", antialias=True)[:, 0]  # (B, H, W)
+        return mask_loss(logits, truth, self.config.loss)
+
+    def soft_masks(self, batch: dict[str, Any]) -> np.ndarray:
+        """Masks of a batch at its masks' size: (B, H, W) float32 in [0, 1]."""
+        size = tuple(batch["mask"].shape[1:])
+        return np.stack([resized_soft(soft, size) for soft in self._decoded(self._features_of_batch(batch))])
+
+    def predict(self, images: list[np.ndarray], categories: list[str] | None = None) -> list[np.ndarray]:
+        """(H, W, 3) uint8 of any sizes -> (H, W) float32 in [0, 1] at each image's own size; no class is asked for."""
+
+        def make(part: slice) -> list[np.ndarray]:
+            return list(self._decoded(self.encoder.features(images[part])))
+
+        found = in_batches(len(images), self.config.run.batch_size, make)
+        bilateral = self.config.bilateral
+        return [at_own_size(soft, image, bilateral) for soft, image in zip(found, images, strict=True)]
+
+    @torch.no_grad()
+    def _decoded(self, features: list[torch.Tensor]) -> np.ndarray:
+        """For each layer (B, C, h, w) -> (B, 8h, 8w) float32 in [0, 1]."""
+        with mixed_precision(self.encoder.device):
+            logits = self.network.eval()(features)
+        return logits.float().sigmoid().cpu().numpy()
+
+    def _features_of_batch(self, batch: dict[str, Any]) -> list[torch.Tensor]:
+        if "features" in batch:
+            return [layer.to(self.encoder.device, torch.float32) for layer in batch["features"]]
+        return self.encoder.features(list(batch["image"].numpy()))

@@ -1,0 +1,68 @@
+"""UNet and DeepLabV3 as segmentation_models_pytorch has them: what a common network makes of the same training data.
+
+Every image is brought to one square size, whatever its aspect, and normalised as ImageNet's; a mask goes back to its
+image's size. The loss is the binary cross-entropy. Encoders start from random weights, so that a comparison of training
+data is not one of what an encoder saw before.
+"""
+
+from typing import Any
+
+import numpy as np
+import segmentation_models_pytorch as smp
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from models.batching import in_batches
+from models.hardware import resolve_device
+from models.images import resized, resized_mask, resized_soft
+from models.segmenters.smp.config import BaselineConfig
+from models.training.loop import mixed_precision
+
+NETWORKS = {"unet": smp.Unet, "deeplabv3": smp.DeepLabV3}
+MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels, in [0, 1]
+
+
+class Segmenter:
+    """A network from a normalised square image to the logits of its mask."""
+
+    def __init__(self, config: BaselineConfig):
+        self.config, self.size = config, (config.size, config.size)
+        self.device = torch.device(resolve_device(config.run.device))
+        torch.manual_seed(config.seed)
+        self.network = NETWORKS[config.segmenter](encoder_name=config.encoder, encoder_weights=None, classes=1)
+        self.network.to(self.device, memory_format=torch.channels_last)  # a third faster on a CPU
+
+    def loss(self, network: nn.Module, batch: dict[str, Any]) -> torch.Tensor:
+        """Binary cross-entropy of a batch's masks, images and masks mirrored alike where `flips` has it so."""
+        images = self._input(list(batch["image"].numpy()))
+        masks = [resized_mask(mask, self.size) for mask in batch["mask"].numpy()]
+        truth = torch.from_numpy(np.stack(masks)).to(self.device).float()
+        if self.config.flips:
+            turned = (torch.rand(len(truth)) < 0.5).to(self.device)
+            images = torch.where(turned[:, None, None, None], images.flip(3), images)
+            truth = torch.where(turned[:, None, None], truth.flip(2), truth)
+        return F.binary_cross_entropy_with_logits(network(images)[:, 0].float(), truth)
+
+    def soft_masks(self, batch: dict[str, Any]) -> np.ndarray:
+        """Masks of a batch at the images' size: (B, H, W) float32 in [0, 1]."""
+        return np.stack(self.predict(list(batch["image"].numpy())))
+
+    @torch.no_grad()
+    def predict(self, images: list[np.ndarray], categories: list[str] | None = None) -> list[np.ndarray]:
+        """(H, W, 3) uint8 of any sizes -> (H, W) float32 in [0, 1] at each image's own size; no class is asked for."""
+        self.network.eval()
+
+        def make(part: slice) -> list[np.ndarray]:
+            with mixed_precision(self.device):
+                logits = self.network(self._input(images[part]))[:, 0]
+            return list(logits.float().sigmoid().cpu().numpy())
+
+        found = in_batches(len(images), self.config.run.batch_size, make)
+        return [resized_soft(soft, image.shape[:2]) for soft, image in zip(found, images, strict=True)]
+
+    def _input(self, images: list[np.ndarray]) -> torch.Tensor:
+        """(H, W, 3) uint8 of any sizes -> (B, 3, size, size) float32, normalised."""
+        squares = torch.from_numpy(np.stack([resized(image, self.size) for image in images])).to(self.device)
+        mean, spread = (torch.tensor(values, device=self.device) for values in (MEAN, SPREAD))
+        return ((squares / 255 - mean) / spread).permute(0, 3, 1, 2)

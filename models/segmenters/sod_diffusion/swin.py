@@ -1,0 +1,55 @@
+"""Swin transformers (arXiv 2103.14030) as SOD-diffusion's encoder: one of timm, or a small one for pocket.
+
+Knows nothing of what its maps are fused into.
+
+Letters: B images, S side of the square, C channels of a map.
+"""
+
+import torch
+from timm.models.swin_transformer import SwinTransformer
+from torch import nn
+from torch.nn import functional as F
+
+from models.config.backbone import is_pocket
+from models.segmenters.encoders import timm_encoder
+from models.segmenters.sod_diffusion.config import SodDiffusionConfig
+
+TAKEN = (1, 2, 3)  # stages, of strides 8, 16 and 32: those that the released code's features come from
+
+
+class Swin(nn.Module):
+    """A Swin's last three stages. channels: of each. With `freeze_swin` it stays as it is, in evaluation mode."""
+
+    def __init__(self, config: SodDiffusionConfig):
+        super().__init__()
+        if is_pocket(config.swin):
+            self.network, self.size, mean, spread = pocket_swin(), (128, 128), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+        else:
+            self.network, self.size, mean, spread = timm_encoder(config.swin, config.weights)
+        if config.rgb_range == "0..1":
+            mean, spread = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+        self.network.norm = nn.Identity()  # of the last stage for a classifier
+        self.network.requires_grad_(not config.freeze_swin)
+        self.frozen = config.freeze_swin
+        self.channels = [self.network.feature_info[stage]["num_chs"] for stage in TAKEN]
+        for name, values in (("mean", mean), ("spread", spread)):
+            self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
+
+    def forward(self, pixels: torch.Tensor) -> list[torch.Tensor]:
+        """Pixels (B, 3, S, S) in [0, 1], brought to the Swin's own size -> for each stage (B, C, size/8, ...), ..."""
+        if pixels.shape[2:] != self.size:
+            pixels = F.interpolate(pixels, self.size, mode="bilinear", antialias=True)
+        inputs = (pixels - self.mean) / self.spread
+        return self.network.forward_intermediates(inputs, indices=TAKEN, intermediates_only=True)
+
+    def train(self, mode: bool = True) -> "Swin":
+        """A frozen one's paths are not dropped at random."""
+        return super().train(mode and not self.frozen)
+
+
+def pocket_swin() -> SwinTransformer:
+    """A Swin of pocket's size, of random weights."""
+    return SwinTransformer(
+        img_size=128, embed_dim=32, depths=(2, 2, 2, 2), num_heads=(2, 4, 8, 16), window_size=4, num_classes=0,
+        drop_path_rate=0.0,
+    )  # fmt: skip

@@ -1,0 +1,66 @@
+"""The bank of a dataset: every prompt that a language model wrote for it, and every request that was paid for.
+
+A group `bank` inside the dataset's, with a table of prompts and one of requests, each column a growing array. Rows are
+only ever added at the end, so a prompt keeps its place. Knows nothing of what makes a prompt good, or of prices.
+"""
+
+from typing import Any
+
+import icechunk
+import numpy as np
+import pandas as pd
+import zarr
+
+from storage.dataset.repository import group_of
+
+BANK = "bank"
+ROWS = 1024  # of a chunk
+TABLES: dict[str, dict[str, str]] = {
+    "prompts": {"category": "str", "prompt": "str", "reason": "str", "source": "str", "request": "i4"},
+    # state: open (sent and not answered, or not yet: its tokens are the most it can take), answered, free (refused)
+    "requests": {"category": "str", "model": "str", "state": "str", "problem": "str", "input": "i8", "output": "i8"},
+}
+
+
+def read_bank(group: zarr.Group, table: str) -> pd.DataFrame:
+    """A table of the bank, one row each in the order they came; empty where there is no bank yet."""
+    bank = group.get(f"{BANK}/{table}")
+    if not isinstance(bank, zarr.Group):
+        return no_rows(table)
+    values = {name: np.asarray(bank[name][:]) for name in TABLES[table]}  # type: ignore[index]
+    return pd.DataFrame({name: v.astype(object) if v.dtype.kind == "T" else v for name, v in values.items()})
+
+
+def no_rows(table: str) -> pd.DataFrame:
+    """A table of the bank without rows."""
+    kinds = TABLES[table].items()
+    return pd.DataFrame({name: pd.Series(dtype=object if kind == "str" else kind) for name, kind in kinds})
+
+
+def accepted(session: icechunk.Session) -> dict[str, list[tuple[str, str]]]:
+    """(prompt, source) of the accepted prompts in the order they came, by category."""
+    prompts = read_bank(group_of(session), "prompts")
+    good = prompts[prompts["reason"] == ""]
+    return {
+        str(name): list(zip(rows["prompt"], rows["source"], strict=True)) for name, rows in good.groupby("category")
+    }
+
+
+def add_rows(group: zarr.Group, table: str, rows: list[dict[str, Any]]) -> None:
+    """Add rows at the end of a table, which is made where there is none."""
+    bank = group.require_group(f"{BANK}/{table}")
+    for name, kind in TABLES[table].items():
+        if name not in bank:
+            bank.create_array(name, shape=(0,), chunks=(ROWS,), dtype=str if kind == "str" else kind)
+        array: Any = bank[name]
+        before = array.shape[0]
+        array.resize((before + len(rows),))
+        if rows:
+            array[before:] = np.asarray([row[name] for row in rows], dtype=array.dtype)
+
+
+def set_row(group: zarr.Group, table: str, position: int, values: dict[str, Any]) -> None:
+    """Change some columns of one row."""
+    for name, value in values.items():
+        column: Any = group[f"{BANK}/{table}/{name}"]
+        column[position : position + 1] = np.asarray([value], dtype=column.dtype)

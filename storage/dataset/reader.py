@@ -1,0 +1,187 @@
+"""Reading a dataset: its samples, its table as pandas, its versions and what changed between two of them.
+
+A Dataset is one immutable snapshot, also while a build goes on. Knows nothing of how datasets are built.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import zarr
+from numpy.typing import NDArray
+
+from storage.dataset import schema
+from storage.dataset.bank import read_bank
+from storage.dataset.repository import BUILD, MAIN, attributes_of, group_of, open_repository, version_at, versions
+from storage.dataset.shards import array_of
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One image, its mask, its prompt, its scores and its provenance."""
+
+    index: int
+    image: NDArray[np.uint8]  # (H, W, 3)
+    mask: NDArray[np.bool_]  # (H, W)
+    category: str
+    phrase: str
+    prompt: str
+    prompt_source: str
+    seed: int
+    status: str
+    reason: str
+    clip_score: float
+    uncertainty: float
+    energy: float
+    area: float
+    border: float
+    num_components: int
+    entropy: float
+    similarity: float
+    box: tuple[int, int, int, int]  # x0, y0, x1, y1
+    num_clamped: int
+    bilateral_refused: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """One version of a dataset; `ds[i]` is a Sample, `ds.frame()` the table, `ds.group` the Zarr group, read-only."""
+
+    path: Path
+    version: str  # "build" for the unpublished tip of a build
+    versions: tuple[str, ...]
+    group: zarr.Group
+
+    def __len__(self) -> int:
+        """Every planned sample counts, whatever its status."""
+        return int(array_of(self.group, "status").shape[0])
+
+    def __getitem__(self, index: int) -> Sample:
+        position = range(len(self))[index]
+        return Sample(
+            index=position,
+            image=np.asarray(array_of(self.group, "image")[position]),
+            mask=np.asarray(array_of(self.group, "mask")[position]),
+            **self._records[position],
+        )
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The configuration the dataset was built with."""
+        return attributes_of(self.group)["config"]
+
+    @property
+    def statistics(self) -> dict[str, Any]:
+        """What was summarised of this version when it was published."""
+        return attributes_of(self.group).get("statistics", {})
+
+    @property
+    def maskmill_version(self) -> str:
+        """The maskmill that began the dataset."""
+        return str(attributes_of(self.group).get("maskmill_version", "unknown"))
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        height, width = attributes_of(self.group)["image_size"]
+        return height, width
+
+    def bank(self, table: str) -> pd.DataFrame:
+        """What a language model wrote for the dataset ("prompts"), or what that took ("requests")."""
+        return read_bank(self.group, table)
+
+    def kept(self) -> NDArray[np.intp]:
+        """Indices of the samples that screening kept, ascending."""
+        return np.flatnonzero(self._table["status"] == schema.STATUS[schema.KEPT])
+
+    def frame(self) -> pd.DataFrame:
+        """The table, one row a sample: status by name, box as a tuple (x0, y0, x1, y1), index the sample's."""
+        return self._table.copy()
+
+    @cached_property
+    def _table(self) -> pd.DataFrame:
+        columns = {name: self._column(name, spec) for name, spec in schema.TABLE.items()}
+        table = pd.DataFrame({name: _series(values) for name, values in columns.items()})
+        table["status"] = np.asarray(schema.STATUS, dtype=object)[columns["status"]]
+        return table.rename_axis("index")
+
+    def _column(self, name: str, spec: schema.ArraySpec) -> NDArray[Any]:
+        """A column of the table; of a dataset older than the column, the value of what is unwritten."""
+        if name not in self.group:
+            return np.full((len(self), *spec.shape), spec.fill, dtype=object if spec.is_text else spec.dtype)
+        return np.asarray(array_of(self.group, name)[:])
+
+    @cached_property
+    def _records(self) -> list[dict[str, Any]]:
+        return [{str(name): value for name, value in row.items()} for row in self._table.to_dict("records")]
+
+
+def open_dataset(path: str | Path, version: str | None = None) -> Dataset:
+    """Open the latest published version of a dataset, the one named, or with "build" the tip of the build under way."""
+    path = Path(path)
+    repo = open_repository(path)
+    names = versions(repo)
+    if version == BUILD:
+        session = repo.readonly_session(BUILD)
+    elif version is None:
+        version = version_at(repo, MAIN)
+        if version is None:
+            raise ValueError(f'{path}: no version is published yet; finish the build, or open version="build"')
+        session = repo.readonly_session(tag=version)
+    elif version in names:
+        session = repo.readonly_session(tag=version)
+    else:
+        raise ValueError(f"{path}: no version {version}; expected {', '.join([*names, BUILD])}")
+    group = group_of(session)
+    schema.check_version(path, attributes_of(group))
+    return Dataset(path, version, tuple(names), group)
+
+
+def diff(path: str | Path, a: str, b: str) -> pd.DataFrame:
+    """What changed from version `a` to `b`: a row for each sample added, removed or changed, index the sample's.
+
+    Columns: change ("added", "removed", "changed"), fields (the table's columns that differ, and "mask"), status_a,
+    status_b, and mask_iou, which is NaN for samples that are in one of the two only.
+    """
+    first, second = open_dataset(path, a), open_dataset(path, b)
+    before, after = first.frame(), second.frame()
+    shared = min(len(before), len(after))
+    iou = _mask_ious(first, second, shared)
+    differs = pd.DataFrame(
+        {name: _unequal(before[name][:shared], after[name][:shared]) for name in before.columns} | {"mask": iou < 1}
+    )
+    fields = [", ".join(differs.columns[row]) for row in differs.to_numpy()]
+    ends = "added" if len(after) > len(before) else "removed"
+    longest = range(max(len(before), len(after)))
+    rows = pd.DataFrame({"status_a": before["status"], "status_b": after["status"]}, index=longest)
+    rows.insert(0, "change", ["changed" if text else "" for text in fields] + [ends] * (len(longest) - shared))
+    rows.insert(1, "fields", fields + [""] * (len(longest) - shared))
+    rows["mask_iou"] = pd.Series(iou).reindex(longest)
+    return rows[rows["change"] != ""].rename_axis("index")
+
+
+def _series(values: NDArray[Any]) -> Any:
+    """A stored column as pandas takes it: text as str objects, boxes as tuples."""
+    if values.ndim == 2:
+        return [tuple(row) for row in values.tolist()]
+    return values.astype(object) if values.dtype.kind == "T" else values
+
+
+def _unequal(a: "pd.Series[Any]", b: "pd.Series[Any]") -> NDArray[np.bool_]:
+    """Where two columns differ; NaN equals NaN."""
+    return np.asarray((a != b) & ~(a.isna() & b.isna()))
+
+
+def _mask_ious(first: Dataset, second: Dataset, count: int, block: int = 256) -> NDArray[np.float64]:
+    """IoU of the first `count` masks of two versions, (count,) in [0, 1]; two empty masks agree."""
+    ious = np.ones(count)
+    for start in range(0, count, block):
+        rows = slice(start, min(start + block, count))
+        one, other = (np.asarray(array_of(ds.group, "mask")[rows]) for ds in (first, second))
+        union = np.count_nonzero(one | other, axis=(1, 2))
+        overlap = np.count_nonzero(one & other, axis=(1, 2))
+        ious[rows] = np.where(union > 0, overlap / np.maximum(union, 1), 1.0)
+    return ious

@@ -1,0 +1,112 @@
+"""The Icechunk repository inside a dataset folder: creating and opening it, its branches and its version tags.
+
+Knows nothing of samples or shards. `main` only ever points at a published version, `build` at the work under way.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import icechunk
+import zarr
+
+from storage.dataset.schema import check_version
+
+MAIN, BUILD = "main", "build"
+LOCK_FILE = "build.lock"
+UNFINISHED = "repo.unfinished"
+CHUNKS_PER_MANIFEST = 128  # a commit rewrites the manifests it touches: short ones keep its cost independent of N
+
+# Icechunk logs, whenever it opens a local folder, that concurrent commits there are unsafe. Ours never are concurrent:
+# only the process that holds the build lock commits. Whoever sets ICECHUNK_LOG gets what they ask for.
+if "ICECHUNK_LOG" not in os.environ:
+    icechunk.set_logs_filter("warn,icechunk::storage::object_store=error")
+
+
+def repository_folder(path: Path) -> Path:
+    """Where the dataset at `path` has its repository."""
+    return path / "repo"
+
+
+def is_dataset(path: Path) -> bool:
+    """Whether a dataset has been begun at `path`."""
+    return repository_folder(path).is_dir()
+
+
+def open_repository(path: Path) -> icechunk.Repository:
+    """Open the repository of an existing dataset; ValueError where there is none, or none of ours that can be read."""
+    if not is_dataset(path):
+        raise ValueError(f"{path}: expected a maskmill dataset (a folder with repo/ in it), found none; check the path")
+    try:
+        repo = icechunk.Repository.open(icechunk.local_filesystem_storage(str(repository_folder(path))))
+    except icechunk.IcechunkError as error:
+        raise ValueError(f"{path}: repo/ is no readable Icechunk repository ({_first_line(error)})") from error
+    try:
+        attributes = attributes_of(group_of(repo.readonly_session(BUILD)))
+    except (icechunk.IcechunkError, zarr.errors.ContainsArrayError, FileNotFoundError):
+        attributes = {}
+    if not {"schema_version", "config"} <= attributes.keys():
+        raise ValueError(f"{path}: repo/ is an Icechunk repository of something else; choose another path")
+    check_version(path, attributes)
+    return repo
+
+
+def create_repository(path: Path, fill: Callable[[zarr.Group], None]) -> icechunk.Repository:
+    """Create a repository with what `fill` puts into its group on branch `build`. It appears whole or not at all."""
+    unfinished = path / UNFINISHED
+    shutil.rmtree(unfinished, ignore_errors=True)  # left by a build killed right here
+    with writing(f"{path}"):
+        config = icechunk.RepositoryConfig.default()
+        every, axis = icechunk.ManifestSplitCondition.name_matches(".*"), icechunk.ManifestSplitDimCondition.Axis(0)
+        splitting = icechunk.ManifestSplittingConfig(((every, ((axis, CHUNKS_PER_MANIFEST),)),))
+        config.manifest = icechunk.ManifestConfig(splitting=splitting)
+        repo = icechunk.Repository.create(icechunk.local_filesystem_storage(str(unfinished)), config=config)
+        repo.save_config()
+        repo.create_branch(BUILD, repo.lookup_branch(MAIN))
+        session = repo.writable_session(BUILD)
+        fill(zarr.create_group(session.store))
+        session.commit("Create the dataset")
+        unfinished.rename(repository_folder(path))
+    return open_repository(path)
+
+
+def group_of(session: icechunk.Session, mode: Literal["r", "r+"] = "r") -> zarr.Group:
+    """The dataset's group as a session sees it."""
+    return zarr.open_group(session.store, mode=mode)
+
+
+def attributes_of(group: zarr.Group) -> dict[str, Any]:
+    """The dataset's attributes: config, schema_version, shard_size, image_size, grid, statistics, maskmill_version."""
+    return dict(group.attrs)
+
+
+def versions(repo: icechunk.Repository) -> list[str]:
+    """Names of the published versions, oldest first; other tags are none of ours."""
+    return sorted((tag for tag in repo.list_tags() if re.fullmatch(r"v\d+", tag)), key=lambda tag: int(tag[1:]))
+
+
+def version_at(repo: icechunk.Repository, branch: str) -> str | None:
+    """The version whose snapshot a branch points at, if any."""
+    tip = repo.lookup_branch(branch)
+    return next((tag for tag in reversed(versions(repo)) if repo.lookup_tag(tag) == tip), None)
+
+
+@contextmanager
+def writing(what: str) -> Iterator[None]:
+    """Turn the store's own write errors into an OSError that says that nothing committed is lost."""
+    try:
+        yield
+    except icechunk.IcechunkError as error:
+        raise OSError(
+            f"{what}: writing failed ({_first_line(error)}); nothing committed is lost: "
+            "see to the disk (space, permissions) and run the same command again"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    """An Icechunk error's message without its trace."""
+    return str(error).strip().splitlines()[0].removeprefix("x").strip()

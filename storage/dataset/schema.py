@@ -1,0 +1,110 @@
+"""What a dataset holds: its arrays, their chunks, the status codes and how samples fall into shards.
+
+Knows nothing of how any of it is stored, written or versioned.
+
+Letters: N samples, H, W image pixels, h, w attention grid, K seed cells, L cross-attention layers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+SCHEMA_VERSION = 1
+STATUS = ("planned", "sampled", "cut", "kept", "rejected", "failed")  # the code is the position
+PLANNED, SAMPLED, CUT, KEPT, REJECTED, FAILED = range(len(STATUS))
+CHUNK_BYTES = 2**20
+TEXT_BYTES = 128  # a guess at the size of a string, for choosing chunks
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """One array of the dataset: shape of a sample's entry, dtype ("str" for text), value of what is unwritten."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    fill: Any = 0
+
+    @property
+    def is_text(self) -> bool:
+        return self.dtype == "str"
+
+    @property
+    def bytes_per_sample(self) -> int:
+        return int(np.prod(self.shape)) * (TEXT_BYTES if self.is_text else np.dtype(self.dtype).itemsize)
+
+
+TABLE = {
+    "status": ArraySpec((), "u1", PLANNED),
+    "category": ArraySpec((), "str", ""),
+    "phrase": ArraySpec((), "str", ""),  # words of the prompt whose attention is read; '': the category, as once
+    "prompt": ArraySpec((), "str", ""),
+    "prompt_source": ArraySpec((), "str", ""),  # "MODEL/prompt vN", or "grammar", which '' was once
+    "seed": ArraySpec((), "i8"),
+    "reason": ArraySpec((), "str", ""),
+    "clip_score": ArraySpec((), "f4", float("nan")),
+    "uncertainty": ArraySpec((), "f4", float("nan")),
+    "energy": ArraySpec((), "f4", float("nan")),
+    "area": ArraySpec((), "f4", float("nan")),
+    "border": ArraySpec((), "f4", float("nan")),  # this and the next three are screening's: models/screening/sample.py
+    "num_components": ArraySpec((), "i4"),
+    "entropy": ArraySpec((), "f4", float("nan")),
+    "similarity": ArraySpec((), "f4", float("nan")),
+    "box": ArraySpec((4,), "i4"),  # x0, y0, x1, y1
+    "num_clamped": ArraySpec((), "i4"),
+    "bilateral_refused": ArraySpec((), "bool", False),
+}
+
+
+def array_specs(
+    image_size: tuple[int, int], grid: tuple[int, int], pooled: tuple[int, int] | None = None
+) -> dict[str, ArraySpec]:
+    """Every array of a dataset by name; `pooled` is (K, L) where A_s's columns and the layers' maps are kept."""
+    specs = {
+        "image": ArraySpec((*image_size, 3), "u1"),
+        "mask": ArraySpec(tuple(image_size), "bool", False),
+        "objectness": ArraySpec(tuple(grid), "f4"),
+        "class_map": ArraySpec(tuple(grid), "f4"),
+        "refined": ArraySpec(tuple(grid), "f4"),
+        "affinities": ArraySpec((4, *grid), "f4"),
+    }
+    if pooled is not None:
+        specs["pooled"] = ArraySpec((grid[0] * grid[1], pooled[0]), "f2")
+        specs["layer_maps"] = ArraySpec((pooled[1], *grid), "f2")
+    return specs | TABLE
+
+
+def embedding_spec(width: int) -> ArraySpec:
+    """The image embeddings that screening leaves beside the table, of CLIP's width."""
+    return ArraySpec((width,), "f2")
+
+
+def chunk_rows(name: str, spec: ArraySpec, shard_size: int) -> int:
+    """Samples in a chunk: one for images, else the largest divisor of the shard that stays under a MiB."""
+    if name == "image":
+        return 1
+    fitting = [n for n in range(1, shard_size + 1) if shard_size % n == 0 and n * spec.bytes_per_sample <= CHUNK_BYTES]
+    return max(fitting, default=1)
+
+
+def num_shards(count: int, shard_size: int) -> int:
+    """How many shards `count` samples fall into; the last may be short."""
+    return -(-count // shard_size)
+
+
+def shard_rows(shard: int, count: int, shard_size: int) -> slice:
+    """The samples of one shard."""
+    if not 0 <= shard < num_shards(count, shard_size):
+        raise ValueError(f"shard {shard}: expected 0 to {num_shards(count, shard_size) - 1} ({count} samples)")
+    return slice(shard * shard_size, min((shard + 1) * shard_size, count))
+
+
+def check_version(path: object, attributes: Mapping[str, Any]) -> None:
+    """ValueError if a dataset's layout is not one that this code can read."""
+    found = attributes.get("schema_version")
+    if found != SCHEMA_VERSION:
+        raise ValueError(
+            f"{path}: expected schema_version {SCHEMA_VERSION}, found {found}, written by maskmill "
+            f"{attributes.get('maskmill_version', 'unknown')}; use that version of maskmill or a newer one"
+        )

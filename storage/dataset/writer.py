@@ -1,0 +1,310 @@
+"""Building a dataset: creating, resuming and extending it, committing shards, publishing versions.
+
+One writer at a time, by the build lock; it alone commits, to the branch `build`, and moves `main` when all is done.
+What is left to do is read from the committed table and from nothing else. Knows nothing of how samples are made.
+"""
+
+import json
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import icechunk
+import numpy as np
+import pandas as pd
+import zarr
+
+from storage.dataset import schema
+from storage.dataset.bank import read_bank
+from storage.dataset.repository import (
+    BUILD,
+    LOCK_FILE,
+    MAIN,
+    attributes_of,
+    create_repository,
+    group_of,
+    is_dataset,
+    open_repository,
+    version_at,
+    versions,
+    writing,
+)
+from storage.dataset.shards import array_of
+from storage.dataset.target import check_target, difference
+from storage.lock import WriterLock
+
+OTHERS = "another build is writing this dataset"
+STAGES = {"plan": None, "sample": schema.PLANNED, "cut": schema.SAMPLED, "screen": schema.CUT}
+
+
+class DatasetWriter:
+    """The one builder of a dataset; a context manager that holds its lock. Made by `open` or `reopen`."""
+
+    def __init__(self, path: Path, repo: icechunk.Repository, lock: WriterLock):
+        self.path = path
+        self._repo = repo
+        self._lock = lock
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        config: dict[str, Any],
+        identity: dict[str, Any],
+        image_size: tuple[int, int],
+        grid: tuple[int, int],
+        shard_size: int,
+        count: int,
+        pooled: tuple[int, int] | None = None,
+    ) -> Self:
+        """Create the dataset, resume its build, or extend it to a larger `count`.
+
+        `config` is stored whole; the part of it that may not change between runs is `identity`. `pooled` is (K, L)
+        where A_s's columns at K seed cells and the class maps of L layers are kept, as `schema.array_specs` takes it.
+        """
+        path = Path(path)
+        check_target(path, identity, count)
+        path.mkdir(parents=True, exist_ok=True)
+        lock = WriterLock(path / LOCK_FILE, OTHERS)
+        try:
+            if not is_dataset(path):
+                specs = schema.array_specs(image_size, grid, pooled)
+                attributes = {
+                    "config": config,
+                    "schema_version": schema.SCHEMA_VERSION,
+                    "shard_size": shard_size,
+                    "image_size": list(image_size),
+                    "grid": list(grid),
+                    "maskmill_version": _maskmill_version(),
+                }
+                create_repository(path, lambda group: _fill(group, specs, attributes, shard_size, count))
+            check_target(path, identity, count)  # again: another build may have ended meanwhile
+            writer = cls(path, open_repository(path), lock)
+            writer._check_sizes(image_size=list(image_size), grid=list(grid), shard_size=shard_size)
+            writer._extend(config, count)
+        except BaseException:
+            lock.release()
+            raise
+        return writer
+
+    @classmethod
+    def reopen(cls, path: str | Path) -> Self:
+        """Open an existing dataset as it is, to solve its masks again (`recut`)."""
+        path = Path(path)
+        repo = open_repository(path)
+        return cls(path, repo, WriterLock(path / LOCK_FILE, OTHERS))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The configuration stored with the build under way."""
+        return attributes_of(self._group())["config"]
+
+    @property
+    def count(self) -> int:
+        """Planned number of samples."""
+        return int(array_of(self._group(), "status").shape[0])
+
+    def num_with(self, status: str) -> int:
+        """Number of samples of one status, by its name."""
+        return int(np.count_nonzero(array_of(self._group(), "status")[:] == schema.STATUS.index(status)))
+
+    @property
+    def published(self) -> bool:
+        """Whether nothing is left to do: the build's tip is a published version."""
+        tip = self._repo.lookup_branch(BUILD)
+        return tip == self._repo.lookup_branch(MAIN) and version_at(self._repo, MAIN) is not None
+
+    def pending(self, stage: str) -> list[int]:
+        """Shards with work left for a stage: "plan" (a prompt is missing), "sample", "cut" or "screen"."""
+        group = self._group()
+        if stage == "plan":
+            todo = array_of(group, "prompt")[:] == ""
+        else:
+            todo = array_of(group, "status")[:] == STAGES[stage]
+        return np.unique(np.flatnonzero(todo) // attributes_of(group)["shard_size"]).tolist()
+
+    def fork(self) -> icechunk.ForkSession:
+        """A picklable view of the build's tip for one task to write into; give each task its own."""
+        return self._repo.writable_session(BUILD).fork()
+
+    def commit(self, fork: icechunk.ForkSession, message: str) -> None:
+        """Make what a fork holds part of the build. Forks may come back in any order."""
+        session = self._repo.writable_session(BUILD)
+        with writing(f"{self.path}"):
+            session.merge(fork)
+            if session.has_uncommitted_changes:
+                session.commit(message)
+
+    def bank(self, table: str) -> pd.DataFrame:
+        """A table of the bank of bought prompts, as far as it is committed: "prompts" or "requests"."""
+        return read_bank(self._group(), table)
+
+    def edit(self, change: Callable[[zarr.Group], None], message: str) -> None:
+        """Commit what `change` does to the dataset's group."""
+        session = self._repo.writable_session(BUILD)
+        with writing(f"{self.path}"):
+            change(group_of(session, "r+"))
+            session.commit(message)
+
+    def publish(self, message: str, statistics: dict[str, Any] | None = None) -> str:
+        """Make the finished build the next version and return its name; unchanged since the last, that one's."""
+        version = version_at(self._repo, BUILD)
+        if version is None:
+            left = {stage: len(shards) for stage in STAGES if (shards := self.pending(stage))}
+            if left:
+                raise ValueError(f"{self.path}: cannot publish, shards are left to do: {left}; finish the build first")
+            self._set_attribute("statistics", statistics or {}, message)
+            version = f"v{1 + len(versions(self._repo))}"
+            with writing(f"{self.path}"):
+                self._repo.create_tag(version, snapshot_id=self._repo.lookup_branch(BUILD))
+        if not self.published:  # also after a kill between the tag and this line
+            with writing(f"{self.path}"):
+                self._repo.reset_branch(MAIN, self._repo.lookup_branch(BUILD))
+        return version
+
+    def begin_screening(self, width: int | None) -> None:
+        """Make room for what screening stores: embeddings of `width`, none when None, and the table's newer columns.
+
+        Samples that were screened before there were these columns are to be screened again.
+        """
+        session = self._repo.writable_session(BUILD)
+        group = group_of(session, "r+")
+        with writing(f"{self.path}"):
+            _add_columns(group)
+            _fit_embedding(group, width)
+            status = array_of(group, "status")[:]
+            screened = np.isin(status, (schema.KEPT, schema.REJECTED))
+            again = screened & np.isnan(np.asarray(array_of(group, "border")[:]))
+            if again.any():
+                _set_back(group, again, schema.CUT)
+            if session.has_uncommitted_changes:
+                session.commit("Begin to screen")
+
+    def recut(self, config: dict[str, Any], identity: dict[str, Any], stage: str | None = "cut") -> None:
+        """Start to solve all masks again under another config: what was cut becomes sampled, in the published version.
+
+        From stage "screen" on the masks stay and are scored again; where `stage` is None the scores stay too.
+        A recut begun before with the same `identity` goes on; one begun with another and never published is dropped.
+        """
+        if difference(self.config, identity) and not self.published:
+            self._drop_recut()
+        if not difference(self.config, identity):
+            return
+        session = self._repo.writable_session(BUILD)
+        group = group_of(session, "r+")
+        again = np.isin(array_of(group, "status")[:], (schema.CUT, schema.KEPT, schema.REJECTED))
+        with writing(f"{self.path}"):
+            _add_columns(group)
+            if stage is not None:
+                _set_back(group, again, STAGES[stage])
+            group.attrs["config"] = config
+            session.commit("Begin to solve the masks again")
+
+    def _drop_recut(self) -> None:
+        """Go back to the published version, if all that was done since is an unfinished recut."""
+        if version_at(self._repo, MAIN) is None:
+            raise ValueError(f"{self.path}: nothing is published yet; finish the build first")
+        published = group_of(self._repo.readonly_session(MAIN))
+        extended = self.count != array_of(published, "status").shape[0]
+        if extended or self.config == attributes_of(published)["config"]:
+            raise ValueError(f"{self.path}: a build is under way since the last version; finish it first")
+        self._repo.reset_branch(BUILD, self._repo.lookup_branch(MAIN))
+
+    def _group(self) -> zarr.Group:
+        return group_of(self._repo.readonly_session(BUILD))
+
+    def _set_attribute(self, name: str, value: dict[str, Any], message: str) -> None:
+        """Commit one attribute of the group, if it changes."""
+        session = self._repo.writable_session(BUILD)
+        group = group_of(session, "r+")
+        if json.dumps(group.attrs.get(name), sort_keys=True) != json.dumps(value, sort_keys=True):
+            with writing(f"{self.path}"):
+                group.attrs[name] = value
+                session.commit(message)
+
+    def _check_sizes(self, **sizes: Any) -> None:
+        """ValueError naming the size in which the stored arrays depart from what is asked for now."""
+        stored = attributes_of(self._group())
+        for name, size in sizes.items():
+            if stored[name] != size:
+                raise ValueError(f"{self.path}: {name} is {stored[name]} there, {size} here; use that, or another path")
+
+    def _extend(self, config: dict[str, Any], count: int) -> None:
+        """Make room for a larger count; the new samples are planned. Unfinished, it gains the table's newer columns."""
+        before = self.count
+        lacking = schema.TABLE.keys() - set(self._group().array_keys())
+        if count == before and (self.published or not lacking):
+            return
+        session = self._repo.writable_session(BUILD)
+        group = group_of(session, "r+")
+        with writing(f"{self.path}"):
+            _add_columns(group)
+            for _, array in group.arrays():
+                array.resize((count, *array.shape[1:]))
+            group.attrs["config"] = config
+            session.commit(f"Extend from {before} to {count} samples")
+
+
+def _fill(
+    group: zarr.Group, specs: dict[str, schema.ArraySpec], attributes: dict[str, Any], shard_size: int, count: int
+) -> None:
+    """Create the dataset's arrays, all unwritten, and its attributes."""
+    for name, spec in specs.items():
+        _create_array(group, name, spec, shard_size, count)
+    group.attrs.update(attributes)
+
+
+def _add_columns(group: zarr.Group) -> None:
+    """Create the columns that the table has gained since the dataset was begun."""
+    count, shard_size = array_of(group, "status").shape[0], attributes_of(group)["shard_size"]
+    for name, spec in schema.TABLE.items():
+        if name not in group:
+            _create_array(group, name, spec, shard_size, count)
+
+
+def _set_back(group: zarr.Group, which: np.ndarray, status: int | None) -> None:
+    """Give samples (N,) bool an earlier status, and no reason."""
+    for name, value in (("status", status), ("reason", "")):
+        array = array_of(group, name)
+        array[:] = np.where(which, np.asarray(value, array.dtype), array[:])
+
+
+def _fit_embedding(group: zarr.Group, width: int | None) -> None:
+    """Leave an empty array of embeddings where there is none of that width, and none at all where width is None."""
+    stored = group.get("embedding")
+    if width is None and stored is not None:
+        del group["embedding"]
+    elif width is not None and (stored is None or array_of(group, "embedding").shape[1] != width):
+        count, shard_size = array_of(group, "status").shape[0], attributes_of(group)["shard_size"]
+        if stored is not None:
+            del group["embedding"]
+        _create_array(group, "embedding", schema.embedding_spec(width), shard_size, count)
+
+
+def _create_array(group: zarr.Group, name: str, spec: schema.ArraySpec, shard_size: int, count: int) -> None:
+    group.create_array(
+        name,
+        shape=(count, *spec.shape),
+        chunks=(schema.chunk_rows(name, spec, shard_size), *spec.shape),
+        dtype=str if spec.is_text else spec.dtype,
+        fill_value=spec.fill,
+        compressors=None if name == "image" else "auto",  # pixels of a photograph hardly compress
+    )
+
+
+def _maskmill_version() -> str:
+    try:
+        return installed_version("maskmill")
+    except PackageNotFoundError:
+        return "unknown"

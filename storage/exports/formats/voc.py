@@ -1,0 +1,110 @@
+"""Pascal VOC, in the folders of VOC2012: images, boxes as XML, and masks of classes and objects as palette PNGs."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+from PIL import Image
+
+from storage.dataset.reader import Dataset, Sample
+from storage.exports.formats.base import Facts, Files, Format, file_of, made, name_of, samples_of
+from storage.exports.plan import Block, Plan
+from storage.text import printable
+
+ROOT = "VOCdevkit/VOC2012"
+MOST_CLASSES = 254  # a palette's 256 values less 0, the background, and 255, VOC's value for what is not judged
+QUALITY = 95
+
+
+class VocFormat(Format):
+    """VOCdevkit/VOC2012 with JPEGImages, Annotations, SegmentationClass, SegmentationObject and ImageSets."""
+
+    title = "Pascal VOC"
+    loading = (
+        "from torchvision.datasets import VOCSegmentation\n"
+        'image, mask = VOCSegmentation(".", year="2012", image_set="SPLIT")[0]  # mask: 0, and class label + 1'
+    )
+    losses = (
+        f"Masks are exact. Images are JPEG of quality {QUALITY} without subsampled colour, since readers of VOC look "
+        "for .jpg; no pixel is marked as not judged (255)."
+    )
+    files = (
+        Files("images", "image/jpeg", f"{ROOT}/JPEGImages/*.jpg"),
+        Files("annotations", "application/xml", f"{ROOT}/Annotations/*.xml"),
+        Files("class-masks", "image/png", f"{ROOT}/SegmentationClass/*.png"),
+        Files("object-masks", "image/png", f"{ROOT}/SegmentationObject/*.png"),
+    )
+
+    def check(self, plan: Plan) -> None:
+        if len(plan.classes) > MOST_CLASSES:
+            raise ValueError(
+                f"format voc: holds at most {MOST_CLASSES} classes, the dataset has {len(plan.classes)}; "
+                "choose another format"
+            )
+
+    def write(self, folder: Path, plan: Plan, block: Block, dataset: Dataset) -> Facts:
+        root = folder / ROOT
+        images, notes = made(root / "JPEGImages", root / "Annotations")
+        classes, objects = made(root / "SegmentationClass", root / "SegmentationObject")
+        facts = Facts()
+        for sample in samples_of(dataset, block):
+            name = name_of(sample.index)
+            (images / f"{name}.jpg").write_bytes(_jpeg(sample.image))
+            (notes / f"{name}.xml").write_bytes(_annotation(sample))
+            (classes / f"{name}.png").write_bytes(_indexed(sample.mask, plan.label(sample.category) + 1))
+            (objects / f"{name}.png").write_bytes(_indexed(sample.mask, 1))
+            facts.counts["empty masks, without an object"] += not sample.mask.any()
+        return facts
+
+    def finish(self, folder: Path, plan: Plan, facts: dict[str, Facts]) -> None:
+        both = [index for split in ("train", "val") for index in plan.splits.get(split, ())]
+        lists = {"trainval": sorted(both)} | plan.splits
+        for kind in ("Main", "Segmentation"):
+            (sets,) = made(folder / ROOT / "ImageSets" / kind)
+            for split, indices in lists.items():
+                (sets / f"{split}.txt").write_text("".join(f"{name_of(index)}\n" for index in indices))
+
+
+def palette() -> list[int]:
+    """VOC's 256 colours, R, G, B of each: the bits of a value dealt to the high bits of the three in turn."""
+    values = np.arange(256)
+    colours = np.zeros((256, 3), dtype=int)
+    for bit in range(8):
+        for channel in range(3):
+            colours[:, channel] |= ((values >> (3 * bit + channel)) & 1) << (7 - bit)
+    return colours.ravel().tolist()
+
+
+def _indexed(mask: np.ndarray, value: int) -> bytes:
+    image = Image.fromarray(mask.astype(np.uint8) * np.uint8(value)).convert("P")
+    image.putpalette(palette())
+    return file_of(image, "PNG")
+
+
+def _jpeg(image: np.ndarray) -> bytes:
+    return file_of(Image.fromarray(image), "JPEG", quality=QUALITY, subsampling=0)
+
+
+def _annotation(sample: Sample) -> bytes:
+    """The image's XML; VOC's boxes count pixels from 1 and include the last."""
+    height, width = sample.mask.shape
+    size = {"width": width, "height": height, "depth": 3}
+    root = ElementTree.Element("annotation")
+    _add(root, {"folder": "VOC2012", "filename": f"{name_of(sample.index)}.jpg", "size": size, "segmented": 1})
+    if sample.mask.any():
+        rows, columns = (np.flatnonzero(sample.mask.any(axis=axis)) + 1 for axis in (1, 0))
+        box = {"xmin": columns[0], "ymin": rows[0], "xmax": columns[-1], "ymax": rows[-1]}
+        named = {"name": printable(sample.category), "pose": "Unspecified", "truncated": 0, "difficult": 0}
+        _add(root, {"object": named | {"bndbox": box}})
+    ElementTree.indent(root)
+    return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
+
+
+def _add(parent: ElementTree.Element, values: dict[str, object]) -> None:
+    """Each value as an element of its name; a mapping's values below it."""
+    for name, value in values.items():
+        element = ElementTree.SubElement(parent, name)
+        if isinstance(value, dict):
+            _add(element, value)
+        else:
+            element.text = str(value)

@@ -1,0 +1,54 @@
+"""Plain Zarr v3: what a version stores of the exported samples, in a folder that zarr opens without Icechunk."""
+
+from pathlib import Path
+
+import numpy as np
+import zarr
+
+from storage.dataset.reader import Dataset
+from storage.dataset.schema import ArraySpec, chunk_rows
+from storage.dataset.shards import array_of
+from storage.exports.formats.base import Facts, Files, Format
+from storage.exports.plan import Block, Plan
+
+LEFT_OUT = ("status", "reason")  # all are kept
+
+
+class ZarrFormat(Format):
+    """data.zarr with a group for each split; in each the dataset's arrays, and "index" and "label"."""
+
+    title = "Plain Zarr v3"
+    loading = (
+        "import zarr\n\n"
+        'group = zarr.open_group("data.zarr/SPLIT", mode="r")\n'
+        'image, mask = group["image"][0], group["mask"][0]'
+    )
+    losses = "None: every array of the samples is there, the evidence that masks are cut from included."
+    files = (Files("chunks", "application/octet-stream", "data.zarr/**"),)
+
+    def write(self, folder: Path, plan: Plan, block: Block, dataset: Dataset) -> Facts:
+        root = zarr.open_group(folder / "data.zarr", mode="a")
+        root.attrs.update({"config": plan.config, "version": plan.version, "classes": list(plan.classes)})
+        group = root.require_group(block.split)
+        rows, indices = self._rows(block), np.array(block.indices)
+        labels = [plan.label(name) for name in dataset.frame()["category"].iloc[indices]]
+        for name, values in (("index", indices), ("label", np.array(labels))):
+            self._array(group, name, ArraySpec((), "i8"), plan, block)[rows] = values
+        for name in sorted(set(dataset.group.array_keys()) - set(LEFT_OUT)):
+            stored = array_of(dataset.group, name)
+            spec = ArraySpec(stored.shape[1:], "str" if stored.dtype.kind == "T" else stored.dtype.name)
+            self._array(group, name, spec, plan, block)[rows] = stored.oindex[indices]
+        return Facts()
+
+    def _rows(self, block: Block) -> slice:
+        start = block.number * self.block
+        return slice(start, start + len(block.indices))
+
+    def _array(self, group: zarr.Group, name: str, spec: ArraySpec, plan: Plan, block: Block) -> zarr.Array:
+        """The array of a split, one file a block; created by the block that first writes to it."""
+        if name in group:
+            return array_of(group, name)
+        shape = (len(plan.splits[block.split]), *spec.shape)
+        chunks, shards = ((rows, *spec.shape) for rows in (chunk_rows(name, spec, self.block), self.block))
+        dtype = str if spec.is_text else spec.dtype
+        return group.create_array(name, shape=shape, dtype=dtype, chunks=chunks, shards=shards)

@@ -1,0 +1,105 @@
+"""What an evaluation has done: scores of a run's predictions on a benchmark image by image, and the predictions.
+
+Below a folder, for each run and benchmark: shards/, parquet tables of SHARD images each, and predictions/, the soft
+masks as 8-bit pictures of the images' own size. An image is done when its row has no error and was made from the same
+bytes and the same weights. Knows nothing of what a score means.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from storage.photos.folders import Benchmark
+
+SHARD = 32  # images scored and written together
+CURVE = "_curve"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One image: its figures and curves by name, both empty where there is an error; photo: its file."""
+
+    name: str
+    photo: str
+    error: str = ""
+    made_from: str = ""
+    figures: dict[str, float] = field(default_factory=dict)
+    curves: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ScoreFolder:
+    """The scores and predictions of one run on one benchmark."""
+
+    path: Path
+
+    def read(self, pairs: Benchmark) -> list[Scored]:
+        """Those of the benchmark's images that were scored, whatever from, in its order."""
+        num_shards = -(-len(pairs) // SHARD)
+        found = {row.name: row for shard in range(num_shards) for row in self.read_shard(shard)}
+        return [found[name] for name in pairs.names if name in found]
+
+    def read_shard(self, shard: int) -> list[Scored]:
+        """Its rows; none where it is not written."""
+        path = self._shard_path(shard)
+        return _rows(path) if path.exists() else []
+
+    def write(self, shard: int, rows: list[Scored]) -> None:
+        """Write a shard in place of an earlier one; a kill leaves it before or after."""
+        path = self._shard_path(shard)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        table(rows, curves=True).to_parquet(partial, index=False)
+        os.replace(partial, path)
+
+    def write_prediction(self, name: str, soft: np.ndarray) -> None:
+        """soft: (H, W) float32 in [0, 1], kept in 256 levels."""
+        path = self.prediction_path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.rint(soft * 255).astype(np.uint8)).save(path)
+
+    def _shard_path(self, shard: int) -> Path:
+        return self.path / "shards" / f"{shard:05d}.parquet"
+
+    def prediction_path(self, name: str) -> Path:
+        return self.path / "predictions" / f"{name}.png"
+
+
+def table(rows: list[Scored], curves: bool = False) -> pd.DataFrame:
+    """One line an image: name, photo, error, made_from, its figures, and each curve as a list where asked for."""
+    lines: list[dict[str, Any]] = []
+    for row in rows:
+        drawn = {f"{name}{CURVE}": curve for name, curve in row.curves.items()} if curves else {}
+        line = {"name": row.name, "photo": row.photo, "error": row.error, "made_from": row.made_from}
+        lines.append(line | row.figures | drawn)
+    return pd.DataFrame(lines)
+
+
+def _rows(shard: Path) -> list[Scored]:
+    found = []
+    for line in pd.read_parquet(shard).to_dict("records"):
+        name, photo, error, made_from = (str(line.pop(column)) for column in ("name", "photo", "error", "made_from"))
+        values = {} if error else {str(column): value for column, value in line.items()}
+        curves = {column.removesuffix(CURVE): curve for column, curve in values.items() if column.endswith(CURVE)}
+        figures = {column: float(value) for column, value in values.items() if not column.endswith(CURVE)}
+        found.append(Scored(name, photo, error, made_from, figures, curves))
+    return found
+
+
+def digest_of(pairs: Benchmark, i: int, made_by: dict[str, Any]) -> str:
+    """What an image's score is made from: its bytes, its truth's, and the facts of the weights; '' if unreadable."""
+    truth = pairs.truths[i]
+    try:
+        content = pairs.photos[i].read_bytes() + (
+            truth.tobytes() if isinstance(truth, np.ndarray) else truth.read_bytes()
+        )
+    except OSError:
+        return ""
+    return hashlib.sha256(content + json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]

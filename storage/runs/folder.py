@@ -1,0 +1,147 @@
+"""A run folder's description: which segmenter was trained with which configuration on how much of which dataset.
+
+Imports no torch; the weights are in storage/runs/checkpoints.py. Knows nothing of training.
+"""
+
+import json
+import os
+from dataclasses import dataclass, replace
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+
+from models.config.overrides import complaints, merged
+from models.config.training import TrainConfig
+from models.segmenters.registry import SEGMENTERS
+from storage.places import check_writable
+
+FILE, BEST, LOCK_FILE = "config.json", "best.safetensors", "train.lock"
+PLACES = {"backbone", "weights"}  # fields that may name a folder or a file, which a run moved elsewhere finds elsewhere
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """What a run folder says of itself."""
+
+    path: Path
+    config: TrainConfig
+    data: Path  # the dataset, absolute
+    version: str  # of the dataset
+    training: int | None  # samples trained on; None of a run made before this was noted
+
+
+def open_run(path: str | Path, choices: dict[str, Any] | None = None) -> RunFolder:
+    """Read a run folder; ValueError where it has no configuration, or one that cannot be read.
+
+    `choices` take the place of what it says of the machine's use (`run`) and of fields that predictions alone depend
+    on; ValueError for others.
+    """
+    path = Path(path)
+    file = path / FILE
+    if not file.is_file():
+        raise ValueError(
+            f"{path}: expected a run folder with its {FILE}, found none; name the folder given to train --run"
+        )
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        config, data, version = found["config"], found["data"], found["version"]
+        run = RunFolder(path, config_of(config), Path(data), str(version), found.get("training"))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        line = _in_a_line(error)
+        raise ValueError(f"{file}: is not the configuration of a run ({line}); restore it, or train anew") from None
+    return replace(run, config=_with(run, choices)) if choices else run
+
+
+def _with(run: RunFolder, choices: dict[str, Any]) -> TrainConfig:
+    config = run.config
+    if fixed := sorted(choices.keys() - config.predicting - {"run"}):
+        free = ", ".join([*sorted(config.predicting), "run"])
+        raise ValueError(
+            f"{fixed[0]}: predictions of {run.path}, a {config.segmenter}, can be given {free} alone; the rest is as "
+            "it was trained"
+        )
+    try:
+        return config_of(merged(config.model_dump(mode="json"), choices))
+    except ValidationError as error:
+        raise ValueError(complaints(error)) from None
+
+
+def create_run(path: Path, config: TrainConfig, data: Path, version: str, training: int) -> RunFolder:
+    """The folder of a new run, or of one to go on with; ValueError where another run lies there (`check_run`)."""
+    check_run(path, config, data, version)
+    path.mkdir(parents=True, exist_ok=True)
+    content = {
+        "maskmill_version": installed_version("maskmill"),
+        "config": config.model_dump(mode="json"),
+        "data": str(data.resolve()),
+        "version": version,
+        "training": training,
+    }
+    partial = path / f"{FILE}.{os.getpid()}.partial"
+    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, path / FILE)
+    return open_run(path)
+
+
+def check_run(path: Path, config: TrainConfig, data: Path, version: str) -> None:
+    """ValueError where `path` cannot hold this run: a file, a folder of other things, another run. Writes nothing."""
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"--run {path}: expected a folder, found a file; choose another path")
+    check_writable(path)
+    if not path.exists() or all(entry.suffix == ".partial" or entry.name == LOCK_FILE for entry in path.iterdir()):
+        return  # what a kill left, or another process of this training is about to rename
+    if not (path / FILE).is_file():
+        raise ValueError(f"--run {path}: the folder is not empty and holds no run; choose another path")
+    stored = open_run(path)
+    before = stored.config.identity() | {"data": str(stored.data), "version": stored.version}
+    if (kind := stored.config.segmenter) != config.segmenter:
+        raise ValueError(
+            f"--run {path}: holds a run of {kind} where {config.segmenter} is asked for; choose another folder"
+        )
+    now = config.identity() | {"data": str(data.resolve()), "version": version}
+    if found := _differences(before, now, "is asked for"):
+        raise ValueError(f"--run {path}: holds a run with {found}; leave them, or choose another folder")
+
+
+def weights_facts(run: RunFolder) -> dict[str, Any]:
+    """What tells a run's best weights from others; reads the header only.
+
+    ValueError where there are none yet, and for those of another segmenter or, where the header says how they were
+    trained, as those of runs made before it did do not, of a run with another configuration.
+    """
+    path = run.path / BEST
+    if not path.is_file():
+        raise ValueError(f"{run.path}: expected {BEST}, found none; the training has not come to its first validation")
+    try:
+        with safe_open(path, "numpy") as file:
+            facts = file.metadata() or {}
+        config = config_of(json.loads(facts["config"])) if "config" in facts else run.config
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ValueError(f"{path}: cannot be read ({_in_a_line(error)}); restore it, or train again") from None
+    if (kind := facts.get("segmenter", "none")) != run.config.segmenter:
+        raise ValueError(f"{path}: expected weights of {run.config.segmenter}, found those of {kind}; restore its own")
+    before, now = ({k: v for k, v in each.identity().items() if k not in PLACES} for each in (config, run.config))
+    if found := _differences(before, now, f"is in {FILE}"):
+        raise ValueError(f"{path}: expected this run's weights, found those of one with {found}; restore its own")
+    return facts | {"config": run.config.predicts_by()}
+
+
+def config_of(values: dict[str, Any]) -> TrainConfig:
+    """The segmenter's own configuration from plain values; ValueError for a segmenter there is not."""
+    name = values.get("segmenter")
+    if name not in SEGMENTERS:
+        raise ValueError(f"segmenter: expected one of {', '.join(SEGMENTERS)}, got {name!r}")
+    return SEGMENTERS[name].model_validate(values)
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any], said: str) -> str:
+    """The values that differ between two identities, as 'seed 0 where 1 is asked for'; empty where none does."""
+    changed = sorted(name for name in before | now if before.get(name) != now.get(name))
+    return ", ".join(f"{name} {before.get(name)!r} where {now.get(name)!r} {said}" for name in changed)
+
+
+def _in_a_line(error: Exception) -> str:
+    return complaints(error) if isinstance(error, ValidationError) else " ".join(str(error).split())

@@ -1,0 +1,111 @@
+"""Class lists: the file's syntax, what stands for a list, and refusals that name the line."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.backbone.files import POCKET_FOLDER
+from models.backbone.tokens import category_span, load_tokenizer
+from models.classes.names import read_classes
+from models.config.build import BuildConfig
+from models.config.overrides import resolve
+from models.prompts.grammar import plan
+
+names = st.text("abcdefgh é", min_size=1, max_size=8).map(lambda t: " ".join(t.split())).filter(bool)
+tables = st.lists(st.lists(names, min_size=1, max_size=3), min_size=1, max_size=5).filter(
+    lambda rows: len({w for row in rows for w in row}) == sum(map(len, rows))
+)
+
+
+def build(classes: object, **more: object) -> BuildConfig:
+    return resolve(BuildConfig, None, {"backbone": "a/b", "count": 1, "classes": classes} | more, [])
+
+
+@given(tables, st.sampled_from(["\n", "\r\n"]), st.booleans(), st.sampled_from(["", "  # said why", "\t"]))
+def test_a_file_is_read_back(tmp_path_factory, rows, end, bom, tail):
+    file = tmp_path_factory.mktemp("classes") / "classes.txt"
+    lines = ["# classes", "", *(f"{row[0]}: {', '.join(row[1:])}" if row[1:] else row[0] for row in rows)]
+    file.write_bytes(("\ufeff" * bom + end.join(line + tail for line in lines)).encode())
+    assert read_classes(file) == {row[0]: tuple(row) for row in rows}
+
+
+def test_the_resolved_names_are_the_config(tmp_path):
+    (tmp_path / "furniture.txt").write_text("sofa: couch, settee\nlamp\n")
+    config = build(str(tmp_path / "furniture.txt"))
+    assert config.classes == ("sofa", "lamp") and config.phrases == {"sofa": ("sofa", "couch", "settee")}
+    (tmp_path / "furniture.txt").unlink()
+    assert BuildConfig.model_validate(config.model_dump(mode="json", by_alias=True)) == config
+
+
+def test_synonyms_vary_the_words_and_the_category_stays():
+    config = build("sofa", phrases={"sofa": ["sofa", "couch", "settee"]})
+    planned = [plan(config, i) for i in range(60)]
+    assert {p.category for p in planned} == {"sofa"} and {p.phrase for p in planned} == {"sofa", "couch", "settee"}
+    assert all(p.phrase in p.prompt and ("an " + p.phrase) not in p.prompt for p in planned)
+    tokenizer = load_tokenizer(POCKET_FOLDER)
+    spans = [category_span(tokenizer, p.prompt, p.phrase) for p in planned[:9]]
+    words = [tokenizer.decode(tokenizer(p.prompt).input_ids[s[0] : s[-1] + 1]) for p, s in zip(planned, spans)]  # noqa: B905
+    assert [w.replace(" ", "") for w in words] == [p.phrase for p in planned[:9]]
+
+
+BAD = {
+    "a class twice": (b"cat\ndog\nCat\n", ["'cat'", "line 1", "line 3"]),
+    "a synonym of two": (b"sofa: couch\nbed: couch\n", ["'couch'", "line 1", "line 2"]),
+    "nothing": (b"# none\n\n", ["one class a line"]),
+    "no text": (b"\xff\xfe\x00c", ["UTF-8"]),
+    "commas for lines": (b"cat, dog\n", ["line 1", "name: synonym"]),
+    "an empty synonym": (b"ball\ncat: , tom\n", ["line 2", "empty"]),
+    "an invisible character": (b"ball\nca\xe2\x80\xaet\n", ["line 2", "printable"]),
+    "a book": (b"x" * 200, ["line 1", "100"]),
+}
+
+
+@pytest.mark.parametrize("content, words", BAD.values(), ids=BAD)
+def test_a_bad_file_is_refused_in_one_line(tmp_path, content, words):
+    (tmp_path / "classes.txt").write_bytes(content)
+    with pytest.raises(ValueError) as refused:
+        build(str(tmp_path / "classes.txt"))
+    assert "\n" not in str(refused.value) and all(word in str(refused.value) for word in ["classes", *words])
+
+
+@pytest.mark.parametrize(
+    "classes, words",
+    [
+        ("nowhere.txt", ["nowhere.txt", "found none"]),
+        ("./nowhere", ["nowhere", "found none"]),
+        ("/dev/zero", ["/dev/zero", "something else"]),
+        (["cat", "imagenet-merged"], ["imagenet-merged", "alone"]),
+        ("cat,more.txt", ["cat,more.txt", "found none"]),
+        ("cat\0", ["printable"]),
+    ],
+)
+def test_what_stands_for_no_list_is_refused(classes, words):
+    with pytest.raises(ValueError) as refused:
+        build(classes)
+    assert all(word in str(refused.value) for word in ["classes", *words])
+
+
+@pytest.mark.parametrize("more", [{"phrases": [1]}, {"groups": "abc"}])
+def test_what_is_no_mapping_is_refused_beside_a_file_too(tmp_path, more):
+    (tmp_path / "CLASSES.TXT").write_text("ball\n")
+    with pytest.raises(ValueError, match=f"{next(iter(more))}: expected a valid dictionary"):
+        build(str(tmp_path / "CLASSES.TXT"), **more)
+
+
+def test_many_classes_are_read_at_once(tmp_path):
+    (tmp_path / "classes.txt").write_text("\n".join(f"{i:05x}" for i in range(30_000)))
+    start = time.process_time()
+    assert len(build(str(tmp_path / "classes.txt")).classes) == 30_000
+    assert time.process_time() - start < 10  # comparing each with each takes far longer
+
+
+def test_phrases_and_groups_belong_to_classes():
+    for more, word in (
+        ({"phrases": {"dog": ["hound"]}}, "'dog'"),
+        ({"groups": {"cat": "furry"}}, "furry"),
+        ({"phrases": {"cat": ["pet"], "dog": ["pet"]}, "classes": "cat,dog"}, "both cat and dog"),
+    ):
+        with pytest.raises(ValueError, match=word):
+            build(more.pop("classes", "cat"), **more)

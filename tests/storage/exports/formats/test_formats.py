@@ -1,0 +1,188 @@
+"""Each format read by its own readers gives the dataset's images, masks, classes and prompts again."""
+
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import yaml
+import zarr
+from PIL import Image
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from skimage.draw import polygon2mask
+
+from models.config.export import ExportConfig
+from storage.dataset.reader import Dataset
+from storage.exports import FORMATS
+from storage.exports.plan import plan_export
+from storage.photos.boxes import voc_boxes
+from storage.photos.folders import open_folder
+from tests.storage.exports.conftest import CLASSES, SIZE, export
+
+SPLITS = {"train": 14, "val": 4, "test": 2}  # of 20 kept
+
+
+@pytest.fixture(scope="module")
+def exported(dataset, tmp_path_factory):
+    """The export in a format, made once."""
+    made: dict[str, Path] = {}
+
+    def of(form: str) -> Path:
+        if form not in made:
+            made[form] = export(dataset, tmp_path_factory.mktemp("exports") / form, form)
+        return made[form]
+
+    return of
+
+
+def assert_same(dataset: Dataset, found: dict[int, tuple], split: str | None = None) -> None:
+    """found: by index (image, mask, category); exact. All kept samples, or those of a split by their number."""
+    if split:
+        assert len(found) == SPLITS[split]
+    else:
+        assert sorted(found) == dataset.kept().tolist()
+    for index, (image, mask, category) in found.items():
+        sample = dataset[index]
+        np.testing.assert_array_equal(image, sample.image)
+        np.testing.assert_array_equal(mask, sample.mask)
+        assert category == sample.category
+
+
+def test_coco(dataset, exported, capsys):
+    found = {}
+    for split in SPLITS:
+        coco = COCO(exported("coco") / f"annotations/instances_{split}.json")
+        assert [category["name"] for category in coco.loadCats(range(1, 6))] == CLASSES
+        for image in coco.loadImgs(coco.getImgIds()):
+            notes = coco.loadAnns(coco.getAnnIds(image["id"]))
+            mask = coco.annToMask(notes[0]) if notes else np.zeros(SIZE, bool)
+            index = image["id"] - 1
+            category = CLASSES[notes[0]["category_id"] - 1] if notes else dataset[index].category
+            picture = np.asarray(Image.open(exported("coco") / "images" / split / image["file_name"]))
+            found[index] = (picture, mask, category)
+            assert image["prompt"] == dataset[index].prompt and (image["height"], image["width"]) == SIZE
+            for note in notes:
+                box = coco_mask.toBbox(coco_mask.encode(np.asfortranarray(mask)))
+                assert note["bbox"] == box.tolist() and note["area"] == mask.sum() and note["iscrowd"] == 0
+    assert_same(dataset, found)
+
+
+def test_yolo(dataset, exported):
+    """Read with skimage, which takes a pixel by its centre; and that pycocotools draws the same."""
+    out, found = exported("yolo"), {}
+    data = yaml.safe_load((out / "data.yaml").read_text())
+    assert data["names"] == dict(enumerate(CLASSES)) and list(data)[:3] == list(SPLITS)
+    for split in SPLITS:
+        for file in sorted((out / data[split]).iterdir()):
+            label = Path(str(file).replace("/images/", "/labels/")).with_suffix(".txt").read_text()
+            index, mask, category = int(file.stem), np.zeros(SIZE, bool), dataset[int(file.stem)].category
+            if label:
+                number, *values = label.split()
+                points = np.array(values, float).reshape(-1, 2) * SIZE[::-1]
+                mask, category = polygon2mask(SIZE, points[:, ::-1] - 0.5), CLASSES[int(number)]
+                drawn = coco_mask.decode(coco_mask.frPyObjects([points.ravel().tolist()], *SIZE))[..., 0]
+                np.testing.assert_array_equal(drawn, mask)
+            found[index] = (np.asarray(Image.open(file)), mask, category)
+    assert_same(dataset, found)
+
+
+def test_voc(dataset, exported):
+    """Masks and boxes exact; images as near as JPEG of quality 95 leaves noise."""
+    root, found = exported("voc") / "VOCdevkit/VOC2012", {}
+    boxes = {int(path.stem): box for path, box in voc_boxes(exported("voc"), 2012).items()}
+    assert len(boxes) == SPLITS["train"] + SPLITS["val"]
+    for split in SPLITS:
+        for name in (root / f"ImageSets/Segmentation/{split}.txt").read_text().split():
+            index, notes = int(name), ElementTree.parse(root / f"Annotations/{name}.xml").getroot()
+            labels = np.asarray(Image.open(root / f"SegmentationClass/{name}.png"))
+            objects = np.asarray(Image.open(root / f"SegmentationObject/{name}.png"))
+            category, mask = dataset[index].category, labels > 0
+            if mask.any():
+                assert notes.findtext("object/name") == category and set(labels[mask]) == {CLASSES.index(category) + 1}
+                box = [int(notes.findtext(f"object/bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax")]
+                rows, columns = np.nonzero(mask)
+                assert box == [columns.min() + 1, rows.min() + 1, columns.max() + 1, rows.max() + 1]
+            else:
+                assert notes.find("object") is None
+            assert set(objects.ravel()) <= {0, 1} and np.array_equal(objects > 0, mask)
+            image = np.asarray(Image.open(root / f"JPEGImages/{name}.jpg"))
+            assert np.abs(image.astype(int) - dataset[index].image).mean() < 4
+            found[index] = (dataset[index].image, mask, category)
+    assert_same(dataset, found)
+    assert Image.open(root / "SegmentationClass/000000.png").getpalette()[:12] == [
+        0,
+        0,
+        0,
+        128,
+        0,
+        0,
+        0,
+        128,
+        0,
+        128,
+        128,
+        0,
+    ]
+
+
+def test_voc_refuses_more_classes_than_a_palette_has(dataset, tmp_path):
+    plan = plan_export(dataset, ExportConfig(format="voc"), "0")
+    FORMATS["voc"].check(replace(plan, classes=tuple(map(str, range(254)))))
+    with pytest.raises(ValueError, match="at most 254 classes, the dataset has 255"):
+        FORMATS["voc"].check(replace(plan, classes=tuple(map(str, range(255)))))
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_folders(dataset, exported, split):
+    pairs = open_folder("DUTS-TR", exported("folders") / split)
+    found = {int(name): (*pairs.pair(i), dataset[int(name)].category) for i, name in enumerate(pairs.names)}
+    assert_same(dataset, found, split)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_webdataset(dataset, exported, split):
+    import webdataset
+
+    shards = sorted(map(str, exported("webdataset").glob(f"{split}-*.tar")))
+    found = {}
+    for sample in webdataset.WebDataset(shards, shardshuffle=False).decode("pil"):
+        index, told = int(sample["__key__"]), sample["json"]
+        assert told["prompt"] == dataset[index].prompt and told["seed"] == dataset[index].seed
+        assert told["category"] == CLASSES[sample["cls"]]
+        found[index] = (np.asarray(sample["png"]), np.asarray(sample["mask.png"])[..., 0] > 0, told["category"])
+    assert_same(dataset, found, split)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_hugging_face(dataset, exported, split, tmp_path):
+    import datasets
+
+    loaded = datasets.load_dataset(str(exported("hf")), split=split, cache_dir=str(tmp_path))
+    assert loaded.features["label"].names == CLASSES and isinstance(loaded.features["mask"], datasets.Image)
+    assert loaded["prompt"] == [dataset[index].prompt for index in loaded["index"]]
+    found = {
+        row["index"]: (np.asarray(row["image"]), np.asarray(row["mask"]) > 0, CLASSES[row["label"]]) for row in loaded
+    }
+    assert_same(dataset, found, split)
+
+
+def test_zarr(dataset, exported):
+    """Every array of every sample, in a folder of its own that says nothing of Icechunk."""
+    root = zarr.open_group(exported("zarr") / "data.zarr", mode="r")
+    assert isinstance(root.store, zarr.storage.LocalStore) and root.metadata.zarr_format == 3
+    assert root.attrs["config"] == dataset.config and root.attrs["classes"] == CLASSES
+    found = {}
+    for split in SPLITS:
+        indices = root[split]["index"][:]
+        assert set(root[split].array_keys()) == set(dataset.group.array_keys()) - {"status", "reason"} | {
+            "index",
+            "label",
+        }
+        for name in set(dataset.group.array_keys()) - {"status", "reason"}:
+            np.testing.assert_array_equal(root[split][name][:], dataset.group[name].oindex[indices], err_msg=name)
+        labels, images, masks = (root[split][name][:] for name in ("label", "image", "mask"))
+        rows = zip(images, masks, [CLASSES[label] for label in labels], strict=True)
+        found |= dict(zip(indices.tolist(), rows, strict=True))
+    assert_same(dataset, found)

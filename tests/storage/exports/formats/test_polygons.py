@@ -1,0 +1,54 @@
+"""Polygons give back the very mask they were made of, to readers that decide by pixels' centres."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from pycocotools import mask as coco_mask
+from scipy import ndimage
+
+from storage.exports.formats.polygons import has_holes, joined, polygons
+
+MASKS = arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12)))
+
+
+def drawn(parts: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
+    """The union of polygons as pycocotools draws them, (H, W) bool."""
+    coded = coco_mask.frPyObjects([part.ravel().tolist() for part in parts], *size)
+    return coco_mask.decode(coco_mask.merge(coded)).astype(bool)
+
+
+@given(MASKS)
+def test_masks_come_back(mask):
+    parts = polygons(mask)
+    assert len(parts) == ndimage.label(mask)[1]
+    if parts:
+        np.testing.assert_array_equal(drawn(parts, mask.shape), mask)
+        np.testing.assert_array_equal(drawn([joined(parts)], mask.shape), mask)
+        assert all(part.min() >= 0 and (part.max(axis=0) <= mask.shape[::-1]).all() for part in parts)
+
+
+@given(MASKS)
+def test_a_hole_is_background_that_no_path_leads_out_of(mask):
+    outside = ndimage.label(np.pad(~mask, 1, constant_values=True), np.ones((3, 3)))[1]
+    assert has_holes(mask) == (outside > 1)
+
+
+@given(MASKS)
+def test_opencv_adds_at_most_the_pixels_around(mask):
+    """As Ultralytics draws labels; of one part without a hole, since it also draws the lines that join others."""
+    cv2 = pytest.importorskip("cv2")
+    part = ndimage.binary_fill_holes(ndimage.label(mask)[0] == 1)
+    for polygon in polygons(part):
+        filled = cv2.fillPoly(np.zeros(mask.shape, np.uint8), [polygon.astype(np.int32)], 1) > 0
+        assert not (filled & ~ndimage.binary_dilation(part, np.ones((3, 3)))).any()
+        assert not (part & ~filled).any()
+
+
+def test_a_large_outline_comes_back_and_has_few_points():
+    rows, columns = np.mgrid[:600, :800]
+    ring = abs(np.hypot(rows - 300, columns - 400) - 200) < 60
+    (polygon,) = polygons(ring)
+    np.testing.assert_array_equal(drawn([polygon], ring.shape), ring)
+    assert len(polygon) < 0.6 * 2 * np.pi * (140 + 260)

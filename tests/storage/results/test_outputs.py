@@ -1,0 +1,90 @@
+"""Folders of what is made of photographs: which files are photos, what is done, and what is refused."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from storage.results.masks import MaskFolder, MaskRow
+from storage.results.outputs import digest, find_photos
+from storage.results.predictions import PredictionFolder, PredictionRow
+
+GREY = np.zeros((2, 3), np.uint8)
+IDENTITY = {"weights": 1}
+
+
+@pytest.fixture
+def photo(tmp_path):
+    (tmp_path / "photos").mkdir()
+    path = tmp_path / "photos" / "été, n° 1.png"
+    Image.fromarray(GREY).save(path)
+    return path
+
+
+@pytest.fixture
+def done(photo, tmp_path):
+    """A folder with the predictions of that photo."""
+    folder = PredictionFolder(tmp_path / "out")
+    folder.path.mkdir()
+    folder.write_prediction(photo.stem, np.full((2, 3), 0.25, np.float32))
+    folder.add([PredictionRow(photo.stem, str(photo), "", digest(photo, IDENTITY), 1, 2, 3, 4, 0.5)])
+    return folder
+
+
+def test_photos_are_the_pictures_directly_in_a_folder(photo):
+    inside = photo.parent
+    for name in ("._été.png", ".hidden.jpg", "notes.txt", "below/other.png", "folder.png/x.png"):
+        (inside / name).parent.mkdir(exist_ok=True)
+        (inside / name).write_bytes(photo.read_bytes())
+    assert find_photos([inside, photo]) == [photo]
+    (inside / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"found no picture \(\.jpg, .*directly in .*empty; "):
+        find_photos([inside / "empty"])
+
+
+@pytest.mark.parametrize("rows", [
+    (MaskFolder, MaskRow("a,\"b\"\n", "f", category="star", confidence=0.25, area=None)),
+    (PredictionFolder, PredictionRow("ü", "f", error="torn", x0=3, area=0.125)),
+])  # fmt: skip
+def test_a_table_comes_back(tmp_path, rows):
+    kind, row = rows
+    kind(tmp_path).add([row])
+    assert kind(tmp_path).read() == {row.name: row}
+
+
+def test_a_photo_is_done_while_its_bytes_its_maker_and_its_pictures_stay(done, photo):
+    assert done.pending([photo], IDENTITY) == []
+    assert done.pending([photo], {"weights": 2}) == [photo]
+    missing = photo.with_name("missing.png")
+    assert done.pending([missing], IDENTITY) == [missing]
+    done.picture(photo.stem, "soft").unlink()
+    assert done.pending([photo], IDENTITY) == [photo]
+    done.write_prediction(photo.stem, np.zeros((2, 3), np.float32))
+    photo.write_bytes(photo.read_bytes() + b" ")
+    assert done.pending([photo], IDENTITY) == [photo]
+    photo.unlink()
+    assert done.pending([photo], IDENTITY) == [photo]
+
+
+def test_a_table_with_its_columns_in_another_order_is_read(done, photo):
+    before, file = done.read(), done.path / done.table
+    lines = list(csv.DictReader(file.open(encoding="utf-8", newline="")))
+    with file.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.DictWriter(out, list(reversed(lines[0])))
+        writer.writeheader()
+        writer.writerows(lines)
+    assert done.read() == before and done.pending([photo], IDENTITY) == []
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(done, photo, tmp_path):
+    (tmp_path / "file").write_text("x")
+    for path, words in ((tmp_path / "file", "found a file"), (tmp_path / "file" / "below", "no folder that can be")):
+        with pytest.raises(ValueError, match=words):
+            PredictionFolder(path).check([photo])
+    with pytest.raises(ValueError, match="is a folder of the photos"):
+        PredictionFolder(photo.parent).check([photo])
+    table = done.path / done.table
+    table.write_text(table.read_text(encoding="utf-8").replace(",1,2,3,4,", ",1,two,3,4,"), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"predictions\.csv: expected a table of the columns name, .*two.*move it"):
+        done.check([photo])
