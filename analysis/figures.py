@@ -16,6 +16,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 from scipy.ndimage import binary_dilation
 
+from models.errors import UserError
+
 if TYPE_CHECKING:
     from storage.dataset.reader import Dataset
 
@@ -81,7 +83,7 @@ def contact_sheet(dataset: "Dataset", count: int = 8) -> bytes:
     """A PNG of `count` kept samples spread over the dataset's classes: rows image / mask / overlay."""
     chosen = showcase(dataset, count)
     if not chosen:
-        raise ValueError(f"{dataset.path} has no kept sample to draw; see its report for the reasons")
+        raise UserError(f"{dataset.path} has no kept sample to draw; see its report for the reasons")
     return encode(sheet(dataset, chosen, side=256), "PNG")
 
 

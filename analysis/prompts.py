@@ -9,11 +9,11 @@ GRAMMAR = "grammar"  # also where nothing is noted: of a dataset older than the 
 
 
 def prompt_facts(dataset: "Dataset") -> dict[str, Any]:
-    """Samples by source, the model that had no key, and of the bank: requests, tokens, prompts accepted and rejected.
+    """Samples by source, the model that had no key, requests, tokens, and prompts accepted and rejected.
 
     Tokens of requests that were never answered count as the most that they can have taken.
     """
-    frame, bought, requests = dataset.frame(), dataset.bank("prompts"), dataset.bank("requests")
+    frame, bought, requests = dataset.frame(), dataset.prompt_store("prompts"), dataset.prompt_store("requests")
     sources = frame.loc[frame["prompt"] != "", "prompt_source"].replace("", GRAMMAR).value_counts()
     asked = dict(dataset.config.get("prompts") or {})
     rejected = bought.loc[bought["reason"] != "", "reason"].value_counts()

@@ -25,6 +25,7 @@ from analysis import figures, gallery, plots
 from analysis.changes import Changes, changes, draw_changed
 from analysis.prompts import prompt_line
 from analysis.statistics import DIVERSITY, sample_statistics, statistics_summary, summarise
+from models.errors import UserError
 from storage.text import escape
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def write_report(dataset: "Dataset", folder: Path | str, compare: str | None = N
     """
     folder = Path(folder).absolute()
     if folder.exists() and any(folder.iterdir()) and not (folder / "index.html").exists():
-        raise ValueError(f"{folder} holds something that is no report; name another folder or empty it")
+        raise UserError(f"{folder} holds something that is no report; name another folder or empty it")
     with rewritten(folder) as partial:
         _fill(dataset, partial, compare)
     return folder / "index.html"
@@ -123,7 +124,7 @@ def _small_sheet(dataset: "Dataset", chosen: list[int]) -> str:
         text = base64.b64encode(figures.encode(figures.sheet(dataset, chosen, side), "JPEG", quality=80)).decode()
         if len(text) < 0.8 * MARKDOWN_LIMIT:
             return text
-    raise ValueError(f"{len(chosen)} thumbnails do not fit into {MARKDOWN_LIMIT} bytes; ask for fewer")
+    raise UserError(f"{len(chosen)} thumbnails do not fit into {MARKDOWN_LIMIT} bytes; ask for fewer")
 
 
 def _measured(dataset: "Dataset") -> pd.DataFrame:

@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from models.errors import UserError
+
 Normalisation = Literal["joint", "longest-side", "per-axis"]
 EPSILON = 0.01  # Douglas-Peucker's threshold, of a normalised polygon
 
@@ -34,7 +36,7 @@ def polygon(contour: np.ndarray, normalisation: Normalisation = "joint") -> np.n
     corner and both sides, so that every shape fills the unit square.
     """
     if normalisation not in get_args(Normalisation):
-        raise ValueError(f"normalisation: expected one of {', '.join(get_args(Normalisation))}, got {normalisation!r}")
+        raise UserError(f"normalisation: expected one of {', '.join(get_args(Normalisation))}, got {normalisation!r}")
     points = contour.astype(np.float64)
     axis = None if normalisation == "joint" else 0
     low, span = points.min(axis), np.ptp(points, axis)

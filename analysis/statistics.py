@@ -18,6 +18,7 @@ from analysis.diversity import diversity_of
 from analysis.measures import STATISTICS, Measured, measure
 from analysis.prompts import prompt_facts
 from analysis.shapes import Normalisation, pair_distances
+from models.errors import UserError
 from storage.dataset.reader import open_dataset
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def folder_statistics(
     def measured(i: int) -> dict[str, Any]:
         try:
             photo, grey = pairs.grey_pair(i)
-        except (ValueError, OSError) as error:
+        except (UserError, OSError) as error:
             return _row(UNREAD) | {"thresholded": False, "error": _encodable(str(error))}
         between = bool(((grey > 0) & (grey < 255)).any())
         return _row(measure(photo, grey > 127, normalisation)) | {"thresholded": between, "error": ""}

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from models.config.cut import CutConfig
 from models.cut.attentioncut import Cut, Evidence, cut
 from models.cut.graph import OFFSETS, pair_views
+from models.errors import UserError
 from models.pocket.scenes import render
 
 SIZE, GRID = 512, 64
@@ -97,7 +98,7 @@ def _pictures(folder: Path | None, count: int) -> list[Pair]:
     ]
     if not found:
         expected = " or ".join(f"{images}/*.jpg" for images, _ in LAYOUTS)
-        raise ValueError(f"{folder}: expected {expected}, found none; name the folder that holds them")
+        raise UserError(f"{folder}: expected {expected}, found none; name the folder that holds them")
     order = np.random.default_rng(0).permutation(len(found))[:count]
     return [_photograph(*found[i]) for i in order]
 

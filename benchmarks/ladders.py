@@ -20,7 +20,7 @@ from models.pocket.scenes import Scene, render
 from models.segmenters.registry import SEGMENTERS
 
 COUNT, SEEDS = 667, (0, 1)
-PACE = {"epochs": 2, "schedule": "cosine"}
+PACE = {"epochs": 2, "lr_schedule": "cosine"}
 SINGLE = {"edge": False, "dbia": "none", "swci": False, "cutmix": False}
 # Benchmark -> row -> its configuration
 ROWS: dict[str, dict[str, dict[str, Any]]] = {

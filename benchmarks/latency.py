@@ -130,7 +130,7 @@ class Plain:
         return self.vae.encode(self.pixels).latent_dist.mean.float() * self.vae.config.scaling_factor
 
     def clean(self, rgb: torch.Tensor, noisy: torch.Tensor) -> torch.Tensor:
-        """x_0 of mask and edge at t = 999, of a v-backbone with abar 0.0047: (2, C, h, w)."""
+        """x_0 of mask and edge at t = 999, of a v-backbone with alpha_bar 0.0047: (2, C, h, w)."""
         both = torch.cat([rgb.expand_as(noisy), noisy], dim=1)
         with mixed_precision(self.device):
             output = self.unet(both, 999, encoder_hidden_states=self.context, class_labels=self.labels).sample

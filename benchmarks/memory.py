@@ -64,7 +64,7 @@ def shapes_of(segmenter: Segmenter) -> FakeTensorMode:
                     shape = mode.from_tensor(value.detach())
                     # MemTracker hooks every parameter, also of the frozen VAE, which runs without gradients.
                     own[name] = nn.Parameter(shape) if own is module._parameters else shape
-    for name in ("abar", "context", "labels", "levels"):
+    for name in ("alpha_bar", "context", "labels", "levels"):
         setattr(segmenter, name, mode.from_tensor(getattr(segmenter, name)))
     return mode
 

@@ -17,8 +17,8 @@ from tasks.evaluating import evaluation_of
 
 SIZE, EPOCHS, THIRD = 128, 5, 900  # pixels; of as many pairs as there are, or of a third of them
 TRAINING, MEASURED = "DUTS-TR", "ECSSD"
-BASELINE = {"encoder": "resnet18", "size": SIZE, "epochs": EPOCHS, "batch_size": 16, "schedule": "cosine"}
-LATENT = {"size": SIZE, "epochs": EPOCHS, "schedule": "cosine", "limit": THIRD}  # else as they are with pocket
+BASELINE = {"encoder": "resnet18", "size": SIZE, "epochs": EPOCHS, "batch_size": 16, "lr_schedule": "cosine"}
+LATENT = {"size": SIZE, "epochs": EPOCHS, "lr_schedule": "cosine", "limit": THIRD}  # else as they are with pocket
 # Run -> segmenter, its configuration
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "unet": ("unet", BASELINE),

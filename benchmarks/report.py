@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from analysis.report import write_report
+from models.errors import UserError
 from models.pocket.scenes import render
 from storage.dataset.reader import Dataset, open_dataset
 from storage.dataset.schema import FAILED, KEPT, REJECTED
@@ -149,7 +150,7 @@ def resized(picture: np.ndarray, side: int) -> np.ndarray:
 def chromium() -> Iterator[Any]:
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
-        raise ValueError(f"bench report: needs Chromium, and none of {', '.join(BROWSERS)} is on the PATH; install one")
+        raise UserError(f"bench report: needs Chromium, and none of {', '.join(BROWSERS)} is on the PATH; install one")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:

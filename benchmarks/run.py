@@ -26,6 +26,7 @@ from benchmarks import (
 from benchmarks.cut import IOU_BAR, SPEED_BAR
 from benchmarks.intervals import words
 from models.backbone.files import POCKET_FOLDER
+from models.errors import UserError
 from models.hardware import hardware
 from models.pocket.card import write_card
 
@@ -54,7 +55,7 @@ RUNS = ROOT / "runs" / "bench"
 def run_benchmark(name: str, count: int | None, photos: Path | None, arguments: list[str]) -> str:
     """Measure, record and return the figures as a markdown table."""
     if name not in NAMES:
-        raise ValueError(f"bench: expected one of {', '.join(NAMES)}, got {name!r}")
+        raise UserError(f"bench: expected one of {', '.join(NAMES)}, got {name!r}")
     found = _measure(name, count, photos)
     record = {"name": name, "command": command(arguments), "commit": commit(), "hardware": hardware()}
     record |= {"date": date.today().isoformat(), **found}
@@ -89,7 +90,7 @@ def _measure(name: str, count: int | None, photos: Path | None) -> dict[str, Any
         return report.run(count or 5000)
     if name in ("photographs", "photographs-third", "statistics"):
         if photos is None:
-            raise ValueError("--photos: is required; name the folder that holds DUTS-TR and ECSSD")
+            raise UserError("--photos: is required; name the folder that holds DUTS-TR and ECSSD")
         if name == "statistics":
             return statistics.run(RUNS / "segmenters" / "pairs", photos, count)
         names = photographs.OF_SUPERVISION if name == "photographs" else photographs.OF_THIRD

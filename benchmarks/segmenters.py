@@ -30,9 +30,9 @@ from tasks.evaluating import score_folder
 PAIRS_SEED, RENDERS_SEED = 1, 3  # pocket's own training scenes are of seed 0
 HELD_OUT, LAYOUT = 500, "folder"
 SAMPLING = {"steps": 20}  # half of the paper's, for an hour less on two cores
-DIFFUSIONSEG = {"epochs": 12, "schedule": "cosine"}  # features of 40 steps: fewer are too few for the inversion
-LATENT = {"epochs": 4, "schedule": "cosine"}  # DiffDIS and SOD-diffusion: else as they are with pocket
-BASELINE = {"encoder": "resnet18", "size": 128, "epochs": 6, "batch_size": 16, "schedule": "cosine"}
+DIFFUSIONSEG = {"epochs": 12, "lr_schedule": "cosine"}  # features of 40 steps: fewer are too few for the inversion
+LATENT = {"epochs": 4, "lr_schedule": "cosine"}  # DiffDIS and SOD-diffusion: else as they are with pocket
+BASELINE = {"encoder": "resnet18", "size": 128, "epochs": 6, "batch_size": 16, "lr_schedule": "cosine"}
 # Run -> data it is trained on, segmenter, its configuration
 RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "diffusionseg": ("pairs", "diffusionseg", DIFFUSIONSEG),

@@ -21,6 +21,7 @@ from flows.checks.build import embedding_width, load_screening, open_writer, pre
 from flows.checks.prompts import prompts_lacking, text_encoder
 from flows.runners import cut_runner
 from models.config.build import BuildConfig
+from models.errors import UserError
 from storage.dataset.reader import open_dataset
 from storage.dataset.writer import DatasetWriter
 from tasks.buying import buy_prompts
@@ -54,7 +55,7 @@ def build(config: BuildConfig, out: Path) -> BuildRecord:
 def extend(out: Path, by: int) -> BuildRecord:
     """Add `by` samples to the dataset at `out`, under the config it was built with, and publish the next version."""
     if by < 1:
-        raise ValueError(f"by: expected 1 or more samples to add, got {by}")
+        raise UserError(f"by: expected 1 or more samples to add, got {by}")
     stored = BuildConfig.of_stored(open_dataset(out, "build").config)
     return build(stored.model_copy(update={"count": stored.count + by}), out)
 

@@ -12,6 +12,7 @@ from flows.checks.build import check_machine
 from models.backbone.facts import check_backbone
 from models.clip.categories import check_category
 from models.config.photos import MaskConfig
+from models.errors import UserError
 from storage.photos.pictures import read_photo
 from storage.results.masks import MaskFolder
 from storage.results.outputs import find_photos
@@ -52,7 +53,7 @@ def advance(bar: "tqdm[None]", before: int) -> Callable[[int], None]:
 
 
 def check_mask(config: MaskConfig, photos: list[Path], out: Path) -> tuple[list[Path], list[Path]]:
-    """The photos, and those of them that are not done; ValueError for anything that would stop the run.
+    """The photos, and those of them that are not done; UserError for anything that would stop the run.
 
     Writes nothing; loads no more than CLIP, and that only where there is something to do.
     """
@@ -73,12 +74,12 @@ def check_mask(config: MaskConfig, photos: list[Path], out: Path) -> tuple[list[
 
 
 def refuse_unreadable(photos: list[Path]) -> None:
-    """ValueError where not one photo can be read; reads no further than to the first that can."""
+    """UserError where not one photo can be read; reads no further than to the first that can."""
     errors = []
     for photo in photos:
         try:
             read_photo(photo)
             return
-        except (ValueError, OSError) as error:
+        except (UserError, OSError) as error:
             errors.append(str(error))
-    raise ValueError(f"photos: none of {len(photos)} can be read: {errors[0]}")
+    raise UserError(f"photos: none of {len(photos)} can be read: {errors[0]}")

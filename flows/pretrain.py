@@ -23,7 +23,7 @@ def pretrain(config: PretrainConfig, run: Path, out: Path) -> Path:
 
 
 def check_pretrain(config: PretrainConfig) -> None:
-    """ValueError for a device or a weights folder to start from that there is not; writes nothing."""
+    """UserError for a device or a weights folder to start from that there is not; writes nothing."""
     from models.pocket.export import facts_of
 
     resolve_device(config.device)

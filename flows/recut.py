@@ -11,6 +11,7 @@ from flows.build import BuildRecord, finish, record_of
 from flows.checks.build import check_machine, load_screening
 from flows.runners import cut_runner
 from models.config.build import BuildConfig
+from models.errors import UserError
 from storage.dataset.reader import open_dataset
 from storage.dataset.writer import DatasetWriter
 from tasks.cutting import cut_shard
@@ -45,19 +46,19 @@ def solve(config: BuildConfig, out: Path) -> str:
 
 
 def check_recut(config: BuildConfig, out: Path) -> None:
-    """ValueError where the stored evidence cannot answer for the new values, or this machine; writes nothing."""
+    """UserError where the stored evidence cannot answer for the new values, or this machine; writes nothing."""
     published = open_dataset(out)
     if len(open_dataset(out, "build")) != len(published):
-        raise ValueError(f"{out}: a build is under way since version {published.version}; finish it first")
+        raise UserError(f"{out}: a build is under way since version {published.version}; finish it first")
     stored = BuildConfig.of_stored(published.config)
     changed = [name for name in changes(stored, config) if name.split(".")[0] not in MAY_CHANGE or name in FROM_KEPT]
     if other := [name for name in changed if name not in FROM_KEPT]:
-        raise ValueError(
+        raise UserError(
             f"{', '.join(other)}: cannot change in a recut, which draws no images; leave the value, or build another "
             "dataset with it"
         )
     if changed and not stored.sampling.keep_pooled:
-        raise ValueError(
+        raise UserError(
             f"{', '.join(changed)}: cannot change without the attention at the seed cells, and {out} was built without "
             "keeping it; build with --set sampling.keep_pooled=true, or leave the value"
         )

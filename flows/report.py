@@ -4,6 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
+from models.errors import UserError
 from storage.dataset.reader import open_dataset
 from tasks.reporting import write_report
 
@@ -18,8 +19,8 @@ def report(path: Path, version: str | None = None, compare: str | None = None) -
 
 
 def check_report(path: Path, version: str | None = None, compare: str | None = None) -> str:
-    """The version to report on; ValueError where it or the one to compare with is not there. Writes nothing."""
+    """The version to report on; UserError where it or the one to compare with is not there. Writes nothing."""
     found = open_dataset(path, version).version
     if compare is not None and open_dataset(path, compare).version == found:
-        raise ValueError(f"--compare {compare}: is the version reported on; name another, or leave it out")
+        raise UserError(f"--compare {compare}: is the version reported on; name another, or leave it out")
     return found

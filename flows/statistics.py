@@ -6,6 +6,7 @@ from prefect import flow
 from pydantic import BaseModel
 
 from models.config.statistics import StatisticsConfig
+from models.errors import UserError
 from storage.places import check_outside, check_writable
 from storage.sources import Source
 from tasks.describing import compare_sources, measure_source
@@ -35,11 +36,11 @@ def statistics(
 
 
 def check_statistics(subject: Source, reference: Source | None, out: Path) -> None:
-    """ValueError for anything that would stop it. Writes nothing."""
+    """UserError for anything that would stop it. Writes nothing."""
     if out.exists() and not out.is_dir():
-        raise ValueError(f"--out {out}: expected a folder for the statistics, found a file; choose another path")
+        raise UserError(f"--out {out}: expected a folder for the statistics, found a file; choose another path")
     if out.exists() and any(out.iterdir()) and not (out / TABLES).is_dir():
-        raise ValueError(f"--out {out}: the folder is not empty and holds no statistics; choose another path")
+        raise UserError(f"--out {out}: the folder is not empty and holds no statistics; choose another path")
     check_writable(out)
     for source in (subject, reference):
         if source is not None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from flows.checks.build import check_encoder, check_latents, check_segmenter_machine
 from models.backbone.facts import check_backbone
+from models.errors import UserError
 from models.segmenters.diffusionseg.config import DiffusionSegConfig
 from models.segmenters.registry import SegmenterConfig
 from storage.dataset.reader import open_dataset
@@ -56,7 +57,7 @@ def train(
 def check_train(
     config: SegmenterConfig, data: Path, run: Path, version: str | None, layout: str | None = None
 ) -> tuple[str, int]:
-    """The version to train on, and how many of its samples; ValueError for what would stop the training.
+    """The version to train on, and how many of its samples; UserError for what would stop the training.
 
     Writes nothing, but fetches a pretrained encoder's weights into the user's cache.
     """
@@ -66,15 +67,15 @@ def check_train(
     check_run(run, config, data, version)
     check_segmenter_machine(config)
     if config.tensorboard and find_spec("tensorboard") is None:
-        raise ValueError(
+        raise UserError(
             "tensorboard: is not installed; pip install tensorboard, or leave it: log.jsonl has the same rows"
         )
     training, _ = sides_of(data, version, config)
     in_epoch = batches_in_epoch(len(training), config.batch_size)
-    if config.accumulate > in_epoch:
-        raise ValueError(
-            f"accumulate: expected at most {in_epoch}, the batches of an epoch of {len(training)} samples, got "
-            f"{config.accumulate}; lower it, or batch_size"
+    if config.gradient_accumulation_steps > in_epoch:
+        raise UserError(
+            f"gradient_accumulation_steps: expected at most {in_epoch}, the batches of an epoch of {len(training)} "
+            f"samples, got {config.gradient_accumulation_steps}; lower it, or batch_size"
         )
     check_encoder(config)
     check_latents(config, len(training))
@@ -84,12 +85,12 @@ def check_train(
 def _check_folder(config: SegmenterConfig, data: Path, layout: str) -> str:
     """The version of the photos and masks in a folder."""
     if isinstance(config, DiffusionSegConfig):
-        raise ValueError(f"--folder: {config.segmenter} trains on a dataset; give --data, or train another segmenter")
+        raise UserError(f"--folder: {config.segmenter} trains on a dataset; give --data, or train another segmenter")
     pairs = open_folder(layout, data)
     if pairs.has_boxes:
-        raise ValueError(f"--folder {layout}: expected a set with masks to train on, got one with boxes")
+        raise UserError(f"--folder {layout}: expected a set with masks to train on, got one with boxes")
     if len(pairs) < 2:
-        raise ValueError(f"{data}: expected two pairs or more to train and validate on, got {len(pairs)}")
+        raise UserError(f"{data}: expected two pairs or more to train and validate on, got {len(pairs)}")
     pairs.check_headers()
     return folder_version(layout, pairs)
 
@@ -99,13 +100,13 @@ def _check_dataset(config: SegmenterConfig, data: Path, run: Path, version: str 
     if version is None and (run / FILE).is_file() and layout_of(stored := open_run(run).version) is None:
         version = stored
     if version == BUILD:
-        raise ValueError(
+        raise UserError(
             f"--version {BUILD}: expected a published version, which stays as it is; finish the build first"
         )
     dataset = open_dataset(data, version)
     kept = len(dataset.kept())
     if kept < 2:
-        raise ValueError(
+        raise UserError(
             f"{data} {dataset.version}: expected two kept samples or more to train and validate on, got {kept} of "
             f"{len(dataset)}; build more, or screen less strictly with maskmill recut"
         )

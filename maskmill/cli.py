@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from models.errors import UserError
+
 if TYPE_CHECKING:
     from storage.sources import Source
 
@@ -250,7 +252,7 @@ def mask(
 
     with checked():
         if no_prior and category is not None:
-            raise ValueError("--class and --no-prior: one names the class and the other none; give one of them")
+            raise UserError("--class and --no-prior: one names the class and the other none; give one of them")
         prior = {"clip": "none"} if no_prior else {"category": category} if category is not None else None
         resolved = resolve(MaskConfig, config, {"backbone": backbone, "prior": prior}, assignments)
         from flows.mask import check_mask
@@ -286,10 +288,10 @@ def train(
 
     with checked():
         if segmenter not in SEGMENTERS:
-            raise ValueError(f"segmenter: expected one of {', '.join(SEGMENTERS)}, got {segmenter!r}")
+            raise UserError(f"segmenter: expected one of {', '.join(SEGMENTERS)}, got {segmenter!r}")
         resolved = resolve(SEGMENTERS[segmenter], config, {}, assignments)
         if (data is None) == (folder is None) or (folder is not None and version is not None):
-            raise ValueError("expected --data, with --version or without, or --folder alone; give one of the two")
+            raise UserError("expected --data, with --version or without, or --folder alone; give one of the two")
         layout, source = (None, data) if folder is None else named_folder("--folder", folder)
         from flows.train import check_train
         from flows.train import train as run_train
@@ -321,15 +323,15 @@ def predict(
     with checked():
         from flows.predict import check_predict
         from flows.predict import predict as run_predict
-        from models.config.overrides import assigned
+        from models.config.overrides import parse_overrides
 
-        choices = assigned(assignments)
-        found, todo, _ = check_predict(run, photos, out, category, choices)
+        overrides = parse_overrides(assignments)
+        found, todo, _ = check_predict(run, photos, out, category, overrides)
         if not todo:
             typer.echo(f"Nothing is left to do: {len(found)} photos are predicted in {out}")
             return
     with running():
-        record = run_predict(run, photos, out, category, choices)
+        record = run_predict(run, photos, out, category, overrides)
         typer.echo(f"predicted {record.made}, before {record.kept}, failed {record.failed}\n{record.table}")
     if record.failed:
         raise typer.Exit(1)
@@ -351,15 +353,15 @@ def evaluate(
     with checked():
         named = [named_folder("--benchmark", each) for each in benchmark]
         if len(benchmarks := dict(named)) < len(named):
-            raise ValueError("--benchmark: expected each set once; give the other folder another --out")
+            raise UserError("--benchmark: expected each set once; give the other folder another --out")
         from flows.evaluate import check_evaluate
         from flows.evaluate import evaluate as run_evaluate
-        from models.config.overrides import assigned
+        from models.config.overrides import parse_overrides
 
-        choices = assigned(assignments)
-        check_evaluate(runs, benchmarks, out, choices)
+        overrides = parse_overrides(assignments)
+        check_evaluate(runs, benchmarks, out, overrides)
     with running():
-        record = run_evaluate(runs, benchmarks, out, worst, choices)
+        record = run_evaluate(runs, benchmarks, out, worst, overrides)
         typer.echo((out / "comparison.md").read_text(encoding="utf-8"))
         typer.echo(f"scored {record.made}, before {record.kept}, failed {record.failed}\n{record.report}")
     if record.failed:
@@ -404,7 +406,7 @@ def named_folder(option: str, given: str) -> tuple[str, Path]:
     """'ECSSD=DIR' -> ('ECSSD', DIR)."""
     name, equals, path = given.partition("=")
     if not (name and equals and path):
-        raise ValueError(f"{option} {given}: expected NAME=DIR, as in {option} ECSSD=photos/ECSSD")
+        raise UserError(f"{option} {given}: expected NAME=DIR, as in {option} ECSSD=photos/ECSSD")
     return name, Path(path)
 
 

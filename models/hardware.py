@@ -9,18 +9,20 @@ import platform
 from functools import cache
 from pathlib import Path
 
+from models.errors import UserError
+
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 def resolve_device(device: str) -> str:
-    """'auto' is the GPU where there is one; ValueError for a device this machine lacks."""
+    """'auto' is the GPU where there is one; UserError for a device this machine lacks."""
     import torch
 
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device.startswith("cuda") and int(device.partition(":")[2] or 0) >= found:
-        raise ValueError(
+        raise UserError(
             f"run.device: expected a device of this machine, got {device!r} and {found} GPUs are found; "
             "use 'auto' or 'cpu'"
         )

@@ -6,6 +6,9 @@ from PIL import Image
 
 Size = tuple[int, int]  # (H, W)
 
+# Mean and standard deviation of ImageNet's pixels in [0, 1], by channel.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
 
 def resized(photo: np.ndarray, size: Size) -> np.ndarray:
     """(H, W, 3) uint8 at another size, averaged where it becomes smaller; itself where the size is the same."""

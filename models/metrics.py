@@ -25,6 +25,7 @@ import numpy as np
 from scipy import ndimage
 
 from models.cut.masks import box
+from models.errors import UserError
 
 BETA_SQUARED = 0.3
 EPSILON = np.spacing(1)
@@ -47,7 +48,7 @@ class MaskScores:
         """Count one image, (H, W) floats in [0, 1] and (H, W) bool; its own figures, those that may be averaged."""
         prediction = checked(prediction)
         if truth.dtype != bool or truth.shape != prediction.shape:
-            raise ValueError(
+            raise UserError(
                 f"expected a truth of bool and of the prediction's shape {prediction.shape}, got {truth.dtype} "
                 f"{truth.shape}; resize the prediction, not the truth"
             )
@@ -99,19 +100,19 @@ class BoxScores:
 
 def means(sums: dict[str, float], count: int) -> dict[str, float]:
     if not count:
-        raise ValueError("no image was added, so there is nothing to average; add one first")
+        raise UserError("no image was added, so there is nothing to average; add one first")
     return {name: total / count for name, total in sums.items()}
 
 
 def checked(prediction: np.ndarray) -> np.ndarray:
-    """The prediction as float32 or float64, or a ValueError. Bool and half precision become float32."""
+    """The prediction as float32 or float64, or a UserError. Bool and half precision become float32."""
     if prediction.dtype in (bool, np.float16):
         prediction = prediction.astype(np.float32)
     if prediction.dtype not in (np.float32, np.float64) or prediction.ndim != 2 or not prediction.size:
-        raise ValueError(f"expected a prediction of (H, W) floats, got {prediction.dtype} {prediction.shape}")
+        raise UserError(f"expected a prediction of (H, W) floats, got {prediction.dtype} {prediction.shape}")
     if not (prediction.min() >= 0 and prediction.max() <= 1):  # false for NaN too
         found = f"{prediction.min()} to {prediction.max()}"
-        raise ValueError(f"expected a prediction in [0, 1], got {found}; divide 8-bit values by 255")
+        raise UserError(f"expected a prediction in [0, 1], got {found}; divide 8-bit values by 255")
     return prediction
 
 

@@ -8,11 +8,13 @@ import fcntl
 import os
 from pathlib import Path
 
+from models.errors import UserError
+
 
 class WriterLock:
     """An exclusive lock on a file, held from construction until `release` or the end of the process.
 
-    ValueError where another holds it, which says that `others` are at work there, as in 'another build is writing this
+    UserError where another holds it, which says that `others` are at work there, as in 'another build is writing this
     dataset'.
     """
 
@@ -24,7 +26,7 @@ class WriterLock:
         except BlockingIOError:
             holder = os.read(self._file, 32).decode(errors="replace").strip() or "unknown"
             os.close(self._file)
-            raise ValueError(
+            raise UserError(
                 f"{path} is held by process {holder}: {others}; wait for it to end, or choose another path"
             ) from None
         os.ftruncate(self._file, 0)

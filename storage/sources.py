@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.errors import UserError
 from storage.dataset.reader import Dataset, open_dataset
 from storage.photos.folders import Benchmark, open_folder
 
@@ -21,23 +22,23 @@ class Source(BaseModel):
     version: str | None = Field(None, description="version of the dataset; the latest when absent")
 
     def open(self) -> Dataset | Benchmark:
-        """ValueError where there is nothing of the kind, or a folder has boxes in place of masks."""
+        """UserError where there is nothing of the kind, or a folder has boxes in place of masks."""
         if self.layout is None:
             return open_dataset(self.path, self.version)
         if self.version is not None:
-            raise ValueError(f"--version {self.version}: {self.layout}={self.path} is a folder and has none; leave it")
+            raise UserError(f"--version {self.version}: {self.layout}={self.path} is a folder and has none; leave it")
         pairs = open_folder(self.layout, self.path)
         if pairs.has_boxes:
-            raise ValueError(f"{self.layout}={self.path}: expected photographs with masks, this set has boxes")
+            raise UserError(f"{self.layout}={self.path}: expected photographs with masks, this set has boxes")
         return pairs
 
     def check(self) -> None:
-        """ValueError for what would stop a reading of all pairs. Writes nothing."""
+        """UserError for what would stop a reading of all pairs. Writes nothing."""
         data = self.open()
         if isinstance(data, Benchmark):
             data.check_sizes()
         elif not data.kept().size:
-            raise ValueError(f"{self.path}: has no kept sample in {data.version}; its report has the reasons")
+            raise UserError(f"{self.path}: has no kept sample in {data.version}; its report has the reasons")
 
     def label(self) -> str:
         """What tables call it: 'DUTS-TR', 'shapes v3'."""

@@ -1,11 +1,12 @@
-"""Buy prompts from a language model: a request at a time, each paid for in the bank before it is sent."""
+"""Buy prompts from a language model: a request at a time, each paid for in the prompt_store before it is sent."""
 
 import os
 from typing import Any
 
 from models.config.build import BuildConfig
 from models.config.prompts import PromptConfig
-from storage.dataset.bank import add_rows, set_row
+from models.errors import UserError
+from storage.dataset.prompt_store import add_rows, set_row
 from storage.dataset.writer import DatasetWriter
 from tasks.base import task
 
@@ -16,7 +17,7 @@ PATIENCE = 3  # requests for a class, one after the other, that may bring no pro
 def buy_prompts(writer: DatasetWriter, config: BuildConfig, category: str, number: int) -> int:
     """Ask for prompts of a class until `number` more are accepted; each answer is committed. Returns how many were.
 
-    ValueError where the budget would be passed, the endpoint gives no answer, or requests bring nothing.
+    UserError where the budget would be passed, the endpoint gives no answer, or requests bring nothing.
     """
     from models.backbone.facts import check_backbone
     from models.backbone.tokens import load_tokenizer
@@ -26,9 +27,9 @@ def buy_prompts(writer: DatasetWriter, config: BuildConfig, category: str, numbe
 
     key = key_of(config.prompts)
     if key is None:
-        raise ValueError(no_key(config.prompts))
-    bank = writer.bank("prompts")
-    taken = bank.loc[(bank["category"] == category) & (bank["reason"] == ""), "prompt"].tolist()
+        raise UserError(no_key(config.prompts))
+    prompt_store = writer.prompt_store("prompts")
+    taken = prompt_store.loc[(prompt_store["category"] == category) & (prompt_store["reason"] == ""), "prompt"].tolist()
     words = vocabulary(config, category)
     checker = PromptChecker(
         category,
@@ -41,7 +42,7 @@ def buy_prompts(writer: DatasetWriter, config: BuildConfig, category: str, numbe
     found, idle, last = 0, 0, ""
     while found < number:
         if idle == PATIENCE:
-            raise ValueError(
+            raise UserError(
                 f"prompts.model: {PATIENCE} requests for {category!r} to {config.prompts.model} brought no prompt that "
                 f"can be used ({last}); try another model, raise prompts.max_overlap, or start anew with a lower "
                 "prompts.per_class"
@@ -62,7 +63,7 @@ def buy_prompts(writer: DatasetWriter, config: BuildConfig, category: str, numbe
 
 
 class Ledger:
-    """The meter of one request (models/prompts/llm.py): every attempt is a row of the bank before it is sent.
+    """The meter of one request (models/prompts/llm.py): every attempt is a row of the prompt_store before it is sent.
 
     A build that is killed leaves it open, at the most it can have cost, so that no budget is passed without being seen.
     """
@@ -78,10 +79,10 @@ class Ledger:
         self._row = -1
 
     def open(self) -> None:
-        """Add the attempt to the bank; ValueError where it could pass the budget."""
+        """Add the attempt to the bank; UserError where it could pass the budget."""
         from models.prompts.budget import check_budget
 
-        requests = self._writer.bank("requests")
+        requests = self._writer.prompt_store("requests")
         check_budget(self._config, spent(requests), self._most)
         self._row = len(requests)
         row = {
@@ -115,7 +116,7 @@ class Ledger:
 
 
 def spent(requests: Any) -> Any:
-    """Tokens of all requests of a bank, those never answered at the most that they can have taken."""
+    """Tokens of all requests of a prompt_store, those never answered at the most that they can have taken."""
     from models.prompts.budget import Tokens
 
     return Tokens(int(requests["input"].sum()), int(requests["output"].sum()))
@@ -126,7 +127,7 @@ def key_of(config: PromptConfig) -> str | None:
     where = f"the Secret block {config.secret}" if config.secret else "OPENAI_API_KEY"
     key = (_secret(config.secret) if config.secret else os.environ.get("OPENAI_API_KEY", "")).strip()
     if not (key.isascii() and key.isprintable()):
-        raise ValueError(f"prompts.secret: {where} holds line breaks or letters that no key has; copy the key again")
+        raise UserError(f"prompts.secret: {where} holds line breaks or letters that no key has; copy the key again")
     return key or None
 
 
@@ -136,7 +137,7 @@ def _secret(name: str) -> str:
     try:
         return str(Secret.load(name).get())  # type: ignore[union-attr]
     except ValueError as error:
-        raise ValueError(
+        raise UserError(
             f"prompts.secret: Prefect has no Secret block named {name!r}; create it, or leave the setting out and put "
             "the key into OPENAI_API_KEY"
         ) from error

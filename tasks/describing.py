@@ -6,6 +6,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from models.config.statistics import StatisticsConfig
+from models.errors import UserError
 from storage.dataset.reader import Dataset
 from storage.sources import Source
 from tasks.base import task
@@ -28,7 +29,7 @@ def measure_source(source: Source, table: Path, config: StatisticsConfig) -> dic
                 bar.write(f"maskmill: {error}", file=sys.stderr)
     failed = 0 if is_dataset else int((frame["error"] != "").sum())
     if failed == len(frame):
-        raise ValueError(f"{label}: none of {failed} pairs could be read")
+        raise UserError(f"{label}: none of {failed} pairs could be read")
     table.parent.mkdir(parents=True, exist_ok=True)
     written(table, frame.to_parquet)
     return {"measured": len(frame) - failed, "failed": failed}

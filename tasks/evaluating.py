@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from models.errors import UserError
 from storage.photos.folders import Benchmark, open_folder
 from storage.results.scores import SHARD, Scored, ScoreFolder, digest_of, table
 from storage.runs.folder import RunFolder, open_run, weights_facts
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
 
 @task(name="score")
 def score_images(
-    run: Path, layout: str, data: Path, out: Path, choices: dict[str, Any] | None = None
+    run: Path, layout: str, data: Path, out: Path, overrides: dict[str, Any] | None = None
 ) -> dict[str, int]:
     """Score the benchmark's images that are not scored yet; how many were made now, kept from before, and failed."""
     from storage.runs.checkpoints import load_run
 
-    pairs, scores, folder = open_folder(layout, data), score_folder(out, run, layout, choices), open_run(run, choices)
+    pairs, scores, folder = (
+        open_folder(layout, data),
+        score_folder(out, run, layout, overrides),
+        open_run(run, overrides),
+    )
     made_by = weights_facts(folder) | {"data": str(folder.data), "version": folder.version}
     before = {row.name: row for row in scores.read(pairs)}
     counts, segmenter, batch = {"made": 0, "kept": 0, "failed": 0}, None, folder.config.run.batch_size
@@ -52,14 +57,14 @@ def score_images(
     return counts
 
 
-def score_folder(out: Path, run: Path, layout: str, choices: dict[str, Any] | None = None) -> ScoreFolder:
-    """Where a run's scores on a benchmark are, below an evaluation's folder; other choices, another place."""
-    return ScoreFolder(out / "scores" / name_of(run, choices) / layout)
+def score_folder(out: Path, run: Path, layout: str, overrides: dict[str, Any] | None = None) -> ScoreFolder:
+    """Where a run's scores on a benchmark are, below an evaluation's folder; other overrides, another place."""
+    return ScoreFolder(out / "scores" / name_of(run, overrides) / layout)
 
 
-def name_of(run: Path, choices: dict[str, Any] | None = None) -> str:
+def name_of(run: Path, overrides: dict[str, Any] | None = None) -> str:
     """A run's name in an evaluation: its folder's, and what predictions of it are made by for this time."""
-    chosen = {name: value for name, value in sorted((choices or {}).items()) if name != "run"}
+    chosen = {name: value for name, value in sorted((overrides or {}).items()) if name != "run"}
     return " ".join([run.resolve().name, *(f"{name}={value}" for name, value in chosen.items())])
 
 
@@ -78,7 +83,7 @@ def score_batch(
     for i in images:
         try:
             read[i] = pairs.pair(i)
-        except (ValueError, OSError) as error:
+        except (UserError, OSError) as error:
             rows[i] = Scored(pairs.names[i], str(pairs.photos[i]), error=str(error))
     soft_masks = segmenter.predict([photo for photo, _ in read.values()]) if read else []
     for (i, (_, truth)), soft in zip(read.items(), soft_masks, strict=True):
@@ -105,14 +110,20 @@ def compare_runs(runs: list[tuple[Path, dict[str, Any]]], benchmarks: dict[str, 
     return write_comparison(evaluations, out, worst)
 
 
-def evaluation_of(run: Path, layout: str, data: Path, out: Path, choices: dict[str, Any] | None = None) -> "Evaluation":
+def evaluation_of(
+    run: Path, layout: str, data: Path, out: Path, overrides: dict[str, Any] | None = None
+) -> "Evaluation":
     """What the comparison needs to know of one run on one benchmark."""
     from analysis.evaluation import Evaluation
 
-    folder, pairs, scores = open_run(run, choices), open_folder(layout, data), score_folder(out, run, layout, choices)
+    folder, pairs, scores = (
+        open_run(run, overrides),
+        open_folder(layout, data),
+        score_folder(out, run, layout, overrides),
+    )
     rows = scores.read(pairs)
     return Evaluation(
-        run=name_of(run, choices),
+        run=name_of(run, overrides),
         segmenter=folder.config.label(),
         trained_on=f"{folder.data.name} {folder.version}",
         training=folder.training,
@@ -127,8 +138,8 @@ def evaluation_of(run: Path, layout: str, data: Path, out: Path, choices: dict[s
 
 def choices_of(folder: RunFolder) -> str:
     """All that a run was trained with and on but its number of samples, as text."""
-    choices = {name: value for name, value in folder.config.predicts_by().items() if name != "limit"}
-    return json.dumps(choices | {"data": str(folder.data), "version": folder.version}, sort_keys=True)
+    overrides = {name: value for name, value in folder.config.predicts_by().items() if name != "limit"}
+    return json.dumps(overrides | {"data": str(folder.data), "version": folder.version}, sort_keys=True)
 
 
 def summary_of(rows: list[Scored], has_boxes: bool) -> dict[str, float]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.config.photos import MaskConfig
+from models.errors import UserError
 from storage.photos.pictures import read_photo
 from storage.results.masks import MaskFolder, MaskRow
 from storage.results.outputs import digest
@@ -49,7 +50,7 @@ def _read(photos: list[Path], config: MaskConfig) -> tuple[list[Batch], list[Mas
     for photo in photos:
         try:
             image = read_photo(photo)
-        except (ValueError, OSError) as error:
+        except (UserError, OSError) as error:
             unread.append(MaskRow(photo.stem, str(photo), error=str(error)))
             continue
         size = backbone_size(image.shape[:2], facts)
@@ -90,7 +91,7 @@ def _cut_and_write(
         return replace(row, reconstruction_db=None, error=f"{photo}: the backbone gave NaN or infinity; set run.dtype")
     try:
         made_from, image = digest(photo, config.identity()), read_photo(photo)
-    except (ValueError, OSError) as error:
+    except (UserError, OSError) as error:
         return replace(row, error=str(error))
     found = cut_photo(image, sampled.evidence, size, config.cut)
     mask = found.mask.astype(np.uint8) * 255

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from models.errors import UserError
 from storage.photos.pictures import read_photo
 from storage.results.outputs import digest
 from storage.results.predictions import PredictionFolder, PredictionRow
@@ -20,13 +21,13 @@ def predict_photos(
     run: Path,
     out: Path,
     category: str | None,
-    choices: dict[str, Any] | None,
+    overrides: dict[str, Any] | None,
     made_by: dict[str, Any],
 ) -> int:
     """Write each photo's pictures and row, some photos at a time; how many have no mask."""
     from storage.runs.checkpoints import load_run
 
-    opened, folder, failed = open_run(run, choices), PredictionFolder(out), 0
+    opened, folder, failed = open_run(run, overrides), PredictionFolder(out), 0
     segmenter, batch = load_run(opened), opened.config.run.batch_size
     with tqdm(total=len(photos), desc="predicting", unit="photo") as bar:
         for start in range(0, len(photos), batch):
@@ -69,6 +70,6 @@ def _read(photos: list[Path]) -> tuple[dict[Path, np.ndarray], list[PredictionRo
     for photo in photos:
         try:
             read[photo] = read_photo(photo)
-        except (ValueError, OSError) as error:
+        except (UserError, OSError) as error:
             rows.append(PredictionRow(photo.stem, str(photo), error=str(error)))
     return read, rows

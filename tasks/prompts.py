@@ -13,18 +13,18 @@ from tasks.base import task
 def plan_samples(fork: Any, shards: list[int], config: BuildConfig) -> Any:
     """Write the plan of the unplanned samples of `shards`; returns the store fork.
 
-    ValueError where a prompt does not name its category within the backbone's context.
+    UserError where a prompt does not name its category within the backbone's context.
     """
     from models.backbone.facts import check_backbone
     from models.backbone.tokens import category_span, load_tokenizer
     from models.prompts.grammar import plan
-    from storage.dataset.bank import accepted
+    from storage.dataset.prompt_store import accepted
 
-    bank = accepted(fork) if config.prompts.source == "llm" else None
+    prompt_store = accepted(fork) if config.prompts.source == "llm" else None
     tokenizer = load_tokenizer(check_backbone(config.backbone).folder)
     for shard in shards:
         rows = np.flatnonzero(read_shard(fork, shard, ["prompt"])["prompt"] == "")
-        planned = [plan(config, shard * config.shard_size + int(row), bank) for row in rows]
+        planned = [plan(config, shard * config.shard_size + int(row), prompt_store) for row in rows]
         for sample in planned:
             category_span(tokenizer, sample.prompt, sample.phrase)
         names = ("category", "phrase", "prompt", "prompt_source", "seed")

@@ -8,6 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from models.config.training import TrainConfig
+from models.errors import UserError
 from storage.runs.folder import RunFolder, open_run
 from tasks.base import task
 
@@ -106,19 +107,19 @@ def training_of(config: TrainConfig, in_epoch: int) -> "Training":
     """The pace of a training whose epochs have so many batches; it validates after each epoch."""
     from models.training.schedule import Training
 
-    steps = max(1, round(in_epoch / config.accumulate))
+    steps = max(1, round(in_epoch / config.gradient_accumulation_steps))
     return Training(
         steps=config.epochs * steps,
         batch_size=config.batch_size,
         learning_rate=config.learning_rate,
         weight_decay=config.weight_decay,
-        warm_up=config.warm_up,
-        schedule=config.schedule,
+        warmup_steps=config.warmup_steps,
+        lr_schedule=config.lr_schedule,
         epoch=steps,
         rates=config.rates(),
         ema=None,
-        clip=config.clip,
-        accumulate=config.accumulate,
+        max_grad_norm=config.max_grad_norm,
+        gradient_accumulation_steps=config.gradient_accumulation_steps,
         save_every=config.save_every,
         validate_every=steps,
         patience=config.patience,
@@ -166,7 +167,7 @@ def validation_figures(segmenter: Any, held_out: Any, batch_size: int) -> dict[s
     for batch in all_batches(held_out, batch_size):
         soft_masks = segmenter.soft_masks(batch)
         if not np.isfinite(soft_masks).all():
-            raise ValueError(f"training: a validation's masks have values that are no number; {ADVICE}")
+            raise UserError(f"training: a validation's masks have values that are no number; {ADVICE}")
         for soft, truth in zip(soft_masks, batch["mask"].numpy(), strict=True):
             rows.append([iou(soft, truth), acc(soft, truth), mae(soft, truth)])
             curves.append(f_curve(soft, truth))

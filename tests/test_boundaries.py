@@ -16,7 +16,7 @@ OURS = {"flows", "tasks", "storage", "analysis", "models", "benchmarks", "maskmi
 MAY_IMPORT = {
     "flows": {"flows", "tasks", "analysis", "storage", "models"},
     "tasks": {"tasks", "analysis", "storage", "models"},
-    "analysis": {"analysis", "storage"},
+    "analysis": {"analysis", "storage"},  # and models.errors, which all rooms raise
     "storage": {"storage", "models"},
     "models": {"models"},
 }
@@ -50,7 +50,7 @@ def breaches(path: Path) -> Iterator[str]:
     """One line for each import that a file may not make."""
     for line, module in imports(path):
         root = module.split(".")[0]
-        if root in OURS and root not in MAY_IMPORT.get(path.parts[0], OURS):
+        if root in OURS and module != "models.errors" and root not in MAY_IMPORT.get(path.parts[0], OURS):
             yield f"{path}:{line}: {path.parts[0]} may not import {module}"
         if root in ONLY_IN and not any(path.as_posix().startswith(place) for place in ONLY_IN[root]):
             yield f"{path}:{line}: only {', '.join(ONLY_IN[root])} may import {module}"

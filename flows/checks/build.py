@@ -10,6 +10,7 @@ from models.config.build import BuildConfig
 from models.config.run import RunConfig
 from models.config.training import LatentConfig, TrainConfig
 from models.cut.seeds import seed_cells
+from models.errors import UserError
 from models.hardware import resolve_device
 from models.prompts.grammar import check_classes, farthest_prompts, plan
 from models.segmenters.diffdis.config import DiffDisConfig
@@ -39,7 +40,7 @@ class Plan:
 
 
 def preflight(config: BuildConfig, out: Path) -> Plan:
-    """ValueError of one line for anything that would stop the build; writes nothing."""
+    """UserError of one line for anything that would stop the build; writes nothing."""
     config = with_author(config, out)
     check_classes(config)
     facts = check_backbone(config.backbone)
@@ -55,7 +56,7 @@ def preflight(config: BuildConfig, out: Path) -> Plan:
 
 
 def check_machine(run: RunConfig, clip: str, field: str = "screen.clip") -> None:
-    """ValueError for a device or a CLIP model that there is not; fetches nothing, imports torch only where it must."""
+    """UserError for a device or a CLIP model that there is not; fetches nothing, imports torch only where it must."""
     if run.device.startswith("cuda"):
         resolve_device(run.device)
     if clip not in ("none", "pocket"):
@@ -73,7 +74,7 @@ def check_segmenter_machine(config: TrainConfig, category: str | None = None) ->
 
 
 def check_encoder(config: TrainConfig) -> None:
-    """Load a segmenter's encoder, if it has one, fetching it if need be; ValueError where it cannot be had."""
+    """Load a segmenter's encoder, if it has one, fetching it if need be; UserError where it cannot be had."""
     if isinstance(config, EncoderConfig):
         from models.segmenters.encoders import load_encoder
 
@@ -85,7 +86,7 @@ def check_encoder(config: TrainConfig) -> None:
 
 
 def check_latents(config: TrainConfig, training: int | None = None) -> None:
-    """ValueError where a segmenter that works in a backbone's latents has a backbone or a size that do not fit.
+    """UserError where a segmenter that works in a backbone's latents has a backbone or a size that do not fit.
 
     training: the number of samples to train on, None where nothing is to be trained.
     """
@@ -94,7 +95,7 @@ def check_latents(config: TrainConfig, training: int | None = None) -> None:
     facts = check_backbone(config.backbone)
     if config.size % facts.multiple:
         fits = f"a multiple of {facts.multiple} for backbone {config.backbone}"
-        raise ValueError(f"size: expected {fits}, got {config.size}; change it")
+        raise UserError(f"size: expected {fits}, got {config.size}; change it")
     if isinstance(config, DiffDisConfig):
         _check_diffdis(config, facts)
         if training is not None:
@@ -105,7 +106,7 @@ def check_latents(config: TrainConfig, training: int | None = None) -> None:
 
 def _check_sod_diffusion(config: SodDiffusionConfig, facts: BackboneFacts) -> None:
     if config.swin != "none" and config.context_projection == "tile16" and facts.cross_width % 64:
-        raise ValueError(
+        raise UserError(
             f"context_projection: tile16 repeats 64 channels to the backbone's cross-attention, and that of "
             f"{config.backbone} has {facts.cross_width}, no multiple of 64; choose conv1x1"
         )
@@ -113,12 +114,12 @@ def _check_sod_diffusion(config: SodDiffusionConfig, facts: BackboneFacts) -> No
 
 def _check_diffdis(config: DiffDisConfig, facts: BackboneFacts) -> None:
     if config.swci and facts.num_halvings < 3:
-        raise ValueError(
+        raise UserError(
             f"swci: expected a UNet that halves its grid three times or more, got {facts.num_halvings} of backbone "
             f"{config.backbone}; set swci to false, or choose another backbone"
         )
     if config.dbia != "none" and facts.num_middle != 1:
-        raise ValueError(
+        raise UserError(
             f"dbia: expected a UNet with one transformer block in its middle, got {facts.num_middle} of backbone "
             f"{config.backbone}; set dbia to none, or choose another backbone"
         )
@@ -128,7 +129,7 @@ def _check_normalised(config: DiffDisConfig, facts: BackboneFacts, training: int
     """SWCI normalises each channel over a batch's cells, which must be more than one."""
     smallest = config.size // facts.multiple * 2 ** (facts.num_halvings - 3)  # cells on a side of the third scale
     if config.swci and not config.edge and smallest == 1 and min(config.batch_size, training) == 1:
-        raise ValueError(
+        raise UserError(
             f"swci: expected two samples or more in a batch of {config.size} pixels without edge, got 1; raise "
             "batch_size or size, or set edge to true or swci to false"
         )
@@ -137,7 +138,7 @@ def _check_normalised(config: DiffDisConfig, facts: BackboneFacts, training: int
 def load_screening(config: BuildConfig) -> None:
     """Load screening's CLIP, fetching it if need be: hours of sampling shall not end for want of it.
 
-    ValueError where it cannot be had. On the CPU, for until screening the GPU's memory is sampling's.
+    UserError where it cannot be had. On the CPU, for until screening the GPU's memory is sampling's.
     """
     if config.screen.clip != "none":
         from models.clip.model import load_clip

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from models.config.build import BuildConfig
+from models.errors import UserError
 from models.prompts.grammar import prompts_needed, vocabulary
 from storage.dataset.reader import open_dataset
 from storage.dataset.repository import is_dataset
@@ -20,7 +21,7 @@ def with_author(config: BuildConfig, out: Path) -> BuildConfig:
     """
     prompts = config.prompts
     if prompts.source == "llm" and prompts.model is None:
-        raise ValueError("prompts.source: llm asks a model; name it, as in --set prompts.model=gpt-5-mini")
+        raise UserError("prompts.source: llm asks a model; name it, as in --set prompts.model=gpt-5-mini")
     changes: dict[str, Any] = {}
     if prompts.source == "grammar":
         changes = {"source": "auto", "model": None}  # one spelling of it, for comparing datasets
@@ -41,7 +42,7 @@ def prompts_lacking(config: BuildConfig, out: Path) -> dict[str, int]:
     """How many prompts are to be bought of each class that has too few, for the dataset at `out` to reach its count."""
     have: Counter[str] = Counter()
     if is_dataset(out):
-        bought = open_dataset(out, "build").bank("prompts")
+        bought = open_dataset(out, "build").prompt_store("prompts")
         have.update(bought.loc[bought["reason"] == "", "category"])
     needed = prompts_needed(config)
     return {name: number - have[name] for name, number in needed.items() if number > have[name]}
@@ -90,17 +91,17 @@ def text_encoder(config: BuildConfig) -> tuple[str, Any] | None:
 
 
 def check_purchase(config: BuildConfig, out: Path) -> None:
-    """ValueError where prompts are to be bought and there is no key, or the budget has no room for a first request."""
+    """UserError where prompts are to be bought and there is no key, or the budget has no room for a first request."""
     prompts = config.prompts
     lacking = prompts_lacking(config, out) if prompts.source == "llm" else {}
     if not lacking:
         return
     if key_of(prompts) is None:
-        raise ValueError(no_key(prompts))
+        raise UserError(no_key(prompts))
     from models.prompts.budget import Tokens, check_budget
     from models.prompts.llm import Wanted, bounds
 
     name, number = next(iter(lacking.items()))
     first = Wanted(name, config.phrases_of(name), min(number, prompts.per_request), (), vocabulary(config, name))
-    paid = spent(open_dataset(out, "build").bank("requests")) if is_dataset(out) else Tokens()
+    paid = spent(open_dataset(out, "build").prompt_store("requests")) if is_dataset(out) else Tokens()
     check_budget(prompts, paid, Tokens(*bounds(prompts, first)))

@@ -1,7 +1,7 @@
 """DDIM: the noise of a diffusion model, its levels, and what a prediction says of it. Formulas, without networks.
 
-Letters: B samples, C latent channels, h x w latent grid, H x W image. abar is the scheduler's cumulative alpha of a
-noise level, a number or a tensor that broadcasts over latents.
+Letters: B samples, C latent channels, h x w latent grid. alpha_bar is the scheduler's cumulative alpha of a noise
+level, a number or a tensor that broadcasts over latents.
 """
 
 from typing import Any
@@ -27,23 +27,25 @@ def trailing(steps: int, num_train: int = 1000) -> list[int]:
     return [num_train * i // steps - 1 for i in range(steps, 0, -1)]
 
 
-def noised(clean: torch.Tensor, eps: torch.Tensor, abar: Any) -> torch.Tensor:
-    """x_t = sqrt(abar) x_0 + sqrt(1 - abar) eps."""
-    return abar**0.5 * clean + (1 - abar) ** 0.5 * eps
+def noised(clean: torch.Tensor, eps: torch.Tensor, alpha_bar: Any) -> torch.Tensor:
+    """x_t = sqrt(alpha_bar) x_0 + sqrt(1 - alpha_bar) eps."""
+    return alpha_bar**0.5 * clean + (1 - alpha_bar) ** 0.5 * eps
 
 
-def target_of(kind: str, clean: torch.Tensor, eps: torch.Tensor, abar: Any) -> torch.Tensor:
-    """What a network of a prediction type is to say of x_t: eps, or v = sqrt(abar) eps - sqrt(1 - abar) x_0."""
-    return eps if kind == "epsilon" else abar**0.5 * eps - (1 - abar) ** 0.5 * clean
+def target_of(kind: str, clean: torch.Tensor, eps: torch.Tensor, alpha_bar: Any) -> torch.Tensor:
+    """What a network is trained to say of x_t: eps, or v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x_0."""
+    return eps if kind == "epsilon" else alpha_bar**0.5 * eps - (1 - alpha_bar) ** 0.5 * clean
 
 
-def clean_and_noise(
-    kind: str, output: torch.Tensor, noisy: torch.Tensor, abar: Any
+def predict_x0_eps(
+    kind: str, output: torch.Tensor, noisy: torch.Tensor, alpha_bar: Any
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """x_0 and eps that a network's output says of x_t: the inverse of `noised` and `target_of`."""
     if kind == "epsilon":
-        return (noisy - (1 - abar) ** 0.5 * output) / abar**0.5, output
-    return abar**0.5 * noisy - (1 - abar) ** 0.5 * output, abar**0.5 * output + (1 - abar) ** 0.5 * noisy
+        return (noisy - (1 - alpha_bar) ** 0.5 * output) / alpha_bar**0.5, output
+    return alpha_bar**0.5 * noisy - (1 - alpha_bar) ** 0.5 * output, alpha_bar**0.5 * output + (
+        1 - alpha_bar
+    ) ** 0.5 * noisy
 
 
 def pyramid_noise(shape: tuple[int, int, int, int], discount: float, levels: int | None = None) -> torch.Tensor:

@@ -18,6 +18,7 @@ from models.backbone.files import (
     read_json,
     refuse_missing,
 )
+from models.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,12 @@ class BackboneFacts:
         H, W = height or self.image_size[0], width or self.image_size[1]
         for field, side in (("height", H), ("width", W)):
             if side % self.multiple:
-                raise ValueError(f"sampling.{field}: expected a multiple of {self.multiple}, got {side}; change it")
+                raise UserError(f"sampling.{field}: expected a multiple of {self.multiple}, got {side}; change it")
         return (H, W), (H // self.vae_factor, W // self.vae_factor)
 
 
 def check_backbone(name: str) -> BackboneFacts:
-    """Facts of the named backbone, or a ValueError of one line. Fetches no weights, imports no torch."""
+    """Facts of the named backbone, or a UserError of one line. Fetches no weights, imports no torch."""
     folder = locate(name, LIGHT_FILES)
     _refuse_other_pipelines(name, folder)
     config = {part: read_json(name, folder / file) for part, file in CONFIGS.items()}
@@ -96,10 +97,10 @@ def _refuse_other_pipelines(name: str, folder: Path) -> None:
     index = folder / "model_index.json"
     pipeline = read_json(name, index).get("_class_name", "") if index.is_file() else ""
     if pipeline not in ("", "StableDiffusionPipeline"):
-        raise ValueError(f"backbone {name}: {EXPECTED}, got a {pipeline}; choose a StableDiffusionPipeline")
+        raise UserError(f"backbone {name}: {EXPECTED}, got a {pipeline}; choose a StableDiffusionPipeline")
     for part in ("transformer", "text_encoder_2"):
         if (folder / part).is_dir():
-            raise ValueError(f"backbone {name}: {EXPECTED}, got another architecture, with a {part}; choose another")
+            raise UserError(f"backbone {name}: {EXPECTED}, got another architecture, with a {part}; choose another")
 
 
 def _refuse_other_networks(name: str, unet: dict, vae: dict, text_encoder: dict, scheduler: dict) -> None:
@@ -123,7 +124,7 @@ def _refuse_other_networks(name: str, unet: dict, vae: dict, text_encoder: dict,
     needed += [("vae", vae, key) for key in ("block_out_channels", "latent_channels")]
     for part, config, key in needed:
         if not config.get(key):
-            raise ValueError(f"backbone {name}: {EXPECTED}; {part}/config.json lacks {key}; fetch it again")
+            raise UserError(f"backbone {name}: {EXPECTED}; {part}/config.json lacks {key}; fetch it again")
     if not isinstance(vae.get("scaling_factor", 1.0), (int, float)):
         found["vae/config.json: scaling_factor"] = (vae["scaling_factor"], ("a number",))
     size = unet["sample_size"]
@@ -132,4 +133,4 @@ def _refuse_other_networks(name: str, unet: dict, vae: dict, text_encoder: dict,
     for field, (got, allowed) in found.items():
         if got not in allowed:
             wanted = " or ".join(map(str, allowed))
-            raise ValueError(f"backbone {name}: {EXPECTED}; {field}: expected {wanted}, got {got}; choose another")
+            raise UserError(f"backbone {name}: {EXPECTED}; {field}: expected {wanted}, got {got}; choose another")

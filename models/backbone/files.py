@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from models.config.backbone import is_pocket
+from models.errors import UserError
 
 POCKET_FOLDER = Path(__file__).parents[1] / "pocket" / "weights"
 CONFIGS = {
@@ -39,7 +40,7 @@ def locate(name: str, patterns: list[str]) -> Path:
     if Path(name).is_dir():
         return Path(name)
     if Path(name).exists() or name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise ValueError(f"backbone: {EXPECTED}, got {name!r}, which is no folder; name 'pocket', a folder or a hub id")
+        raise UserError(f"backbone: {EXPECTED}, got {name!r}, which is no folder; name 'pocket', a folder or a hub id")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HTTPError
 
@@ -50,7 +51,7 @@ def locate(name: str, patterns: list[str]) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=patterns))
     except (OSError, ValueError, HTTPError) as error:
-        raise ValueError(
+        raise UserError(
             f"backbone: {name!r} is no folder here and could not be fetched as a hub id ({type(error).__name__}); "
             "check the name and the network, or give a folder"
         ) from error
@@ -58,14 +59,14 @@ def locate(name: str, patterns: list[str]) -> Path:
 
 def read_json(name: str, file: Path) -> dict[str, Any]:
     if not file.is_file():
-        raise ValueError(f"backbone {name}: {EXPECTED}, but {file.parent.name}/{file.name} is missing; add it")
+        raise UserError(f"backbone {name}: {EXPECTED}, but {file.parent.name}/{file.name} is missing; add it")
     try:
         found = json.loads(file.read_text())
     except (ValueError, RecursionError) as error:
         message = f"backbone {name}: {file.parent.name}/{file.name} is not valid json; fetch it again"
-        raise ValueError(message) from error
+        raise UserError(message) from error
     if not isinstance(found, dict):
-        raise ValueError(f"backbone {name}: {file.parent.name}/{file.name} holds no mapping; fetch it again")
+        raise UserError(f"backbone {name}: {file.parent.name}/{file.name} holds no mapping; fetch it again")
     return found
 
 
@@ -73,10 +74,10 @@ def refuse_missing(name: str, folder: Path, parts: tuple) -> None:
     for choices in parts:
         there = [files for files in choices if all((folder / file).is_file() for file in files)]
         if not there:
-            raise ValueError(f"backbone {name}: {EXPECTED}, but {choices[0][0]} is missing; add it")
+            raise UserError(f"backbone {name}: {EXPECTED}, but {choices[0][0]} is missing; add it")
         for file in there[0]:
             if file.endswith(".safetensors") and not _is_whole(folder / file):
-                raise ValueError(f"backbone {name}: {file} is damaged or cut short; fetch it again")
+                raise UserError(f"backbone {name}: {file} is damaged or cut short; fetch it again")
 
 
 def _is_whole(file: Path) -> bool:

@@ -11,7 +11,7 @@ import torch
 
 from models.backbone.ddim import timesteps
 from models.backbone.load import Backbone
-from models.backbone.sampling import OnStep, Sampled, decode, move, predict, sample_from
+from models.backbone.sampling import OnStep, Sampled, ddim_step, decode, predict, sample_from
 from models.backbone.vae import encoded
 from models.config.cut import CutConfig
 from models.config.sampling import CaptureConfig, SamplingConfig
@@ -45,7 +45,7 @@ def invert_latents(
     latents = latents.to(backbone.device, torch.float32)
     levels = [0, *reversed(timesteps(steps, len(backbone.scheduler.alphas_cumprod)))]
     for i, (t, target) in enumerate(pairwise(levels)):
-        latents = move(backbone, latents, predict(backbone, latents, t, context), t, target)
+        latents = ddim_step(backbone, latents, predict(backbone, latents, t, context), t, target)
         if on_step:
             on_step(i + 1, steps)
     return latents

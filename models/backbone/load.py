@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from models.backbone.facts import BackboneFacts, check_backbone
 from models.backbone.files import HEAVY_FILES, LIGHT_FILES, is_local, locate
 from models.backbone.tokens import load_tokenizer
+from models.errors import UserError
 from models.hardware import resolve_device
 
 if TYPE_CHECKING:
@@ -60,10 +61,10 @@ def load_network(facts: BackboneFacts, part: str, device: str = "cpu", dtype: st
     try:
         loaded, found = kind.from_pretrained(folder, subfolder=part, **choices)
         if missing := sorted(found["missing_keys"]):
-            raise ValueError(f"{len(missing)} tensors are missing, as {missing[0]}")
+            raise UserError(f"{len(missing)} tensors are missing, as {missing[0]}")
     except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, OSError) as error:
         why = shorten(f"{type(error).__name__}: {error}", 160)
-        raise ValueError(
+        raise UserError(
             f"backbone {facts.name}: {part}/ could not be loaded, its weights and its config.json are not of one "
             f"network ({why}); fetch it again"
         ) from error

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from models.backbone.attention import Record, record_attention
-from models.backbone.ddim import clean_and_noise, noise, noised, timesteps
+from models.backbone.ddim import noise, noised, predict_x0_eps, timesteps
 from models.backbone.load import Backbone
 from models.backbone.tokens import category_span
 from models.backbone.vae import decoded
@@ -129,7 +129,7 @@ def denoise(
         if empty is not None:
             unguided, guided = output.chunk(2)
             output = unguided + guidance * (guided - unguided)
-        latents = move(backbone, latents, output, t, target)
+        latents = ddim_step(backbone, latents, output, t, target)
         if on_step:
             on_step(i + 1, steps)
     return latents
@@ -140,14 +140,14 @@ def predict(backbone: Backbone, latents: torch.Tensor, t: int, context: torch.Te
     return backbone.unet(latents.to(backbone.dtype), t, encoder_hidden_states=context).sample.float()
 
 
-def move(backbone: Backbone, latents: torch.Tensor, output: torch.Tensor, t: int, target: int) -> torch.Tensor:
-    """Latents from noise level t to `target`, either way: sqrt(abar') f + sqrt(1 - abar') eps (eq. 7).
+def ddim_step(backbone: Backbone, latents: torch.Tensor, output: torch.Tensor, t: int, target: int) -> torch.Tensor:
+    """Latents from noise level t to `target`, either way: sqrt(alpha_bar') f + sqrt(1 - alpha_bar') eps (eq. 7).
 
-    An output of kind v becomes eps = sqrt(abar) v + sqrt(1 - abar) x; f follows from x and eps either way.
+    An output of kind v becomes eps = sqrt(alpha_bar) v + sqrt(1 - alpha_bar) x; f follows from x and eps either way.
     """
-    abar, abar_target = (float(backbone.scheduler.alphas_cumprod[level]) for level in (t, target))
-    clean, eps = clean_and_noise(backbone.facts.prediction_type, output, latents, abar)
-    return noised(clean, eps, abar_target)
+    alpha_bar, alpha_bar_target = (float(backbone.scheduler.alphas_cumprod[level]) for level in (t, target))
+    clean, eps = predict_x0_eps(backbone.facts.prediction_type, output, latents, alpha_bar)
+    return noised(clean, eps, alpha_bar_target)
 
 
 @torch.no_grad()

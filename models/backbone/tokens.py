@@ -4,6 +4,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from models.errors import UserError
+
 if TYPE_CHECKING:
     from transformers import CLIPTokenizer
 
@@ -16,7 +18,7 @@ def load_tokenizer(folder: Path) -> "CLIPTokenizer":
     try:
         return CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
     except Exception as error:  # of json, of the file system, and a bare Exception of the tokenizers library
-        raise ValueError(f"backbone {folder}: tokenizer/ cannot be read ({error}); fetch it again") from error
+        raise UserError(f"backbone {folder}: tokenizer/ cannot be read ({error}); fetch it again") from error
 
 
 def category_span(tokenizer: "CLIPTokenizer", prompt: str, category: str) -> list[int]:
@@ -24,7 +26,7 @@ def category_span(tokenizer: "CLIPTokenizer", prompt: str, category: str) -> lis
 
     The category's byte-pair tokens are sought as a run among the prompt's (DAAM's rule, first occurrence only),
     ignoring case and never from within a word: "cat" is not in "bobcat". A category absent from the prompt, or behind
-    the tokenizer's truncation, is a ValueError.
+    the tokenizer's truncation, is a UserError.
 
     An empty category in an empty prompt, which the paper's ablation without a prior asks for, has no word of its own:
     its positions are all those after the start token, the end token's and the padding's, where words would stand.
@@ -37,10 +39,10 @@ def category_span(tokenizer: "CLIPTokenizer", prompt: str, category: str) -> lis
     starts = (i for i in range(len(tokens) - len(words) + 1) if begins[i] and tokens[i : i + len(words)] == words)
     start = next(starts, None) if words else None
     if start is None:
-        raise ValueError(f"prompt: expected one that names its category {category!r}, got {prompt!r}; add the word")
+        raise UserError(f"prompt: expected one that names its category {category!r}, got {prompt!r}; add the word")
     room = tokenizer.model_max_length - 2  # the start and end tokens
     if start + len(words) > room:
-        raise ValueError(
+        raise UserError(
             f"prompt: category {category!r} stands behind the {room} tokens that are read of {prompt!r}; shorten it"
         )
     return [1 + start + i for i in range(len(words))]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from models.classes.imagenet import merged
+from models.errors import UserError
 
 MERGED = "imagenet-merged"
 FILE_BYTES = 2**20
@@ -28,7 +29,7 @@ def resolve_classes(given: dict[str, Any]) -> dict[str, Any]:
         return given
     named = [name.strip() for name in names if name.strip() == MERGED or is_file(name)]
     if named and len(names) > 1:
-        raise ValueError(f"classes: {named[0]} stands for a whole list; give it alone, or the names without it")
+        raise UserError(f"classes: {named[0]} stands for a whole list; give it alone, or the names without it")
     if not named:
         return given | {"classes": list(names)}
     phrases, groups = merged() if named[0] == MERGED else (read_classes(Path(named[0])), {})
@@ -46,7 +47,7 @@ def is_file(name: str) -> bool:
 
 
 def read_classes(file: Path) -> dict[str, tuple[str, ...]]:
-    """Phrases by class, as in `sofa: couch, settee`; the name itself is the first. ValueError names the lines.
+    """Phrases by class, as in `sofa: couch, settee`; the name itself is the first. UserError names the lines.
 
     One class a line, UTF-8 with or without a BOM; blank lines, and what follows a `#` at the start or after a space,
     are left out.
@@ -58,26 +59,26 @@ def read_classes(file: Path) -> dict[str, tuple[str, ...]]:
             continue
         name, _, rest = line.partition(":")
         if "," in name:
-            raise ValueError(f"classes: {file}, line {number}: expected name: synonym, synonym; got {line[:60]!r}")
+            raise UserError(f"classes: {file}, line {number}: expected name: synonym, synonym; got {line[:60]!r}")
         words = [name, *rest.split(",")] if rest.strip() else [name]
         words = [check_name(" ".join(word.split()), f"classes: {file}, line {number}") for word in words]
         for word in dict.fromkeys(word.lower() for word in words):
             if word in lines:
-                raise ValueError(f"classes: {file}: {word!r} stands in line {lines[word]} and line {number}; drop one")
+                raise UserError(f"classes: {file}: {word!r} stands in line {lines[word]} and line {number}; drop one")
             lines[word] = number
         phrases[words[0]] = tuple({word.lower(): word for word in reversed(words)}.values())[::-1]
     if not phrases:
-        raise ValueError(f"classes: {file}: expected one class a line, found none; write at least one")
+        raise UserError(f"classes: {file}: expected one class a line, found none; write at least one")
     return phrases
 
 
 def check_name(name: str, where: str = "classes") -> str:
-    """The name; ValueError where it is empty, too long, or has characters that are no text."""
+    """The name; UserError where it is empty, too long, or has characters that are no text."""
     if not name:
-        raise ValueError(f"{where}: expected one or more names, got an empty one; remove it from the list")
+        raise UserError(f"{where}: expected one or more names, got an empty one; remove it from the list")
     if len(name) > LONGEST or not name.isprintable():
         shown = repr(name[:40] + "..." if len(name) > 40 else name)
-        raise ValueError(f"{where}: expected a name of {LONGEST} printable characters at most, got {shown}; change it")
+        raise UserError(f"{where}: expected a name of {LONGEST} printable characters at most, got {shown}; change it")
     return name
 
 
@@ -91,8 +92,8 @@ def _lines(file: Path) -> list[str]:
     try:
         if not file.is_file() or file.stat().st_size > FILE_BYTES:
             found = "one of more than 1 MB" if file.is_file() else "something else" if file.exists() else "none"
-            raise ValueError(f"classes: {file}: expected a file with one class a line, found {found}; check --classes")
+            raise UserError(f"classes: {file}: expected a file with one class a line, found {found}; check --classes")
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"classes: {file}: cannot be read as UTF-8 text ({error}); save it as UTF-8") from None
+        raise UserError(f"classes: {file}: cannot be read as UTF-8 text ({error}); save it as UTF-8") from None
     return [re.split(r"(?:^|\s)#", line, maxsplit=1)[0].strip() for line in text.split("\n")]

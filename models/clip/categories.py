@@ -14,6 +14,7 @@ from models.classes.imagenet import common_categories
 from models.classes.names import with_article
 from models.config.backbone import is_pocket
 from models.config.photos import PriorConfig
+from models.errors import UserError
 from models.pocket import scenes
 
 
@@ -33,11 +34,11 @@ def prompt_of(category: str) -> str:
 
 
 def check_category(category: str | None, backbone: str, folder: Path) -> None:
-    """ValueError for a category of `--class` that the backbone in `folder` cannot be asked for."""
+    """UserError for a category of `--class` that the backbone in `folder` cannot be asked for."""
     if category is None:
         return
     if is_pocket(backbone) and category.lower() not in scenes.CLASSES:
-        raise ValueError(
+        raise UserError(
             f"prior.category: the pocket backbone does not know {category!r}; it knows {', '.join(scenes.CLASSES)}. "
             "Choose among these, or name another --backbone"
         )

@@ -15,6 +15,7 @@ from transformers import CLIPTokenizer
 
 from models.backbone.files import POCKET_FOLDER
 from models.config.backbone import is_pocket
+from models.errors import UserError
 from models.hardware import resolve_device
 from models.pocket import networks
 from models.pocket.export import load_weights
@@ -66,7 +67,7 @@ class Clip:
 
 
 def load_clip(name: str, device: str = "auto", field: str = "screen.clip") -> Clip:
-    """'pocket', or 'ARCHITECTURE:weights' with open_clip's tag or a file; ValueError where it cannot load.
+    """'pocket', or 'ARCHITECTURE:weights' with open_clip's tag or a file; UserError where it cannot load.
 
     Loaded once per process; a tag's weights are fetched unless they are in the user's cache. A tag trained with
     QuickGELU runs with it; of a file that is not known: name the architecture with -quickgelu where it needs it.
@@ -88,7 +89,7 @@ def _load(name: str, device: torch.device, field: str) -> Clip:
         tokenizer = open_clip.get_tokenizer(architecture)
     except Exception as error:  # of the hub, of torch, of safetensors, of pickle ...
         why = shorten(f"{type(error).__name__}: {error}", 200)
-        raise ValueError(
+        raise UserError(
             f"{field}: {name!r} could not be loaded ({why}); check the network or the file, name a file as in "
             f"{architecture}:/path/weights.pt, or write 'none'"
         ) from error
@@ -96,15 +97,15 @@ def _load(name: str, device: torch.device, field: str) -> Clip:
 
 
 def check_clip(name: str, field: str = "screen.clip") -> None:
-    """ValueError where 'ARCHITECTURE:weights' names no model or no weights that there are; fetches nothing."""
+    """UserError where 'ARCHITECTURE:weights' names no model or no weights that there are; fetches nothing."""
     architecture, _, weights = name.partition(":")
     if architecture not in open_clip.list_models():
-        raise ValueError(
+        raise UserError(
             f"{field}: open_clip has no model {architecture!r}; name one of open_clip.list_models(), or 'none'"
         )
     tags = open_clip.list_pretrained_tags_by_model(architecture)
     if weights not in tags and not Path(weights).is_file():
-        raise ValueError(
+        raise UserError(
             f"{field}: {architecture} has no weights {weights!r}; write {architecture}:TAG with a TAG of "
             f"{', '.join(tags) or 'none'}, or {architecture}:FILE"
         )

@@ -4,9 +4,10 @@ Where the paper's numbers are not best on a backbone, its preset says so (docs/d
 torch and knows nothing of how a backbone is loaded.
 """
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from models.config.base import Config
 
@@ -28,25 +29,10 @@ class BackboneConfig(Config):
         description="'pocket', a diffusers folder, or a hub id of Stable Diffusion 1.x / 2.x",
     )
 
-    @model_validator(mode="before")
     @classmethod
-    def _under_the_preset(cls, given: Any) -> Any:
-        """Values not given come from the backbone's preset, as far as there are such fields, then from the defaults."""
-        if not isinstance(given, dict):
-            return given
-        merged = dict(given)
-        preset = BACKBONE_PRESETS.get(str(given.get("backbone", POCKET)), STABLE_DIFFUSION_PRESET)
-        for section, values in preset.items():
-            own = merged.get(section, {})
-            if section in cls.model_fields and isinstance(own, dict):
-                merged[section] = _known(cls.model_fields[section].annotation, values) | own
-        return merged
-
-
-def _known(section: Any, values: dict[str, Any]) -> dict[str, Any]:
-    """Those of a preset's values that a section has fields for."""
-    fields = {field.alias or name for name, field in section.model_fields.items()}
-    return {name: value for name, value in values.items() if name in fields}
+    def presets(cls, given: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        yield from super().presets(given)
+        yield BACKBONE_PRESETS.get(str(given.get("backbone", POCKET)), STABLE_DIFFUSION_PRESET)
 
 
 BACKBONE_PRESETS: dict[str, dict[str, Any]] = {

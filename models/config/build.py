@@ -12,25 +12,26 @@ from pydantic import AfterValidator, Field, model_validator
 from models.classes.names import check_name, resolve_classes
 from models.classes.scenes import GROUPS
 from models.config.backbone import BackboneConfig
-from models.config.base import Config
+from models.config.base import FREE, STORED, Config
 from models.config.cut import CutConfig
 from models.config.prompts import PromptConfig
 from models.config.run import RunConfig
 from models.config.sampling import SamplingConfig
 from models.config.screening import ScreenConfig
+from models.errors import UserError
 
 
 def _class_names(names: tuple[str, ...]) -> tuple[str, ...]:
     cleaned = tuple(check_name(" ".join(name.split())) for name in names or ("",))
     if twice := sorted(name for name, times in Counter(name.lower() for name in cleaned).items() if times > 1):
-        raise ValueError(f"classes: {', '.join(twice)} named more than once; name each class once")
+        raise UserError(f"classes: {', '.join(twice)} named more than once; name each class once")
     return cleaned
 
 
 def _templates(templates: tuple[str, ...]) -> tuple[str, ...]:
     for template in templates:
         if "{category}" not in template:
-            raise ValueError(f"templates: the prompt {template!r} does not name its category; write {{category}} in it")
+            raise UserError(f"templates: the prompt {template!r} does not name its category; write {{category}} in it")
     return templates
 
 
@@ -50,7 +51,7 @@ class BuildConfig(BackboneConfig):
     groups: dict[str, str] = Field(
         default_factory=dict, description="group of categories whose scenes suit a class: animal, vehicle, food ..."
     )
-    count: int = Field(ge=1, description="planned number of samples, whatever their status becomes")
+    count: Annotated[int, FREE] = Field(ge=1, description="planned number of samples, whatever their status becomes")
     seed: int = Field(
         0, ge=0, lt=2**32, description="dataset seed: with a sample's index it fixes class, prompt and noise"
     )
@@ -62,7 +63,7 @@ class BuildConfig(BackboneConfig):
     sampling: SamplingConfig = Field(default_factory=SamplingConfig, description="sampling and capture")
     cut: CutConfig = Field(default_factory=CutConfig, description="AttentionCut")
     screen: ScreenConfig = Field(default_factory=ScreenConfig, description="screening")
-    run: RunConfig = Field(default_factory=RunConfig, description="use of the machine")
+    run: Annotated[RunConfig, FREE] = Field(default_factory=RunConfig, description="use of the machine")
 
     @model_validator(mode="before")
     @classmethod
@@ -74,31 +75,26 @@ class BuildConfig(BackboneConfig):
     def _every_phrase_names_one_class(self) -> Self:
         for field in ("phrases", "groups"):
             if strangers := sorted(set(getattr(self, field)) - set(self.classes)):
-                raise ValueError(f"{field}: {strangers[0]!r} is none of the classes; check its spelling")
+                raise UserError(f"{field}: {strangers[0]!r} is none of the classes; check its spelling")
         if unknown := sorted(set(self.groups.values()) - GROUPS.keys()):
-            raise ValueError(f"groups: expected one of {', '.join(GROUPS)}, got {unknown[0]!r}; change it")
+            raise UserError(f"groups: expected one of {', '.join(GROUPS)}, got {unknown[0]!r}; change it")
         owner: dict[str, str] = {}
         for name in self.classes:
             for phrase in self.phrases_of(name):
                 check_name(" ".join(phrase.split()), "phrases")
                 if owner.setdefault(phrase.lower(), name) != name:
-                    raise ValueError(f"phrases: {phrase!r} names both {owner[phrase.lower()]} and {name}; choose one")
+                    raise UserError(f"phrases: {phrase!r} names both {owner[phrase.lower()]} and {name}; choose one")
         return self
 
     @model_validator(mode="after")
     def _prompts_have_one_author(self) -> Self:
         if self.templates and self.prompts.model is not None:
-            raise ValueError("templates: own prompts leave nothing to write for prompts.model; give one of the two")
+            raise UserError("templates: own prompts leave nothing to write for prompts.model; give one of the two")
         return self
 
     def phrases_of(self, category: str) -> tuple[str, ...]:
         """The words that prompts may name a class by."""
         return self.phrases.get(category) or (category,)
-
-    def identity(self) -> dict[str, Any]:
-        """What must be equal for a dataset to be resumed or extended: all but the count, machines and money."""
-        rest = self.model_dump(mode="json", by_alias=True, exclude={"count", "run", "prompts"})
-        return rest | {"prompts": self.prompts.model_dump(mode="json", include={"source", "model", "per_class"})}
 
     @classmethod
     def of_stored(cls, stored: dict[str, Any]) -> "BuildConfig":
@@ -109,4 +105,4 @@ class BuildConfig(BackboneConfig):
             for name, kind in kinds.items()
             if isinstance(kind, type) and issubclass(kind, Config) and name in stored
         }
-        return cls.model_validate(stored | sections)
+        return cls.model_validate(stored | sections, context=STORED)

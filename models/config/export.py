@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from models.config.base import Config
+from models.errors import UserError
 
 SPLITS = ("train", "val", "test")  # the names of splits that are given by their shares alone
 Formats = Literal["coco", "yolo", "voc", "folders", "webdataset", "hf", "zarr"]
@@ -19,24 +20,24 @@ def shares_of(text: str) -> dict[str, Fraction]:
     """'0.7,0.2,0.1' or 'train=0.7,val=0.3' as shares by name, exact; they sum to 1."""
     parts = [part.strip() for part in text.split(",")]
     if len(parts) > len(SPLITS):
-        raise ValueError(f"split: expected one to three shares, got {len(parts)}; join some")
+        raise UserError(f"split: expected one to three shares, got {len(parts)}; join some")
     named = [part for part in parts if "=" in part]
     if named and len(named) < len(parts):
-        raise ValueError(f"split: expected a name for every share or for none, got {text!r}; as in train=0.9,val=0.1")
+        raise UserError(f"split: expected a name for every share or for none, got {text!r}; as in train=0.9,val=0.1")
     pairs = [part.split("=", 1) if named else (SPLITS[i], part) for i, part in enumerate(parts)]
     shares = {_name(name.strip()): _share(value.strip()) for name, value in pairs}
     if len({name.lower() for name in shares}) < len(parts):
-        raise ValueError(f"split: expected names that differ, also in small letters, got {text!r}; rename one")
+        raise UserError(f"split: expected names that differ, also in small letters, got {text!r}; rename one")
     if sum(shares.values()) != 1:
         total = float(sum(shares.values()))
-        raise ValueError(f"split: expected shares that sum to 1, got {text!r}, which sums to {total:.9g}; change one")
+        raise UserError(f"split: expected shares that sum to 1, got {text!r}, which sums to {total:.9g}; change one")
     return shares
 
 
 def _name(name: str) -> str:
     """A name that is a folder's, a file's and a Hugging Face split's alike; 'all' those keep for themselves."""
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,31}", name) or name.lower() == "all":
-        raise ValueError(
+        raise UserError(
             f"split: expected a name of letters, digits and _ that begins with a letter, at most 32, and is not 'all', "
             f"got {name!r}; rename it"
         )
@@ -47,7 +48,7 @@ def _share(text: str) -> Fraction:
     # The form is checked first: Fraction would work out 1e999999999 in full.
     share = Fraction(text) if re.fullmatch(r"[0-9]?\.?[0-9]{1,18}", text) else Fraction(0)
     if not 0 < share <= 1:
-        raise ValueError(f"split: expected shares above 0 and at most 1, as in 0.7, got {text!r}; change it")
+        raise UserError(f"split: expected shares above 0 and at most 1, as in 0.7, got {text!r}; change it")
     return share
 
 

@@ -9,36 +9,30 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from models.config.base import overlaid
+from models.errors import UserError
+
 C = TypeVar("C", bound=BaseModel)
 
 
 def resolve(kind: type[C], file: Path | None, options: dict[str, Any], assignments: list[str]) -> C:
-    """Validate the layered choices as a `kind`; ValueError with one line for each field that is wrong."""
+    """Validate the layered choices as a `kind`; UserError with one line for each field that is wrong."""
     layers = [_read(file)] if file else []
-    layers += [{k: v for k, v in options.items() if v is not None}, assigned(assignments)]
+    layers += [{k: v for k, v in options.items() if v is not None}, parse_overrides(assignments)]
     choices: dict[str, Any] = {}
     for layer in layers:
-        choices = merged(choices, layer)
+        choices = overlaid(choices, layer)
     try:
         return kind.model_validate(choices)
     except ValidationError as error:
-        raise ValueError(complaints(error)) from None
+        raise UserError(complaints(error)) from None
 
 
-def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """`above` laid over `below`, nested mappings field by field."""
-    result = dict(below)
-    for key, value in above.items():
-        both = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = merged(result[key], value) if both else value
-    return result
-
-
-def assigned(assignments: list[str]) -> dict[str, Any]:
+def parse_overrides(assignments: list[str]) -> dict[str, Any]:
     """The values of several assignments, `parse_assignment`'s; later ones win."""
     choices: dict[str, Any] = {}
     for assignment in assignments:
-        choices = merged(choices, parse_assignment(assignment))
+        choices = overlaid(choices, parse_assignment(assignment))
     return choices
 
 
@@ -47,11 +41,11 @@ def parse_assignment(text: str) -> dict[str, Any]:
     name, equals, value = text.partition("=")
     name = name.strip()
     if not equals or not all(name.split(".")):
-        raise ValueError(f"--set {text}: expected name=value, as in --set cut.alpha=1.0")
+        raise UserError(f"--set {text}: expected name=value, as in --set cut.alpha=1.0")
     try:
         nested: Any = yaml.load(value, _Loader)
     except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"--set {text}: the value is no YAML ({error})".replace("\n", " ")) from None
+        raise UserError(f"--set {text}: the value is no YAML ({error})".replace("\n", " ")) from None
     for part in reversed(name.split(".")):
         nested = {part: nested}
     return nested
@@ -71,11 +65,11 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         found = yaml.load(file.read_text(encoding="utf-8"), _Loader)
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"--config {file}: cannot be read: {error}") from None
+        raise UserError(f"--config {file}: cannot be read: {error}") from None
     except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"--config {file}: is no YAML: {error}".replace("\n", " ")) from None
+        raise UserError(f"--config {file}: is no YAML: {error}".replace("\n", " ")) from None
     if not isinstance(found, dict):
-        raise ValueError(f"--config {file}: expected a mapping of fields, found {type(found).__name__}")
+        raise UserError(f"--config {file}: expected a mapping of fields, found {type(found).__name__}")
     return found
 
 

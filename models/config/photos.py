@@ -3,12 +3,12 @@
 Imports no torch and knows nothing of how a photo is inverted.
 """
 
-from typing import Any
+from typing import Annotated
 
 from pydantic import Field
 
 from models.config.backbone import BackboneConfig
-from models.config.base import Config
+from models.config.base import FREE, Config
 from models.config.cut import CutConfig
 from models.config.run import RunConfig
 from models.config.sampling import CaptureConfig
@@ -31,8 +31,4 @@ class MaskConfig(BackboneConfig):
     prior: PriorConfig = Field(default_factory=PriorConfig, description="the class a photo is taken to show")
     sampling: CaptureConfig = Field(default_factory=CaptureConfig, description="inversion, reverse pass and capture")
     cut: CutConfig = Field(default_factory=CutConfig, description="AttentionCut; lambda as at the backbone's size")
-    run: RunConfig = Field(default_factory=RunConfig, description="use of the machine")
-
-    def identity(self) -> dict[str, Any]:
-        """What a mask depends on: all but the machine's use."""
-        return self.model_dump(mode="json", by_alias=True, exclude={"run"})
+    run: Annotated[RunConfig, FREE] = Field(default_factory=RunConfig, description="use of the machine")

@@ -8,7 +8,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, HttpUrl, ValidationError, model_validator
 
-from models.config.base import Config
+from models.config.base import FREE, Config
+from models.errors import UserError
 
 
 class Price(Config):
@@ -20,7 +21,7 @@ class Price(Config):
 
 def _model_name(name: str) -> str:
     if not name.isprintable():
-        raise ValueError(f"prompts.model: expected a name of printable characters, got {name[:40]!r}; change it")
+        raise UserError(f"prompts.model: expected a name of printable characters, got {name[:40]!r}; change it")
     return name
 
 
@@ -31,7 +32,7 @@ def _endpoint(url: str) -> str:
     except ValidationError:
         known = None
     if not known:
-        raise ValueError(
+        raise UserError(
             f"prompts.base_url: expected an address without a user, as in http://localhost:8000/v1, got {url[:80]!r}; "
             "change it"
         )
@@ -47,11 +48,11 @@ class PromptConfig(Config):
     model: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_model_name)] | None = Field(
         None, description="name of the model, as the endpoint has it"
     )
-    base_url: Annotated[str, AfterValidator(_endpoint)] | None = Field(
+    base_url: Annotated[Annotated[str, AfterValidator(_endpoint)] | None, FREE] = Field(
         None,
         description="OpenAI-compatible endpoint, as in 'http://localhost:8000/v1'; OPENAI_BASE_URL, or OpenAI's",
     )
-    secret: str | None = Field(
+    secret: Annotated[str | None, FREE] = Field(
         None,
         pattern=r"^[a-z0-9-]+$",
         description="Prefect Secret block that holds the key; the environment's OPENAI_API_KEY when absent",
@@ -59,28 +60,38 @@ class PromptConfig(Config):
     per_class: int = Field(
         50, ge=1, le=10_000, description="different prompts of a class at most; a larger number of samples repeats them"
     )
-    per_request: int = Field(20, ge=1, le=100, description="prompts asked for at once")
-    max_overlap: float = Field(
+    per_request: Annotated[int, FREE] = Field(20, ge=1, le=100, description="prompts asked for at once")
+    max_overlap: Annotated[float, FREE] = Field(
         0.7,
         ge=0,
         le=1,
         description="largest share of words that a prompt may have in common with an earlier one of its class",
     )
-    structured: Literal["json_schema", "json_object"] = Field(
+    structured: Annotated[Literal["json_schema", "json_object"], FREE] = Field(
         "json_schema",
         description="how the endpoint is held to JSON: to a schema, or to JSON of any kind where it knows none",
     )
-    max_answer: int = Field(4096, ge=64, le=1_000_000, description="tokens of an answer at most, reasoning included")
-    max_tokens: int = Field(1_000_000, ge=1, description="tokens that the dataset may take in all, in and out")
-    max_money: float | None = Field(None, ge=0, description="money that it may cost in all; needs the model's price")
-    prices: dict[str, Price] = Field(
+    max_answer: Annotated[int, FREE] = Field(
+        4096, ge=64, le=1_000_000, description="tokens of an answer at most, reasoning included"
+    )
+    max_tokens: Annotated[int, FREE] = Field(
+        1_000_000, ge=1, description="tokens that the dataset may take in all, in and out"
+    )
+    max_money: Annotated[float | None, FREE] = Field(
+        None, ge=0, description="money that it may cost in all; needs the model's price"
+    )
+    prices: Annotated[dict[str, Price], FREE] = Field(
         default_factory=dict, description="price by model, as in {gpt-5-mini: {input: 0.25, output: 2}}"
     )
-    timeout: float = Field(60.0, gt=0, le=3600, description="seconds that the endpoint may keep silent")
-    attempts: int = Field(6, ge=1, le=100, description="times a request is sent in all, waits between them doubling")
+    timeout: Annotated[float, FREE] = Field(
+        60.0, gt=0, le=3600, description="seconds that the endpoint may keep silent"
+    )
+    attempts: Annotated[int, FREE] = Field(
+        6, ge=1, le=100, description="times a request is sent in all, waits between them doubling"
+    )
 
     @model_validator(mode="after")
     def _money_needs_a_price(self) -> Self:
         if self.max_money is not None and self.model is not None and self.model not in self.prices:
-            raise ValueError(f"prompts.max_money: needs the price of {self.model}; give it in prompts.prices")
+            raise UserError(f"prompts.max_money: needs the price of {self.model}; give it in prompts.prices")
         return self

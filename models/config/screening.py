@@ -6,6 +6,7 @@ Imports no torch and knows nothing of how scores are measured.
 from pydantic import Field, model_validator
 
 from models.config.base import Config
+from models.errors import UserError
 
 
 class ScreenConfig(Config):
@@ -63,7 +64,7 @@ class ScreenConfig(Config):
     @model_validator(mode="after")
     def _some_area_passes(self) -> "ScreenConfig":
         if self.min_area > self.max_area:
-            raise ValueError(
+            raise UserError(
                 f"screen.min_area: expected screen.max_area, {self.max_area:g}, at most, got {self.min_area:g}, which "
                 "no mask can pass; change one of the two"
             )
@@ -72,7 +73,7 @@ class ScreenConfig(Config):
     @model_validator(mode="after")
     def _images_are_compared_by_clip(self) -> "ScreenConfig":
         if self.duplicate_image is not None and self.clip == "none":
-            raise ValueError(
+            raise UserError(
                 "screen.duplicate_image: compares CLIP's embeddings, and screen.clip is 'none'; name a model there, "
                 "or leave duplicate_image out"
             )

@@ -3,38 +3,48 @@
 Imports no torch and knows no segmenter by name.
 """
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, PositiveInt
 
 from models.config.backbone import POCKET, BackboneConfig, is_pocket
-from models.config.base import Config
+from models.config.base import FREE, PREDICTING, Config
 from models.config.run import RunConfig
 
 
 class TrainConfig(Config):
-    """How a segmenter is trained, whichever it is; a segmenter's own configuration adds to it.
+    """How a segmenter is trained, whichever it is; a segmenter's own configuration adds to it."""
 
-    predicting: names of the fields that predictions alone depend on, which may change for a trained run.
-    """
-
-    predicting: ClassVar[frozenset[str]] = frozenset()
+    renamed: ClassVar[Mapping[str, str]] = {
+        "accumulate": "gradient_accumulation_steps",
+        "clip": "max_grad_norm",
+        "schedule": "lr_schedule",
+        "validation": "val_fraction",
+        "warm_up": "warmup_steps",
+    }
 
     segmenter: str = Field(description="name of the segmenter")
-    epochs: int = Field(20, ge=1, description="times each training sample is seen; may be raised for a finished run")
+    epochs: Annotated[int, FREE] = Field(
+        20, ge=1, description="times each training sample is seen; may be raised for a finished run"
+    )
     batch_size: int = Field(10, ge=1, le=4096, description="samples of one batch on one device")
-    accumulate: int = Field(1, ge=1, le=4096, description="batches whose gradients are averaged in one step")
+    gradient_accumulation_steps: int = Field(
+        1, ge=1, le=4096, description="batches whose gradients are averaged in one step"
+    )
     learning_rate: float = Field(1e-3, gt=0, le=10, description="learning rate of Adam, or its peak")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay (AdamW); 0 is Adam")
-    schedule: Literal["constant", "cosine", "stepped"] = Field(
+    lr_schedule: Literal["constant", "cosine", "stepped"] = Field(
         "constant",
         description="learning rate after the warm-up; 'stepped' multiplies it by 0.95^(e // 30) in each epoch e, as "
         "DiffDIS does",
     )
-    warm_up: int = Field(0, ge=0, description="steps of linear warm-up")
-    clip: float | None = Field(None, gt=0, description="largest norm of the gradient; absent, it is not clipped")
-    validation: float = Field(
+    warmup_steps: int = Field(0, ge=0, description="steps of linear warm-up")
+    max_grad_norm: float | None = Field(
+        None, gt=0, description="largest norm of the gradient; absent, it is not clipped"
+    )
+    val_fraction: float = Field(
         0.1, gt=0, lt=1, description="share of the kept samples held out, chosen by their indices"
     )
     limit: int | None = Field(
@@ -43,11 +53,17 @@ class TrainConfig(Config):
         description="training samples used, chosen by their indices: a smaller limit's are among a larger one's, and "
         "those held out stay the same; absent, all",
     )
-    patience: int | None = Field(None, ge=1, description="epochs without a better validation IoU that end the training")
+    patience: Annotated[int | None, FREE] = Field(
+        None, ge=1, description="epochs without a better validation IoU that end the training"
+    )
     seed: int = Field(0, ge=0, lt=2**32, description="seed of the first weights and of the samples' order")
-    save_every: int = Field(200, ge=1, description="steps between saved states, beside the end of each epoch")
-    tensorboard: bool = Field(False, description="write the curves for TensorBoard too, which must be installed")
-    run: RunConfig = Field(default_factory=RunConfig, description="use of the machine")
+    save_every: Annotated[int, FREE] = Field(
+        200, ge=1, description="steps between saved states, beside the end of each epoch"
+    )
+    tensorboard: Annotated[bool, FREE] = Field(
+        False, description="write the curves for TensorBoard too, which must be installed"
+    )
+    run: Annotated[RunConfig, FREE] = Field(default_factory=RunConfig, description="use of the machine")
 
     def label(self) -> str:
         """The segmenter in a few words, for tables."""
@@ -65,10 +81,10 @@ class TrainConfig(Config):
         """The same where a run's own weights will be loaded: nothing is fetched that they take the place of."""
         return self
 
-    def identity(self) -> dict[str, Any]:
-        """What must be equal for a run to be resumed: all but its length, the machine's use and `predicting`."""
-        free = {"epochs", "patience", "save_every", "tensorboard", "run"}
-        return self.model_dump(mode="json", exclude=free | self.predicting)
+    @property
+    def predicting(self) -> frozenset[str]:
+        """Names of the fields that predictions alone depend on, which may change for a trained run."""
+        return self.marked(PREDICTING)
 
     def predicts_by(self) -> dict[str, Any]:
         """What a prediction depends on beside the weights: the identity, and what predictions alone depend on."""
@@ -77,8 +93,6 @@ class TrainConfig(Config):
 
 class DecoderConfig(TrainConfig):
     """The DiffusionSeg decoder on the features of a frozen network."""
-
-    predicting: ClassVar[frozenset[str]] = frozenset({"bilateral"})
 
     projection: int | None = Field(
         None, ge=1, description="channels each feature map is brought to by a 1x1 convolution first; absent, none is"
@@ -89,18 +103,15 @@ class DecoderConfig(TrainConfig):
     loss: Literal["bce", "bce+dice"] = Field(
         "bce", description="binary cross-entropy, or with the soft Dice loss added"
     )
-    bilateral: bool = Field(
+    bilateral: Annotated[bool, PREDICTING] = Field(
         False, description="smooth predicted masks with the fast bilateral solver, which finds the image's edges again"
     )
-    cache: bool = Field(
+    cache: Annotated[bool, FREE] = Field(
         True, description="keep the samples' features in the run folder, in float16; else they are made anew each epoch"
     )
 
     def caches_features(self) -> bool:
         return self.cache
-
-    def identity(self) -> dict[str, Any]:
-        return {name: value for name, value in super().identity().items() if name != "cache"}
 
 
 def _absolute_weights(weights: str) -> str:
@@ -133,11 +144,11 @@ class LatentConfig(TrainConfig, BackboneConfig):
     def as_trained(self) -> Self:
         return self.model_copy(update={"start": "random"})
 
-    @model_validator(mode="before")
     @classmethod
-    def _at_pockets_pace(cls, given: Any) -> Any:
-        pocket = isinstance(given, dict) and is_pocket(given.get("backbone", POCKET))
-        return POCKET_PACE | given if pocket else given
+    def presets(cls, given: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        yield from super().presets(given)
+        if is_pocket(given.get("backbone", POCKET)):
+            yield POCKET_PACE
 
 
 POCKET_PACE = {"size": 128, "learning_rate": 3e-4}

@@ -36,6 +36,7 @@ from models.cut import graph as cutgraph
 from models.cut.graph import OFFSETS
 from models.cut.masks import clean
 from models.cut.seeds import normalise, refined_map, seed_columns
+from models.errors import UserError
 
 LARGEST = 1e30  # of an argument's values: sums of some thousands of them are finite in float32
 
@@ -86,7 +87,7 @@ def attentioncut(image: np.ndarray, class_map: np.ndarray, self_attention: np.nd
 
     Raises
     ------
-    ValueError : an argument of another shape or type, or with a value that is negative, missing or beyond 1e30.
+    UserError : an argument of another shape or type, or with a value that is negative, missing or beyond 1e30.
     """
     _check_arrays(image, class_map, self_attention)
     return cut(image, evidence_of(class_map, self_attention, config), config).mask
@@ -188,22 +189,22 @@ def uncertainty_of(objectness: np.ndarray) -> float:
 def _check_arrays(image: np.ndarray, class_map: np.ndarray, self_attention: np.ndarray) -> None:
     for name, values in (("image", image), ("class_map", class_map), ("self_attention", self_attention)):
         if not isinstance(values, np.ndarray):
-            raise ValueError(f"{name}: expected a numpy array, got {type(values).__name__}; use numpy.asarray")
+            raise UserError(f"{name}: expected a numpy array, got {type(values).__name__}; use numpy.asarray")
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ValueError(f"image: expected (H, W, 3) uint8, got {image.shape} {image.dtype}; convert it to 8-bit RGB")
+        raise UserError(f"image: expected (H, W, 3) uint8, got {image.shape} {image.dtype}; convert it to 8-bit RGB")
     if class_map.ndim != 2 or not class_map.size:
-        raise ValueError(f"class_map: expected (h, w), got {class_map.shape}; average heads, layers and steps first")
+        raise UserError(f"class_map: expected (h, w), got {class_map.shape}; average heads, layers and steps first")
     cells = class_map.size
     if self_attention.shape != (cells, cells):
         expected = f"({cells}, {cells}) for a class_map of {class_map.shape}"
-        raise ValueError(f"self_attention: expected {expected}, got {self_attention.shape}; use one grid for both")
+        raise UserError(f"self_attention: expected {expected}, got {self_attention.shape}; use one grid for both")
     if image.shape[0] < class_map.shape[0] or image.shape[1] < class_map.shape[1]:
-        raise ValueError(f"image: expected at least class_map's {class_map.shape}, got {image.shape}; enlarge it")
+        raise UserError(f"image: expected at least class_map's {class_map.shape}, got {image.shape}; enlarge it")
     for name, values in (("class_map", class_map), ("self_attention", self_attention)):
         if values.dtype.kind != "f":
-            raise ValueError(f"{name}: expected floating numbers, got {values.dtype}; convert it to float32")
+            raise UserError(f"{name}: expected floating numbers, got {values.dtype}; convert it to float32")
         low, high = values.min(), values.max()
         if not high <= LARGEST:  # NaN neither
-            raise ValueError(f"{name}: expected numbers up to {LARGEST:g}, got NaN or {high}; leave this image out")
+            raise UserError(f"{name}: expected numbers up to {LARGEST:g}, got NaN or {high}; leave this image out")
         if low < 0:
-            raise ValueError(f"{name}: expected numbers >= 0, got {low}; pass probabilities, not logits")
+            raise UserError(f"{name}: expected numbers >= 0, got {low}; pass probabilities, not logits")

@@ -16,6 +16,7 @@ from scipy.linalg import eigh
 
 from models.cut import graph as cutgraph
 from models.cut.seeds import normalise
+from models.errors import UserError
 
 NO_EDGE = 1e-5  # NCut's weight between cells that are not alike, as in TokenCut
 CERTAIN = 1e-4  # DenseCRF's unary takes A_c within [CERTAIN, 1 - CERTAIN], as AttentionCut's does
@@ -76,10 +77,10 @@ def dense_crf(class_map: np.ndarray, image: np.ndarray, iterations: int = 5) -> 
     """A fully connected CRF (arXiv 1210.5644) whose unary is A_c in [0, 1] enlarged to the image (H, W, 3) uint8.
 
     Weights and widths are Deep Spectral's (arXiv 2205.07839): appearance 10 with 80 pixels and 13 grey levels,
-    smoothness 3 with 3 pixels, whatever the image's size. ValueError where pydensecrf2 is not installed.
+    smoothness 3 with 3 pixels, whatever the image's size. UserError where pydensecrf2 is not installed.
     """
     if not has_dense_crf():
-        raise ValueError("dense_crf: expected pydensecrf2, which is not installed; pip install -e '.[crf]' compiles it")
+        raise UserError("dense_crf: expected pydensecrf2, which is not installed; pip install -e '.[crf]' compiles it")
     from pydensecrf.densecrf import DenseCRF2D
 
     height, width = image.shape[:2]

@@ -13,6 +13,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from models.errors import UserError
 from models.pocket import networks, vocabulary
 from models.pocket.card import write_card
 
@@ -37,7 +38,7 @@ def export(
     judges: dict[str, nn.Module],
     training: dict[str, Any],
 ) -> Path:
-    """Write everything pocket ships, and its card from the training's facts; ValueError above 40 MB."""
+    """Write everything pocket ships, and its card from the training's facts; UserError above 40 MB."""
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -56,7 +57,7 @@ def export(
     write_card(partial)
     size = sum(f.stat().st_size for f in partial.rglob("*") if f.is_file())
     if size > MAX_BYTES:
-        raise ValueError(f"pocket's weights come to {size / 1e6:.1f} MB; at most {MAX_BYTES / 1e6:.0f} MB ship")
+        raise UserError(f"pocket's weights come to {size / 1e6:.1f} MB; at most {MAX_BYTES / 1e6:.0f} MB ship")
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(partial, folder)
     return folder
@@ -72,9 +73,9 @@ def load_weights(folder: Path, name: str, network: nn.Module) -> nn.Module:
 
 
 def facts_of(folder: Path) -> dict[str, Any]:
-    """How an exported folder's weights were trained; ValueError where it is none."""
+    """How an exported folder's weights were trained; UserError where it is none."""
     if not (folder / "training.json").is_file():
-        raise ValueError(f"start: expected a folder written by `maskmill pretrain`, {folder} has no training.json")
+        raise UserError(f"start: expected a folder written by `maskmill pretrain`, {folder} has no training.json")
     return json.loads((folder / "training.json").read_text())
 
 

@@ -152,19 +152,19 @@ def diffusion_loss(
 ) -> Loss:
     """Velocity loss with min-SNR weighting (gamma 5); the caption is full (70 %), short (20 %) or empty (10 %)."""
     device = next(model.parameters()).device
-    abar = alphas_cumprod.to(device)
+    alpha_bar = alphas_cumprod.to(device)
 
     def loss_of(step: int, rng: np.random.Generator) -> torch.Tensor:
         rows = rng.choice(len(latents), batch_size)
         x0 = torch.from_numpy(latents[rows]).to(device).float() * scaling  # (B, 4, h, w)
         words = ids[rows, rng.choice(3, batch_size, p=[0.7, 0.2, 0.1])].to(device)
         t = torch.from_numpy(rng.integers(1000, size=batch_size)).to(device)
-        a = abar[t][:, None, None, None]
+        a = alpha_bar[t][:, None, None, None]
         noise = torch.from_numpy(rng.standard_normal(x0.shape, dtype=np.float32)).to(device)
         velocity = a.sqrt() * noise - (1 - a).sqrt() * x0
         context = model["text_encoder"](words).last_hidden_state
         predicted = model["unet"](a.sqrt() * x0 + (1 - a).sqrt() * noise, t, context).sample
-        snr = abar[t] / (1 - abar[t])
+        snr = alpha_bar[t] / (1 - alpha_bar[t])
         error = (predicted.float() - velocity).pow(2).mean(dim=(1, 2, 3))
         return (error * snr.clamp(max=5) / (snr + 1)).mean() / 0.5
 

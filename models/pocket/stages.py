@@ -24,7 +24,7 @@ from models.training.schedule import Training
 
 # Sized for a CPU of two cores; on a GPU the whole takes minutes.
 TRAININGS = {
-    "vae": Training(steps=1800, batch_size=16, learning_rate=2e-3, weight_decay=0.0, warm_up=100, save_every=100),
+    "vae": Training(steps=1800, batch_size=16, learning_rate=2e-3, weight_decay=0.0, warmup_steps=100, save_every=100),
     "diffusion": Training(steps=3800, batch_size=32, learning_rate=6e-4, ema=0.998, save_every=100),
     "clip": Training(steps=1500, batch_size=96, learning_rate=1e-3, save_every=200),
     "classifier": Training(steps=1000, batch_size=48, learning_rate=2e-3, save_every=200),
@@ -90,8 +90,8 @@ def _loss_of(name: str, model: nn.Module, folder: Path, config: PretrainConfig, 
     if name == "diffusion":
         scaling = trained_vae(folder, config).config.scaling_factor
         ids = recipe.tokenise(vocabulary.tokenizer(), data)
-        abar = networks.scheduler().alphas_cumprod
-        return recipe.diffusion_loss(model, latents_of(folder, config), ids, abar, scaling, batch_size)
+        alpha_bar = networks.scheduler().alphas_cumprod
+        return recipe.diffusion_loss(model, latents_of(folder, config), ids, alpha_bar, scaling, batch_size)
     if name == "clip":
         return recipe.clip_loss(model, data, recipe.tokenise(vocabulary.tokenizer(), data), batch_size)
     if name == "vae":

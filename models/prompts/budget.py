@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from models.config.prompts import PromptConfig
+from models.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -27,16 +28,16 @@ def cost(config: PromptConfig, tokens: Tokens) -> float | None:
 
 
 def check_budget(config: PromptConfig, spent: Tokens, most: Tokens) -> None:
-    """ValueError where a request of at most `most` tokens could pass the budget that `spent` is of."""
+    """UserError where a request of at most `most` tokens could pass the budget that `spent` is of."""
     after = spent + most
     if after.total > config.max_tokens:
-        raise ValueError(
+        raise UserError(
             f"prompts.max_tokens: {spent.total} of {config.max_tokens} tokens are spent, and the next request may take "
             f"{most.total}; raise it, or lower prompts.per_class for a new dataset"
         )
     money, bill = cost(config, after), cost(config, spent)
     if config.max_money is not None and money is not None and money > config.max_money:
-        raise ValueError(
+        raise UserError(
             f"prompts.max_money: {bill:.6g} of {config.max_money:g} is spent, and the next request may take it to "
             f"{money:.6g}; raise it, or lower prompts.per_class for a new dataset"
         )

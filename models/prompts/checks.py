@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from models.backbone.tokens import category_span
+from models.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import CLIPTokenizer
@@ -132,11 +133,11 @@ class PromptChecker:
 
 
 def phrase_in(text: str, phrases: Sequence[str]) -> str:
-    """The phrase that a prompt names its class by: the longest of those in it, as whole words. ValueError for none."""
+    """The phrase that a prompt names its class by: the longest of those in it, as whole words. UserError for none."""
     for phrase in sorted(phrases, key=len, reverse=True):
         if _any_of([_plain(phrase)]).search(_plain(text)):
             return phrase
-    raise ValueError(f"prompt: expected one that names {' or '.join(phrases)}, got {text[:100]!r}; add the word")
+    raise UserError(f"prompt: expected one that names {' or '.join(phrases)}, got {text[:100]!r}; add the word")
 
 
 def reasons(checked: Iterable[str]) -> str:

@@ -12,11 +12,12 @@ import numpy as np
 from models.classes.scenes import GROUPS, LIGHTINGS, LOOKS, SCENES, SUBJECTS, VIEWINGS
 from models.config.backbone import is_pocket
 from models.config.build import BuildConfig
+from models.errors import UserError
 from models.pocket import scenes
 from models.prompts.checks import phrase_in
 
 GRAMMAR = "grammar"
-Bank = Mapping[str, Sequence[tuple[str, str]]]  # (prompt, its source) in order, by class
+PromptStore = Mapping[str, Sequence[tuple[str, str]]]  # (prompt, its source) in order, by class
 SHOWN = 5  # unknown classes that a refusal names
 _PROMPT_STREAM, _NOISE_STREAM = 0, 1  # independent generators of one sample
 
@@ -36,11 +37,11 @@ class Planned:
     prompt_source: str = GRAMMAR
 
 
-def plan(config: BuildConfig, index: int, bank: Bank | None = None) -> Planned:
+def plan(config: BuildConfig, index: int, prompt_store: PromptStore | None = None) -> Planned:
     """Sample `index` of the dataset: depends on the classes and the dataset seed, never on the count or the batch.
 
-    With a bank of bought prompts its words depend on the order of these as well: the n-th sample of a class takes the
-    class's n-th prompt, and after `prompts.per_class` of them the first again.
+    With bought prompts its words depend on the order of these as well: the n-th sample of a class takes the class's
+    n-th prompt, and after `prompts.per_class` of them the first again.
     """
     category = category_of(config, index)
     rng = np.random.default_rng([config.seed, index, _PROMPT_STREAM])
@@ -48,8 +49,8 @@ def plan(config: BuildConfig, index: int, bank: Bank | None = None) -> Planned:
         np.random.SeedSequence([config.seed, index, _NOISE_STREAM]).generate_state(1, np.uint64)[0] >> np.uint64(1)
     )
     phrases = config.phrases_of(category)
-    if bank is not None:
-        prompt, source = bank[category][index // len(config.classes) % config.prompts.per_class]
+    if prompt_store is not None:
+        prompt, source = prompt_store[category][index // len(config.classes) % config.prompts.per_class]
         return Planned(index, category, phrase_in(prompt, phrases), prompt, seed, source)
     phrase = phrases[0] if len(phrases) == 1 else str(rng.choice(phrases))
     return Planned(index, category, phrase, _prompt(config, category, phrase, rng), seed)
@@ -101,17 +102,17 @@ def farthest_prompts(config: BuildConfig, category: str) -> list[tuple[str, str]
 
 
 def check_classes(config: BuildConfig) -> None:
-    """ValueError for a class that pocket, or its CLIP, was never shown."""
+    """UserError for a class that pocket, or its CLIP, was never shown."""
     words = [phrase for name in config.classes for phrase in (name, *config.phrases_of(name))]
     unknown = list(dict.fromkeys(word for word in words if word.lower() not in scenes.CLASSES))
     shown = ", ".join(unknown[:SHOWN]) + (f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else "")
     if unknown and is_pocket(config.backbone):
-        raise ValueError(
+        raise UserError(
             f"classes: the pocket backbone does not know {shown}; it knows {', '.join(scenes.CLASSES)}. "
             "Choose among these, or name another --backbone"
         )
     if unknown and is_pocket(config.screen.clip):
-        raise ValueError(
+        raise UserError(
             f"screen.clip: pocket's CLIP does not know {shown}; name an open_clip model, as in "
             "--set screen.clip=ViT-B-32:openai, or 'none'"
         )

@@ -15,6 +15,7 @@ from openai import DefaultHttpxClient, OpenAI
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.config.prompts import PromptConfig
+from models.errors import UserError
 from models.prompts.checks import LONGEST
 
 PROMPT_VERSION = 1  # of the wording below; with the model it is a prompt's provenance
@@ -88,7 +89,7 @@ def open_client(config: PromptConfig, key: str, meter: Meter) -> OpenAI:
 
 
 def ask(client: OpenAI, config: PromptConfig, wanted: Wanted) -> Answer:
-    """Ask once, with retries. ValueError names the setting to mend where the endpoint gives no answer at all.
+    """Ask once, with retries. UserError names the setting to mend where the endpoint gives no answer at all.
 
     An answer that is no answer (cut off, not the JSON asked for, refused) is paid for, and is one with a problem.
     """
@@ -102,7 +103,7 @@ def ask(client: OpenAI, config: PromptConfig, wanted: Wanted) -> Answer:
     except openai.APIResponseValidationError:
         return Answer((), most_in, most_out, "no chat completion")
     except openai.OpenAIError as error:
-        raise ValueError(explain(error, config, client)) from None
+        raise UserError(explain(error, config, client)) from None
     except json.JSONDecodeError:
         return Answer((), most_in, most_out, "no chat completion")
     used = (_tokens(completion, "prompt_tokens", most_in), _tokens(completion, "completion_tokens", most_out))

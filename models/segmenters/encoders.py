@@ -22,6 +22,7 @@ import torch
 from torch import nn
 
 from models.clip.model import check_clip
+from models.errors import UserError
 from models.hardware import resolve_device
 from models.images import resized
 from models.training.weights import misfits
@@ -31,7 +32,7 @@ PREFIXES = ("encoder_q.", "base_encoder.", "backbone.")  # of MoCo v1 and v2, of
 
 @dataclass(frozen=True, eq=False)
 class Encoder:
-    """A frozen network on its device. size: (H, W) of its images; mean, spread: of its pixels, in [0, 1], per channel.
+    """A frozen network on its device. size: (H, W) of its images; mean, std: of its pixels, in [0, 1], per channel.
 
     layers: how many of its last feature maps are taken: of a ViT the patch tokens of so many blocks, of a ResNet the
     maps of so many strides.
@@ -40,7 +41,7 @@ class Encoder:
     network: nn.Module
     size: tuple[int, int]
     mean: tuple[float, ...]
-    spread: tuple[float, ...]
+    std: tuple[float, ...]
     layers: int
 
     @property
@@ -51,8 +52,8 @@ class Encoder:
     def features(self, images: list[np.ndarray]) -> list[torch.Tensor]:
         """(H, W, 3) uint8 of any sizes -> for each layer (B, C, h, w) float32."""
         squares = torch.from_numpy(np.stack([resized(image, self.size) for image in images])).to(self.device)
-        mean, spread = (torch.tensor(values, device=self.device) for values in (self.mean, self.spread))
-        inputs = ((squares / 255 - mean) / spread).permute(0, 3, 1, 2)  # (B, 3, H, W)
+        mean, std = (torch.tensor(values, device=self.device) for values in (self.mean, self.std))
+        inputs = ((squares / 255 - mean) / std).permute(0, 3, 1, 2)  # (B, 3, H, W)
         with torch.autocast(self.device.type, enabled=False):  # the same in training as in prediction
             found = self.network.forward_intermediates(inputs, indices=self.layers, intermediates_only=True)
         return found["image_intermediates"] if isinstance(found, dict) else found  # of open_clip, of timm
@@ -63,31 +64,31 @@ def load_encoder(name: str, weights: str, layers: int, seed: int, device: str = 
     """'timm:NAME' or 'open_clip:NAME[:TAG]' with weights 'pretrained', 'random' (of `seed`) or of a file.
 
     Loaded once per process; pretrained weights are fetched unless they are in the user's cache. With random ones or a
-    file's, the name's tag says only how images are prepared. ValueError for a name or a file that there is not, weights
+    file's, the name's tag says only how images are prepared. UserError for a name or a file that there is not, weights
     that cannot be fetched or do not fit, and more layers than the encoder has.
     """
     library, _, model = name.partition(":")
     check_weights(weights)
     torch.manual_seed(seed)
     make = timm_encoder if library == "timm" else _open_clip_encoder
-    network, size, mean, spread = make(model, weights)
+    network, size, mean, std = make(model, weights)
     network.to(resolve_device(device)).eval().requires_grad_(False)
-    encoder = Encoder(network, size, tuple(mean), tuple(spread), layers)
+    encoder = Encoder(network, size, tuple(mean), tuple(std), layers)
     try:
         encoder.features([np.zeros((*size, 3), np.uint8)])
     except (AttributeError, AssertionError, TypeError, ValueError) as error:
-        raise ValueError(f"encoder {name}: has no maps of its last {layers} layers ({error}); lower layers") from error
+        raise UserError(f"encoder {name}: has no maps of its last {layers} layers ({error}); lower layers") from error
     return encoder
 
 
 def check_weights(weights: str) -> None:
-    """ValueError for weights that are neither 'pretrained' nor 'random' nor a file that is there."""
+    """UserError for weights that are neither 'pretrained' nor 'random' nor a file that is there."""
     if weights not in ("pretrained", "random") and not Path(weights).is_file():
-        raise ValueError(f"weights: expected 'pretrained', 'random' or a file, found none at {weights}; check the path")
+        raise UserError(f"weights: expected 'pretrained', 'random' or a file, found none at {weights}; check the path")
 
 
 def fitting_weights(network: nn.Module, file: str) -> dict[str, torch.Tensor]:
-    """A file's tensors under the names of a timm network without its classifier; ValueError where they do not fit.
+    """A file's tensors under the names of a timm network without its classifier; UserError where they do not fit.
 
     Of a file with several networks or of a wrapped one, those below a prefix of PREFIXES are taken; a classifier or a
     projection head in its place is left out.
@@ -102,7 +103,7 @@ def fitting_weights(network: nn.Module, file: str) -> dict[str, torch.Tensor]:
         found = {name: value for name, value in found.items() if name in expected or not name.startswith(heads)}
         wrong = misfits(found, expected)
     if wrong:
-        raise ValueError(
+        raise UserError(
             f"weights {file}: {len(wrong)} of its tensors do not fit the encoder: {', '.join(wrong[:3])}; name the "
             "encoder that they are of"
         )
@@ -112,7 +113,7 @@ def fitting_weights(network: nn.Module, file: str) -> dict[str, torch.Tensor]:
 def timm_encoder(model: str, weights: str) -> tuple[nn.Module, tuple[int, int], Any, Any]:
     """A network of timm without its classifier, the (H, W) of its images, their pixels' mean and deviation."""
     if not timm.is_model(model):
-        raise ValueError(f"encoder: timm has no model {model!r}; name one of timm.list_models()")
+        raise UserError(f"encoder: timm has no model {model!r}; name one of timm.list_models()")
     check_weights(weights)
     with _loading(f"encoder timm:{model}"):
         network = timm.create_model(model, pretrained=weights == "pretrained", num_classes=0)
@@ -127,7 +128,7 @@ def _open_clip_encoder(model: str, weights: str) -> tuple[nn.Module, tuple[int, 
     architecture, _, tag = model.partition(":")
     given = {"pretrained": tag, "random": None}.get(weights, weights)
     if architecture not in open_clip.list_models():
-        raise ValueError(f"encoder: open_clip has no model {architecture!r}; name one of open_clip.list_models()")
+        raise UserError(f"encoder: open_clip has no model {architecture!r}; name one of open_clip.list_models()")
     if weights == "pretrained":
         check_clip(f"{architecture}:{tag}", "encoder")
     quick = open_clip.get_pretrained_cfg(architecture, tag).get("quick_gelu", False)
@@ -139,13 +140,13 @@ def _open_clip_encoder(model: str, weights: str) -> tuple[nn.Module, tuple[int, 
 
 @contextmanager
 def _loading(what: str) -> Iterator[None]:
-    """Around the libraries' own loading: whatever they raise is a ValueError of one line."""
+    """Around the libraries' own loading: whatever they raise is a UserError of one line."""
     try:
         yield
     except Exception as error:  # of the hub, of torch, of safetensors, of pickle ...
         # torch's own text on what is no file of tensors advises to unpickle it.
         text = "no file of tensors" if isinstance(error, UnpicklingError) else str(error)
         why = shorten(f"{type(error).__name__}: {text}", 300)
-        raise ValueError(
+        raise UserError(
             f"{what}: could not be loaded ({why}); check the network or the file, or give weights a file"
         ) from error

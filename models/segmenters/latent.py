@@ -27,7 +27,7 @@ from models.training.loop import mixed_precision
 class LatentSegmenter:
     """Base of both: a kind has `network`, `loss(network, batch)`, `soft_masks(batch)` and `masks_of(rgb)`.
 
-    facts, vae, abar: of the backbone; the VAE is frozen and in run.dtype, abar (1000,) float32 on the device.
+    facts, vae, alpha_bar: of the backbone; the VAE is frozen and in run.dtype, alpha_bar (1000,) float32 on the device.
     """
 
     network: nn.Module
@@ -40,7 +40,7 @@ class LatentSegmenter:
         if kind == "auto":
             kind = "float32" if self.device.type == "cpu" else "float16"
         self.vae = load_network(self.facts, "vae", str(self.device), kind)
-        self.abar = load_scheduler(self.facts).alphas_cumprod.to(self.device)
+        self.alpha_bar = load_scheduler(self.facts).alphas_cumprod.to(self.device)
         torch.manual_seed(config.seed)
 
     def masks_of(self, rgb: torch.Tensor) -> torch.Tensor:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from models.errors import UserError
 from models.hardware import keep_freed_memory
 from models.training.schedule import Training, pace_at
 
@@ -92,21 +93,21 @@ class Run:
             group["lr"] = self.training.learning_rate * group.get("factor", 1.0) * pace_at(self.step, self.training)
         self.optimiser.zero_grad(set_to_none=True)
         total, wrong = 0.0, list[str]()
-        for left in reversed(range(self.training.accumulate)):
+        for left in reversed(range(self.training.gradient_accumulation_steps)):
             batch = next(batches)
             with _unshared(forward, left):
                 with mixed_precision(self.device):
-                    loss = loss_of(forward, batch) / self.training.accumulate
+                    loss = loss_of(forward, batch) / self.training.gradient_accumulation_steps
                 loss.backward()
             total += loss.item()
             if isinstance(batch, dict) and "index" in batch and not math.isfinite(loss.item()):
                 wrong += batch.get("photo") or [f"sample {index}" for index in batch["index"].tolist()]
         # The gradients are of all processes' samples, so that all of them stop here, and not one alone.
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip or math.inf)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.training.max_grad_norm or math.inf)
         if not (math.isfinite(total) and math.isfinite(norm)):
             which = f" on {', '.join(wrong)}" if wrong else ""
             found = f"the loss is {total}" if not math.isfinite(total) else "a gradient is no finite number"
-            raise ValueError(f"training: {found} at step {self.step + 1}{which}; {ADVICE}")
+            raise UserError(f"training: {found} at step {self.step + 1}{which}; {ADVICE}")
         self.optimiser.step()
         if self.average is not None and self.training.ema is not None:
             _update_average(self.average, self.model, min(self.training.ema, (1 + self.step) / (10 + self.step)))
@@ -114,9 +115,9 @@ class Run:
         self.recent = total if math.isnan(self.recent) else 0.98 * self.recent + 0.02 * total
 
     def refuse_wrong_weights(self) -> None:
-        """ValueError where a step made weights that are no numbers; the next loss would say so, but after a save."""
+        """UserError where a step made weights that are no numbers; the next loss would say so, but after a save."""
         if not all(value.isfinite().all() for value in self.model.state_dict().values()):
-            raise ValueError(f"training: the weights after step {self.step} are no finite numbers; {ADVICE}")
+            raise UserError(f"training: the weights after step {self.step} are no finite numbers; {ADVICE}")
 
     def judge(self, score: float) -> bool:
         """Take note of a validation; whether it is the best so far."""
@@ -152,14 +153,14 @@ def train(
 ) -> None:
     """Train on from `run.step` to the end, or until no validation is better for `patience` of them.
 
-    batches: given a number, yields the batches from it on; step s takes `accumulate` of them from s * accumulate.
+    batches: given a number, yields the batches from it on; a step takes `gradient_accumulation_steps` of them.
     save: called every `save_every` steps, after each validation and at the end; it decides where the state goes.
     log: one row every 50 steps and each validation. accelerator: from `several_processes`; each process is then given
     batches of its own, and the first alone saves and logs.
     """
     training, began, rank = run.training, time.time(), 0 if accelerator is None else accelerator.process_index
     forward = run.model if accelerator is None else accelerator.prepare_model(run.model)
-    source = batches(run.step * training.accumulate)
+    source = batches(run.step * training.gradient_accumulation_steps)
     run.model.train()
     while not run.is_done:
         run.advance(forward, source, loss_of, rank)

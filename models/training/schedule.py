@@ -13,13 +13,13 @@ class Training:
     batch_size: int
     learning_rate: float
     weight_decay: float = 0.01
-    warm_up: int = 200
-    schedule: Literal["cosine", "constant", "stepped"] = "cosine"
+    warmup_steps: int = 200
+    lr_schedule: Literal["cosine", "constant", "stepped"] = "cosine"
     epoch: int = 1  # steps of one epoch, which the stepped schedule counts in
     rates: dict[str, float] = field(default_factory=dict)  # beginning of names -> factor on their learning rate
     ema: float | None = 0.999  # decay of the averaged weights; None keeps no average
-    clip: float | None = 1.0  # largest norm of the gradient
-    accumulate: int = 1  # batches whose gradients are averaged in one step
+    max_grad_norm: float | None = 1.0  # largest norm of the gradient
+    gradient_accumulation_steps: int = 1  # batches whose gradients are averaged in one step
     save_every: int = 500
     validate_every: int = 500
     patience: int | None = None  # validations without a better score after which training stops
@@ -27,11 +27,11 @@ class Training:
 
 def pace_at(step: int, training: Training) -> float:
     """Learning-rate factor: linear warm-up, then constant, a cosine down to 0.02, or DiffDIS's steps of epochs."""
-    if step < training.warm_up:
-        return (step + 1) / training.warm_up
-    if training.schedule == "constant":
+    if step < training.warmup_steps:
+        return (step + 1) / training.warmup_steps
+    if training.lr_schedule == "constant":
         return 1.0
-    if training.schedule == "stepped":
+    if training.lr_schedule == "stepped":
         return 0.95 ** sum(epoch // 30 for epoch in range(step // training.epoch + 1))
-    done = (step - training.warm_up) / max(1, training.steps - training.warm_up)
+    done = (step - training.warmup_steps) / max(1, training.steps - training.warmup_steps)
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))

@@ -3,6 +3,7 @@
 A Dataset is one immutable snapshot, also while a build goes on. Knows nothing of how datasets are built.
 """
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +14,9 @@ import pandas as pd
 import zarr
 from numpy.typing import NDArray
 
+from models.errors import UserError
 from storage.dataset import schema
-from storage.dataset.bank import read_bank
+from storage.dataset.prompt_store import read_prompt_store
 from storage.dataset.repository import BUILD, MAIN, attributes_of, group_of, open_repository, version_at, versions
 from storage.dataset.shards import array_of
 
@@ -89,9 +91,14 @@ class Dataset:
         height, width = attributes_of(self.group)["image_size"]
         return height, width
 
-    def bank(self, table: str) -> pd.DataFrame:
+    def prompt_store(self, table: str) -> pd.DataFrame:
         """What a language model wrote for the dataset ("prompts"), or what that took ("requests")."""
-        return read_bank(self.group, table)
+        return read_prompt_store(self.group, table)
+
+    def bank(self, table: str) -> pd.DataFrame:
+        """Older name of `prompt_store`, kept for one release."""
+        warnings.warn("Dataset.bank is called Dataset.prompt_store now", DeprecationWarning, stacklevel=2)
+        return self.prompt_store(table)
 
     def kept(self) -> NDArray[np.intp]:
         """Indices of the samples that screening kept, ascending."""
@@ -129,12 +136,12 @@ def open_dataset(path: str | Path, version: str | None = None) -> Dataset:
     elif version is None:
         version = version_at(repo, MAIN)
         if version is None:
-            raise ValueError(f'{path}: no version is published yet; finish the build, or open version="build"')
+            raise UserError(f'{path}: no version is published yet; finish the build, or open version="build"')
         session = repo.readonly_session(tag=version)
     elif version in names:
         session = repo.readonly_session(tag=version)
     else:
-        raise ValueError(f"{path}: no version {version}; expected {', '.join([*names, BUILD])}")
+        raise UserError(f"{path}: no version {version}; expected {', '.join([*names, BUILD])}")
     group = group_of(session)
     schema.check_version(path, attributes_of(group))
     return Dataset(path, version, tuple(names), group)

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import icechunk
 import zarr
 
+from models.errors import UserError
 from storage.dataset.schema import check_version
 
 MAIN, BUILD = "main", "build"
@@ -38,19 +39,19 @@ def is_dataset(path: Path) -> bool:
 
 
 def open_repository(path: Path) -> icechunk.Repository:
-    """Open the repository of an existing dataset; ValueError where there is none, or none of ours that can be read."""
+    """Open the repository of an existing dataset; UserError where there is none, or none of ours that can be read."""
     if not is_dataset(path):
-        raise ValueError(f"{path}: expected a maskmill dataset (a folder with repo/ in it), found none; check the path")
+        raise UserError(f"{path}: expected a maskmill dataset (a folder with repo/ in it), found none; check the path")
     try:
         repo = icechunk.Repository.open(icechunk.local_filesystem_storage(str(repository_folder(path))))
     except icechunk.IcechunkError as error:
-        raise ValueError(f"{path}: repo/ is no readable Icechunk repository ({_first_line(error)})") from error
+        raise UserError(f"{path}: repo/ is no readable Icechunk repository ({_first_line(error)})") from error
     try:
         attributes = attributes_of(group_of(repo.readonly_session(BUILD)))
     except (icechunk.IcechunkError, zarr.errors.ContainsArrayError, FileNotFoundError):
         attributes = {}
     if not {"schema_version", "config"} <= attributes.keys():
-        raise ValueError(f"{path}: repo/ is an Icechunk repository of something else; choose another path")
+        raise UserError(f"{path}: repo/ is an Icechunk repository of something else; choose another path")
     check_version(path, attributes)
     return repo
 

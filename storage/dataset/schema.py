@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from models.errors import UserError
+
 SCHEMA_VERSION = 1
 STATUS = ("planned", "sampled", "cut", "kept", "rejected", "failed")  # the code is the position
 PLANNED, SAMPLED, CUT, KEPT, REJECTED, FAILED = range(len(STATUS))
@@ -96,15 +98,15 @@ def num_shards(count: int, shard_size: int) -> int:
 def shard_rows(shard: int, count: int, shard_size: int) -> slice:
     """The samples of one shard."""
     if not 0 <= shard < num_shards(count, shard_size):
-        raise ValueError(f"shard {shard}: expected 0 to {num_shards(count, shard_size) - 1} ({count} samples)")
+        raise UserError(f"shard {shard}: expected 0 to {num_shards(count, shard_size) - 1} ({count} samples)")
     return slice(shard * shard_size, min((shard + 1) * shard_size, count))
 
 
 def check_version(path: object, attributes: Mapping[str, Any]) -> None:
-    """ValueError if a dataset's layout is not one that this code can read."""
+    """UserError if a dataset's layout is not one that this code can read."""
     found = attributes.get("schema_version")
     if found != SCHEMA_VERSION:
-        raise ValueError(
+        raise UserError(
             f"{path}: expected schema_version {SCHEMA_VERSION}, found {found}, written by maskmill "
             f"{attributes.get('maskmill_version', 'unknown')}; use that version of maskmill or a newer one"
         )

@@ -11,6 +11,7 @@ import numpy as np
 import zarr
 from numpy.typing import ArrayLike, NDArray
 
+from models.errors import UserError
 from storage.dataset.repository import attributes_of, group_of, writing
 from storage.dataset.schema import shard_rows
 
@@ -73,10 +74,10 @@ def rows_of(group: zarr.Group, shard: int) -> slice:
 
 
 def array_of(group: zarr.Group, name: str) -> zarr.Array:
-    """One array of the group; ValueError naming those there are."""
+    """One array of the group; UserError naming those there are."""
     array = group.get(name)
     if not isinstance(array, zarr.Array):
-        raise ValueError(f"{name}: no such array in this dataset; it has {', '.join(sorted(group.array_keys()))}")
+        raise UserError(f"{name}: no such array in this dataset; it has {', '.join(sorted(group.array_keys()))}")
     return array
 
 
@@ -88,14 +89,14 @@ def _whole_shard(
     positions = np.arange(size) if rows is None else np.asarray(rows, dtype=np.int64)
     expected = (len(positions), *array.shape[1:])
     if given.shape != expected:
-        raise ValueError(
+        raise UserError(
             f"{name}: expected shape {expected} for the samples to write, got {given.shape}; write them all"
         )
     if len(set(range(size)).intersection(positions.tolist())) < len(positions):
-        raise ValueError(f"rows: expected distinct positions below {size}, got {positions.tolist()}")
+        raise UserError(f"rows: expected distinct positions below {size}, got {positions.tolist()}")
     cast = given.astype(array.dtype)
     if array.dtype.kind in "biu" and given.dtype != array.dtype and not np.array_equal(cast, given):
-        raise ValueError(f"{name}: values of type {given.dtype} do not fit {array.dtype}; round or scale them first")
+        raise UserError(f"{name}: values of type {given.dtype} do not fit {array.dtype}; round or scale them first")
     if stored is None:
         return cast
     stored[positions] = cast

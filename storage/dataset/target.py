@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from models.config.build import BuildConfig
+from models.errors import UserError
 from storage.dataset.repository import (
     BUILD,
     LOCK_FILE,
@@ -26,7 +27,7 @@ from storage.places import check_writable
 
 
 def check_target(path: str | Path, identity: dict[str, Any], count: int) -> None:
-    """ValueError if a build of `count` samples cannot start or go on at `path`; writes nothing."""
+    """UserError if a build of `count` samples cannot start or go on at `path`; writes nothing."""
     path = Path(path)
     if not is_dataset(path):
         _refuse_foreign(path)
@@ -35,10 +36,10 @@ def check_target(path: str | Path, identity: dict[str, Any], count: int) -> None
     attributes = attributes_of(group)
     found = difference(attributes["config"], identity)
     if found:
-        raise ValueError(f"{path} holds a dataset built with another config: {found}; use that, or another path")
+        raise UserError(f"{path} holds a dataset built with another config: {found}; use that, or another path")
     built = array_of(group, "status").shape[0]
     if count < built:
-        raise ValueError(f"count: {path} already plans {built} samples, got {count}; give {built} or more")
+        raise UserError(f"count: {path} already plans {built} samples, got {count}; give {built} or more")
 
 
 def is_finished(path: str | Path, count: int) -> bool:
@@ -51,16 +52,16 @@ def is_finished(path: str | Path, count: int) -> bool:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """ValueError if there is something at `path` that is not the start of a dataset, or no folder can be made there."""
+    """UserError if there is something at `path` that is not the start of a dataset, or no folder can be made there."""
     if path.is_symlink() and not path.exists():
-        raise ValueError(f"{path}: is a link to nowhere; choose another path")
+        raise UserError(f"{path}: is a link to nowhere; choose another path")
     if path.exists() and not path.is_dir():
-        raise ValueError(f"{path}: expected a folder for the dataset, found a file; choose another path")
+        raise UserError(f"{path}: expected a folder for the dataset, found a file; choose another path")
     check_writable(path)
     ours = {LOCK_FILE, UNFINISHED}
     others = sorted(entry.name for entry in path.iterdir() if entry.name not in ours) if path.exists() else []
     if others:
-        raise ValueError(f"{path}: holds {others[0]} and is no maskmill dataset; choose an empty or new folder")
+        raise UserError(f"{path}: holds {others[0]} and is no maskmill dataset; choose an empty or new folder")
 
 
 def difference(config: dict[str, Any], identity: dict[str, Any]) -> str:

@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 import zarr
 
+from models.errors import UserError
 from storage.dataset import schema
-from storage.dataset.bank import read_bank
+from storage.dataset.prompt_store import read_prompt_store
 from storage.dataset.repository import (
     BUILD,
     LOCK_FILE,
@@ -146,9 +147,9 @@ class DatasetWriter:
             if session.has_uncommitted_changes:
                 session.commit(message)
 
-    def bank(self, table: str) -> pd.DataFrame:
-        """A table of the bank of bought prompts, as far as it is committed: "prompts" or "requests"."""
-        return read_bank(self._group(), table)
+    def prompt_store(self, table: str) -> pd.DataFrame:
+        """A table of the prompt_store of bought prompts, as far as it is committed: "prompts" or "requests"."""
+        return read_prompt_store(self._group(), table)
 
     def edit(self, change: Callable[[zarr.Group], None], message: str) -> None:
         """Commit what `change` does to the dataset's group."""
@@ -163,7 +164,7 @@ class DatasetWriter:
         if version is None:
             left = {stage: len(shards) for stage in STAGES if (shards := self.pending(stage))}
             if left:
-                raise ValueError(f"{self.path}: cannot publish, shards are left to do: {left}; finish the build first")
+                raise UserError(f"{self.path}: cannot publish, shards are left to do: {left}; finish the build first")
             self._set_attribute("statistics", statistics or {}, message)
             version = f"v{1 + len(versions(self._repo))}"
             with writing(f"{self.path}"):
@@ -214,11 +215,11 @@ class DatasetWriter:
     def _drop_recut(self) -> None:
         """Go back to the published version, if all that was done since is an unfinished recut."""
         if version_at(self._repo, MAIN) is None:
-            raise ValueError(f"{self.path}: nothing is published yet; finish the build first")
+            raise UserError(f"{self.path}: nothing is published yet; finish the build first")
         published = group_of(self._repo.readonly_session(MAIN))
         extended = self.count != array_of(published, "status").shape[0]
         if extended or self.config == attributes_of(published)["config"]:
-            raise ValueError(f"{self.path}: a build is under way since the last version; finish it first")
+            raise UserError(f"{self.path}: a build is under way since the last version; finish it first")
         self._repo.reset_branch(BUILD, self._repo.lookup_branch(MAIN))
 
     def _group(self) -> zarr.Group:
@@ -234,11 +235,11 @@ class DatasetWriter:
                 session.commit(message)
 
     def _check_sizes(self, **sizes: Any) -> None:
-        """ValueError naming the size in which the stored arrays depart from what is asked for now."""
+        """UserError naming the size in which the stored arrays depart from what is asked for now."""
         stored = attributes_of(self._group())
         for name, size in sizes.items():
             if stored[name] != size:
-                raise ValueError(f"{self.path}: {name} is {stored[name]} there, {size} here; use that, or another path")
+                raise UserError(f"{self.path}: {name} is {stored[name]} there, {size} here; use that, or another path")
 
     def _extend(self, config: dict[str, Any], count: int) -> None:
         """Make room for a larger count; the new samples are planned. Unfinished, it gains the table's newer columns."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from models.errors import UserError
 from storage.exports.plan import Block, Plan
 from storage.places import check_writable
 
@@ -49,14 +50,14 @@ class ExportFolder:
         return self.path.with_name(f".{self.path.name}.old")
 
     def check(self, overwrite: bool) -> None:
-        """ValueError where nothing may be written, or what is there may not be replaced. Writes nothing."""
+        """UserError where nothing may be written, or what is there may not be replaced. Writes nothing."""
         if unfinished := [p for p in self.path.parts if p.startswith(".") and p.endswith((".partial", ".old"))]:
-            raise ValueError(f"--out {self.path}: {unfinished[0]} is how exports under way are named; choose another")
+            raise UserError(f"--out {self.path}: {unfinished[0]} is how exports under way are named; choose another")
         check_writable(self.path.parent)
         self._check_place(overwrite)
         for found in (self.partial, self._old):
             if found.exists() and not _is_ours(found):
-                raise ValueError(f"{found}: is in the way of the export and none of its own; move it away")
+                raise UserError(f"{found}: is in the way of the export and none of its own; move it away")
         if self.partial.exists():
             with self._held():
                 pass
@@ -109,9 +110,9 @@ class ExportFolder:
         if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
             return
         if not overwrite:
-            raise ValueError(f"--out {self.path}: is there already; choose another, or --overwrite an earlier export")
+            raise UserError(f"--out {self.path}: is there already; choose another, or --overwrite an earlier export")
         if changed := _first_change(self.path):
-            raise ValueError(f"--overwrite {self.path}: {changed}; move it away, or choose another --out")
+            raise UserError(f"--overwrite {self.path}: {changed}; move it away, or choose another --out")
 
     @property
     def _records(self) -> Path:
@@ -131,7 +132,7 @@ class ExportFolder:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
         except BlockingIOError:
-            raise ValueError(f"{self.path}: another export is writing it; wait for it to end") from None
+            raise UserError(f"{self.path}: another export is writing it; wait for it to end") from None
         finally:
             os.close(folder)
 

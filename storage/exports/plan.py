@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from models.config.export import ExportConfig
+from models.errors import UserError
 from storage.dataset.reader import Dataset
 from storage.dataset.repository import open_repository
 from storage.exports.splits import split
@@ -71,10 +72,10 @@ class Plan:
 
 
 def plan_export(dataset: Dataset, config: ExportConfig, exported_by: str) -> Plan:
-    """The kept samples of a version, split as configured; ValueError where there are too few of them."""
+    """The kept samples of a version, split as configured; UserError where there are too few of them."""
     kept = dataset.frame().loc[dataset.kept()]
     if kept.empty:
-        raise ValueError(
+        raise UserError(
             f"{dataset.path}: version {dataset.version} has no kept sample; build more, or "
             "screen less strictly with maskmill recut"
         )

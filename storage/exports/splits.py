@@ -7,6 +7,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
+from models.errors import UserError
+
 Counts = dict[str, int]  # by split
 
 
@@ -16,11 +18,11 @@ def split(
     """Indices of each split, ascending. Sizes are `apportion`'s of all samples; each class is shared out as evenly.
 
     indices: of the samples, any order; categories: the class of each; shares: above 0, sum to 1.
-    ValueError where a split would have no sample.
+    UserError where a split would have no sample.
     """
     totals = apportion(len(indices), shares)
     if empty := [name for name, size in totals.items() if size == 0]:
-        raise ValueError(
+        raise UserError(
             f"split: a share of {float(shares[empty[0]]):g} leaves {empty[0]} without any of the {len(indices)} "
             "samples; give it a larger one"
         )

@@ -6,6 +6,7 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 
 from models.config.export import ExportConfig
+from models.errors import UserError
 from storage.dataset.reader import Dataset, open_dataset
 from storage.dataset.repository import BUILD
 from storage.exports import FORMATS
@@ -18,9 +19,9 @@ from storage.places import check_outside
 
 
 def check_export(config: ExportConfig, path: Path, out: Path, overwrite: bool) -> Plan:
-    """The plan of an export; ValueError for what would stop it. Writes nothing."""
+    """The plan of an export; UserError for what would stop it. Writes nothing."""
     if config.version == BUILD:
-        raise ValueError("version: expected a published version, got the build under way; finish it first")
+        raise UserError("version: expected a published version, got the build under way; finish it first")
     dataset = open_dataset(path, config.version)
     folder = ExportFolder.at(out)
     check_outside(out, path)
@@ -60,8 +61,8 @@ def finish_export(path: Path, out: Path, overwrite: bool) -> dict[str, int]:
 
 @lru_cache(maxsize=1)
 def _dataset(path: Path, version: str, snapshot: str) -> Dataset:
-    """Opened once in a process for all blocks; ValueError where another dataset has taken the place of the planned."""
+    """Opened once in a process for all blocks; UserError where another dataset has taken the place of the planned."""
     dataset = open_dataset(path, version)
     if snapshot_of(dataset) != snapshot:
-        raise ValueError(f"{path}: is another dataset than when the export began; run the same command again")
+        raise UserError(f"{path}: is another dataset than when the export began; run the same command again")
     return dataset

@@ -12,6 +12,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from models.errors import UserError
+
 
 def voc_boxes(path: Path, year: int) -> dict[Path, np.ndarray]:
     """Photo -> its boxes, in the order of ImageSets/Main/trainval.txt.
@@ -22,7 +24,7 @@ def voc_boxes(path: Path, year: int) -> dict[Path, np.ndarray]:
     places = (path, path / f"VOC{year}", path / "VOCdevkit" / f"VOC{year}")
     home = next((place for place in places if (place / "Annotations").is_dir()), None)
     if home is None:
-        raise ValueError(f"{path}: expected VOC{year} with Annotations in it; see docs/benchmark-folders.md")
+        raise UserError(f"{path}: expected VOC{year} with Annotations in it; see docs/benchmark-folders.md")
     names = listed(home / "ImageSets" / "Main" / "trainval.txt")
     _all_present(home, [file for n in names for file in (f"JPEGImages/{n}.jpg", f"Annotations/{n}.xml")])
     return {home / "JPEGImages" / f"{n}.jpg": _voc_boxes(home / "Annotations" / f"{n}.xml") for n in names}
@@ -34,7 +36,7 @@ def _voc_boxes(path: Path) -> np.ndarray:
         found = ElementTree.parse(path).getroot().findall("object/bndbox")
         corners = [[float(box.findtext(k, "")) for k in ("xmin", "ymin", "xmax", "ymax")] for box in found]
     except (ElementTree.ParseError, ValueError) as error:
-        raise ValueError(f"{path}: expected a VOC annotation, got what cannot be read as one ({error})") from error
+        raise UserError(f"{path}: expected a VOC annotation, got what cannot be read as one ({error})") from error
     return _array(corners) - (1, 1, 0, 0)
 
 
@@ -46,12 +48,12 @@ def coco_boxes(path: Path) -> dict[Path, np.ndarray]:
     """
     photos = next((p for p in (path / "train2014", path / "images/train2014") if p.is_dir()), None)
     if photos is None:
-        raise ValueError(f"{path}: expected the folder train2014 or images/train2014; see docs/benchmark-folders.md")
+        raise UserError(f"{path}: expected the folder train2014 or images/train2014; see docs/benchmark-folders.md")
     names = [Path(line).name for line in listed(path / "coco_20k_filenames.txt")]
     _all_present(photos, names)
     boxes = _coco_boxes(path / "annotations" / "instances_train2014.json")
     if unknown := [name for name in names if name not in boxes]:
-        raise ValueError(f"{path / 'annotations'}: expected every listed photo, found no {some(unknown)}")
+        raise UserError(f"{path / 'annotations'}: expected every listed photo, found no {some(unknown)}")
     return {photos / name: boxes[name] for name in names}
 
 
@@ -71,16 +73,16 @@ def _coco_boxes(path: Path) -> dict[str, np.ndarray]:
                 corners[entry["image_id"]].append([x, y, x + width, y + height])
         return {image["file_name"]: _array(corners[image["id"]]) for image in read["images"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: expected COCO annotations, got what cannot be read as such ({error!r})") from error
+        raise UserError(f"{path}: expected COCO annotations, got what cannot be read as such ({error!r})") from error
 
 
 def listed(path: Path) -> list[str]:
-    """The lines of a list file that are not blank; ValueError where it is missing or has none."""
+    """The lines of a list file that are not blank; UserError where it is missing or has none."""
     if not path.is_file():
-        raise ValueError(f"{path}: expected the set's list of files, found no such file; it comes with the set")
+        raise UserError(f"{path}: expected the set's list of files, found no such file; it comes with the set")
     lines = [line.strip() for line in path.read_text().splitlines() if line.strip()]
     if not lines:
-        raise ValueError(f"{path}: expected the set's list of files, found an empty file; fetch it again")
+        raise UserError(f"{path}: expected the set's list of files, found an empty file; fetch it again")
     return lines
 
 
@@ -94,7 +96,7 @@ def some(names: Iterable[str], shown: int = 5) -> str:
 def _all_present(folder: Path, files: list[str]) -> None:
     missing = [file for file in files if not (folder / file).is_file()]
     if missing:
-        raise ValueError(f"{folder}: expected every listed file, found no {some(missing)}; complete the set")
+        raise UserError(f"{folder}: expected every listed file, found no {some(missing)}; complete the set")
 
 
 def _array(corners: list[list[float]]) -> np.ndarray:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from models.errors import UserError
 from storage.photos.boxes import coco_boxes, listed, some, voc_boxes
 from storage.photos.pictures import PHOTO_SUFFIXES, is_picture, read_grey_mask, read_photo, same_size
 
@@ -49,7 +50,7 @@ class Benchmark:
     def pair(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """Photo (H, W, 3) uint8, and its mask (H, W) bool or boxes (N, 4) int: x0, y0, x1, y1 with exclusive ends.
 
-        ValueError naming the file that cannot be read, or the pair whose sizes differ.
+        UserError naming the file that cannot be read, or the pair whose sizes differ.
         """
         photo, truth = self.grey_pair(i)
         return photo, truth if self.has_boxes else truth > 127
@@ -62,30 +63,30 @@ class Benchmark:
         mask = read_grey_mask(truth)
         if mask.shape != photo.shape[:2]:
             sizes = " and ".join(f"{width} x {height}" for height, width in (photo.shape[:2], mask.shape))
-            raise ValueError(
+            raise UserError(
                 f"{truth}: expected a mask of the size of {self.photos[i]}, upright as EXIF says, got {sizes}; "
                 "store both upright and of one size"
             )
         return photo, mask
 
     def check_headers(self) -> None:
-        """ValueError naming the first files that are no pictures, or pairs of two sizes, by their headers alone."""
+        """UserError naming the first files that are no pictures, or pairs of two sizes, by their headers alone."""
         files = [*self.photos, *(truth for truth in self.truths if isinstance(truth, Path))]
         if wrong := {str(file) for file in files if not is_picture(file)}:
-            raise ValueError(
+            raise UserError(
                 f"{some(wrong)}: expected pictures, got what cannot be read as such; replace or remove them"
             )
         self.check_sizes()
 
     def check_sizes(self) -> None:
-        """ValueError naming the first pairs whose photo and mask differ in size, by their headers.
+        """UserError naming the first pairs whose photo and mask differ in size, by their headers.
 
         What cannot be read passes, and so does a pair whose sizes differ by EXIF's turn alone: `pair` refuses both.
         """
         truths = [truth for truth in self.truths if isinstance(truth, Path)]
         pairs = zip(self.photos, truths, strict=True)
         if unequal := {str(truth) for photo, truth in pairs if not same_size(photo, truth)}:
-            raise ValueError(f"{some(unequal)}: expected masks of their photos' sizes; store each pair in one size")
+            raise UserError(f"{some(unequal)}: expected masks of their photos' sizes; store each pair in one size")
 
 
 def cub_test(path: Path) -> list[str]:
@@ -98,7 +99,7 @@ def _numbered(path: Path) -> dict[str, str]:
     """Number -> what stands beside it, of a list in two columns."""
     rows = [line.split() for line in listed(path)]
     if wrong := [row for row in rows if len(row) != 2]:
-        raise ValueError(f"{path}: expected a number and one word a line, found {' '.join(wrong[0])!r}")
+        raise UserError(f"{path}: expected a number and one word a line, found {' '.join(wrong[0])!r}")
     return {number: word for number, word in rows}
 
 
@@ -128,7 +129,7 @@ BOXED: dict[str, Callable[[Path], dict[Path, np.ndarray]]] = {
 def open_folder(layout: str | Layout, path: Path) -> Benchmark:
     """The benchmark in a folder, by name (a key of LAYOUTS or BOXED) or by a layout of one's own.
 
-    ValueError for an unknown name, a folder without the layout's subfolders, an empty set, photos without a truth and
+    UserError for an unknown name, a folder without the layout's subfolders, an empty set, photos without a truth and
     truths without a photo.
     """
     if isinstance(layout, Layout):
@@ -139,7 +140,7 @@ def open_folder(layout: str | Layout, path: Path) -> Benchmark:
         boxes = BOXED[layout](path)
         return Benchmark(tuple(p.stem for p in boxes), tuple(boxes), tuple(boxes.values()), has_boxes=True)
     known = ", ".join([*LAYOUTS, *BOXED])
-    raise ValueError(f"expected a benchmark among {known}, got {layout}; for images and masks of your own it is folder")
+    raise UserError(f"expected a benchmark among {known}, got {layout}; for images and masks of your own it is folder")
 
 
 def folder_version(layout: str, benchmark: Benchmark) -> str:
@@ -165,7 +166,7 @@ def _masked(layout: Layout, path: Path) -> Benchmark:
     _refuse(f"{mask_folder}: no mask for", {str(photos[n]) for n in set(photos) - set(masks)})
     _refuse(f"{photo_folder}: no photo for", {str(masks[n]) for n in set(masks) - set(photos)})
     if not photos:
-        raise ValueError(f"{photo_folder}: expected photos ({', '.join(layout.photo_suffixes)}), found none")
+        raise UserError(f"{photo_folder}: expected photos ({', '.join(layout.photo_suffixes)}), found none")
     names = sorted(photos)
     return Benchmark(tuple(names), tuple(photos[n] for n in names), tuple(masks[n] for n in names), has_boxes=False)
 
@@ -177,7 +178,7 @@ def _find(layout: Layout, path: Path) -> tuple[Path, Path]:
         if photos.is_dir() and masks.is_dir():
             return photos, masks
     looked = ", or ".join(f"{photos.relative_to(path)} and {masks.relative_to(path)}" for photos, masks in pairs)
-    raise ValueError(f"{path}: expected the folders {looked}, found neither; see docs/benchmark-folders.md")
+    raise UserError(f"{path}: expected the folders {looked}, found neither; see docs/benchmark-folders.md")
 
 
 def _by_name(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
@@ -186,7 +187,7 @@ def _by_name(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
     for path in _files(folder, suffixes):
         name = path.relative_to(folder).with_suffix("").as_posix()
         if name in found:
-            raise ValueError(f"{folder}: expected one file of a name, found {found[name]} and {path}; remove one")
+            raise UserError(f"{folder}: expected one file of a name, found {found[name]} and {path}; remove one")
         found[name] = path
     return found
 
@@ -199,6 +200,6 @@ def _files(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
 
 
 def _refuse(complaint: str, names: set[str]) -> None:
-    """ValueError with the first few names, if there are any."""
+    """UserError with the first few names, if there are any."""
     if names:
-        raise ValueError(f"{complaint} {some(names)}; expected one of each: complete the pairs or remove them")
+        raise UserError(f"{complaint} {some(names)}; expected one of each: complete the pairs or remove them")

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
+from models.errors import UserError
+
 # Files with other suffixes are not looked at in a folder.
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".jp2")
 
@@ -22,7 +24,7 @@ UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.e
 def read_photo(path: Path) -> np.ndarray:
     """A photo as (H, W, 3) uint8 RGB, whatever its size; transparent parts lie on white.
 
-    ValueError naming the file where it cannot be read in full.
+    UserError naming the file where it cannot be read in full.
     """
     return _rgb(_upright(path), background=255)
 
@@ -35,7 +37,7 @@ def read_mask(path: Path) -> np.ndarray:
 def read_grey_mask(path: Path) -> np.ndarray:
     """A mask's grey, (H, W) uint8, of colour its luma; transparent parts are background, 0.
 
-    ValueError naming the file where it cannot be read in full, or holds labels, as 0 and 1, instead of grey values:
+    UserError naming the file where it cannot be read in full, or holds labels, as 0 and 1, instead of grey values:
     what was stored without loss, varies or is all 1, and has nothing above 127.
     """
     image = _upright(path)
@@ -46,7 +48,7 @@ def read_grey_mask(path: Path) -> np.ndarray:
     # An empty mask may be not quite black; one of ones is full, by its label.
     faint = path.suffix.lower() in LOSSY or (values.min() == highest and highest != 1)
     if not (faint or (grey > 127).any()):
-        raise ValueError(
+        raise UserError(
             f"{path}: expected a mask with values up to 255, got none above {highest}, as labels have; make the "
             "object's 255, all else 0"
         )
@@ -83,9 +85,9 @@ def _upright(path: Path) -> Image.Image:
             image.load()
             upright = ImageOps.exif_transpose(image)
     except UNREADABLE as error:
-        raise ValueError(f"{path}: expected a picture, got what cannot be read as one ({error})") from error
+        raise UserError(f"{path}: expected a picture, got what cannot be read as one ({error})") from error
     if upright.mode == "F" or (upright.mode == "I" and image.format != "PPM"):  # 16-bit PGM is opened as I
-        raise ValueError(f"{path}: expected a picture of 8 or 16 bits, got one of 32; convert it first")
+        raise UserError(f"{path}: expected a picture of 8 or 16 bits, got one of 32; convert it first")
     return upright
 
 

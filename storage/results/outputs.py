@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image
 
+from models.errors import UserError
 from storage.photos.pictures import PHOTO_SUFFIXES
 from storage.places import check_writable
 
@@ -43,11 +44,11 @@ class OutputFolder:
     row: ClassVar[type[Row]]
 
     def check(self, photos: list[Path]) -> None:
-        """ValueError where nothing can be written: a file, a folder of the photos, a table that is not ours."""
+        """UserError where nothing can be written: a file, a folder of the photos, a table that is not ours."""
         if self.path.exists() and not self.path.is_dir():
-            raise ValueError(f"--out {self.path}: expected a folder to write to, found a file; choose another path")
+            raise UserError(f"--out {self.path}: expected a folder to write to, found a file; choose another path")
         if any(photo.parent.resolve() == self.path.resolve() for photo in photos):
-            raise ValueError(
+            raise UserError(
                 f"--out {self.path}: is a folder of the photos, which masks would be taken for; choose another"
             )
         check_writable(self.path)
@@ -63,10 +64,10 @@ class OutputFolder:
             with path.open(newline="", encoding="utf-8") as file:
                 lines = csv.DictReader(file)
                 if set(lines.fieldnames or ()) != set(columns):
-                    raise ValueError("other columns")
+                    raise UserError("other columns")
                 return {line["name"]: self._row(line) for line in lines}
         except (ValueError, TypeError, csv.Error) as error:
-            raise ValueError(
+            raise UserError(
                 f"{path}: expected a table of the columns {', '.join(columns)} ({error}); move it away"
             ) from None
 
@@ -122,7 +123,7 @@ def find_photos(given: Iterable[Path]) -> list[Path]:
     for path in given:
         found |= dict.fromkeys(_pictures_in(path) if path.is_dir() else [path])
     if not found:
-        raise ValueError(
+        raise UserError(
             f"photos: found no picture ({', '.join(PHOTO_SUFFIXES)}) directly in {', '.join(map(str, given))}; "
             "name files, or the folders that hold them"
         )
@@ -130,7 +131,7 @@ def find_photos(given: Iterable[Path]) -> list[Path]:
     for photo in found:
         other = named.setdefault(photo.stem, photo)
         if other.resolve() != photo.resolve():
-            raise ValueError(
+            raise UserError(
                 f"photos: {other} and {photo} would both become {photo.stem}-mask.png; "
                 "rename one, or run them one after the other with another --out"
             )

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from models.errors import UserError
 from models.segmenters.registry import segmenter_of
 from models.training.loop import save_state
 from models.training.weights import misfits
@@ -37,7 +38,7 @@ def save_checkpoint(run: RunFolder, state: dict[str, Any], better: bool) -> None
 
 
 def load_state(run: RunFolder, network: torch.nn.Module) -> dict[str, Any] | None:
-    """The state to go on from, on the network's device; None where there is none, ValueError for another network's."""
+    """The state to go on from, on the network's device; None where there is none, UserError for another network's."""
     path = run.path / STATE
     if not path.exists():
         return None
@@ -47,7 +48,7 @@ def load_state(run: RunFolder, network: torch.nn.Module) -> dict[str, Any] | Non
         wrong = misfits(state["model"], network.state_dict())
     except (RuntimeError, EOFError, OSError, UnpicklingError, KeyError, TypeError, AttributeError):
         # Without torch's text, which advises to unpickle it.
-        raise ValueError(
+        raise UserError(
             f"{path}: cannot be read as a training's state; restore it, or remove it to train anew"
         ) from None
     if wrong:
@@ -55,13 +56,13 @@ def load_state(run: RunFolder, network: torch.nn.Module) -> dict[str, Any] | Non
     return state
 
 
-def load_segmenter(run: str | Path, device: str = "auto", **choices: Any) -> Any:
+def load_segmenter(run: str | Path, device: str = "auto", **overrides: Any) -> Any:
     """The trained segmenter of a run folder: `.predict(images)` makes (H, W) float32 in [0, 1] of each (H, W, 3) uint8.
 
-    `choices` replace fields of the configuration that predictions alone depend on, as in tta=True. ValueError for other
-    fields, for a folder without its configuration or its weights, and for weights of another segmenter or run.
+    `overrides` replace fields that predictions alone depend on, as in tta=True. UserError for other fields,
+    for a folder without its configuration or its weights, and for weights of another segmenter or run.
     """
-    return load_run(open_run(run, {"run": {"device": device}} | choices))
+    return load_run(open_run(run, {"run": {"device": device}} | overrides))
 
 
 def load_run(folder: RunFolder) -> Any:
@@ -81,8 +82,8 @@ def _weights(folder: RunFolder, expected: dict[str, torch.Tensor]) -> dict[str, 
     return found
 
 
-def _not_of(file: Path, run: RunFolder, wrong: list[str]) -> ValueError:
-    return ValueError(
+def _not_of(file: Path, run: RunFolder, wrong: list[str]) -> UserError:
+    return UserError(
         f"{file}: expected weights of the network that {FILE} describes ({run.config.label()}), got {len(wrong)} "
         f"tensors that do not fit: {', '.join(wrong[:3])}; restore the run's own"
     )

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.errors import UserError
+
 Shape = tuple[int, int, int]
 
 
@@ -39,21 +41,21 @@ class FeatureCache:
         return [int(i) for i in indices if not self._file(int(i)).exists()]
 
     def check_room(self, samples: int) -> None:
-        """ValueError where the disk has no room for the features of so many more samples."""
+        """UserError where the disk has no room for the features of so many more samples."""
         needed, free = samples * self.bytes_per_sample, shutil.disk_usage(self.folder).free
         if needed > free:
-            raise ValueError(
+            raise UserError(
                 f"{self.folder}: the features of {samples} samples take {needed / 2**30:.1f} GiB and "
                 f"{free / 2**30:.1f} GiB are free; choose another --run, or have them made anew with --set cache=false"
             )
 
     def write(self, index: int, features: list[NDArray[Any]]) -> None:
-        """Store one sample's features, (C, h, w) each; ValueError for what half precision cannot hold."""
+        """Store one sample's features, (C, h, w) each; UserError for what half precision cannot hold."""
         assert [layer.shape for layer in features] == self.shapes
         with np.errstate(over="ignore"):
             values = np.concatenate([layer.astype(np.float16).ravel() for layer in features])
         if not np.isfinite(values).all():
-            raise ValueError(
+            raise UserError(
                 f"sample {index}: its features pass half precision's range; make them anew with --set cache=false"
             )
         partial = self._file(index).with_suffix(".partial")

@@ -13,8 +13,10 @@ from typing import Any
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
-from models.config.overrides import complaints, merged
+from models.config.base import STORED, overlaid
+from models.config.overrides import complaints
 from models.config.training import TrainConfig
+from models.errors import UserError
 from models.segmenters.registry import SEGMENTERS
 from storage.places import check_writable
 
@@ -33,16 +35,16 @@ class RunFolder:
     training: int | None  # samples trained on; None of a run made before this was noted
 
 
-def open_run(path: str | Path, choices: dict[str, Any] | None = None) -> RunFolder:
-    """Read a run folder; ValueError where it has no configuration, or one that cannot be read.
+def open_run(path: str | Path, overrides: dict[str, Any] | None = None) -> RunFolder:
+    """Read a run folder; UserError where it has no configuration, or one that cannot be read.
 
-    `choices` take the place of what it says of the machine's use (`run`) and of fields that predictions alone depend
-    on; ValueError for others.
+    `overrides` take the place of what it says of the machine's use (`run`) and of fields that predictions alone depend
+    on; UserError for others.
     """
     path = Path(path)
     file = path / FILE
     if not file.is_file():
-        raise ValueError(
+        raise UserError(
             f"{path}: expected a run folder with its {FILE}, found none; name the folder given to train --run"
         )
     try:
@@ -51,26 +53,26 @@ def open_run(path: str | Path, choices: dict[str, Any] | None = None) -> RunFold
         run = RunFolder(path, config_of(config), Path(data), str(version), found.get("training"))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         line = _in_a_line(error)
-        raise ValueError(f"{file}: is not the configuration of a run ({line}); restore it, or train anew") from None
-    return replace(run, config=_with(run, choices)) if choices else run
+        raise UserError(f"{file}: is not the configuration of a run ({line}); restore it, or train anew") from None
+    return replace(run, config=_with(run, overrides)) if overrides else run
 
 
-def _with(run: RunFolder, choices: dict[str, Any]) -> TrainConfig:
+def _with(run: RunFolder, overrides: dict[str, Any]) -> TrainConfig:
     config = run.config
-    if fixed := sorted(choices.keys() - config.predicting - {"run"}):
+    if fixed := sorted(overrides.keys() - config.predicting - {"run"}):
         free = ", ".join([*sorted(config.predicting), "run"])
-        raise ValueError(
+        raise UserError(
             f"{fixed[0]}: predictions of {run.path}, a {config.segmenter}, can be given {free} alone; the rest is as "
             "it was trained"
         )
     try:
-        return config_of(merged(config.model_dump(mode="json"), choices))
+        return config_of(overlaid(config.model_dump(mode="json"), overrides))
     except ValidationError as error:
-        raise ValueError(complaints(error)) from None
+        raise UserError(complaints(error)) from None
 
 
 def create_run(path: Path, config: TrainConfig, data: Path, version: str, training: int) -> RunFolder:
-    """The folder of a new run, or of one to go on with; ValueError where another run lies there (`check_run`)."""
+    """The folder of a new run, or of one to go on with; UserError where another run lies there (`check_run`)."""
     check_run(path, config, data, version)
     path.mkdir(parents=True, exist_ok=True)
     content = {
@@ -87,54 +89,54 @@ def create_run(path: Path, config: TrainConfig, data: Path, version: str, traini
 
 
 def check_run(path: Path, config: TrainConfig, data: Path, version: str) -> None:
-    """ValueError where `path` cannot hold this run: a file, a folder of other things, another run. Writes nothing."""
+    """UserError where `path` cannot hold this run: a file, a folder of other things, another run. Writes nothing."""
     if path.exists() and not path.is_dir():
-        raise ValueError(f"--run {path}: expected a folder, found a file; choose another path")
+        raise UserError(f"--run {path}: expected a folder, found a file; choose another path")
     check_writable(path)
     if not path.exists() or all(entry.suffix == ".partial" or entry.name == LOCK_FILE for entry in path.iterdir()):
         return  # what a kill left, or another process of this training is about to rename
     if not (path / FILE).is_file():
-        raise ValueError(f"--run {path}: the folder is not empty and holds no run; choose another path")
+        raise UserError(f"--run {path}: the folder is not empty and holds no run; choose another path")
     stored = open_run(path)
     before = stored.config.identity() | {"data": str(stored.data), "version": stored.version}
     if (kind := stored.config.segmenter) != config.segmenter:
-        raise ValueError(
+        raise UserError(
             f"--run {path}: holds a run of {kind} where {config.segmenter} is asked for; choose another folder"
         )
     now = config.identity() | {"data": str(data.resolve()), "version": version}
     if found := _differences(before, now, "is asked for"):
-        raise ValueError(f"--run {path}: holds a run with {found}; leave them, or choose another folder")
+        raise UserError(f"--run {path}: holds a run with {found}; leave them, or choose another folder")
 
 
 def weights_facts(run: RunFolder) -> dict[str, Any]:
     """What tells a run's best weights from others; reads the header only.
 
-    ValueError where there are none yet, and for those of another segmenter or, where the header says how they were
+    UserError where there are none yet, and for those of another segmenter or, where the header says how they were
     trained, as those of runs made before it did do not, of a run with another configuration.
     """
     path = run.path / BEST
     if not path.is_file():
-        raise ValueError(f"{run.path}: expected {BEST}, found none; the training has not come to its first validation")
+        raise UserError(f"{run.path}: expected {BEST}, found none; the training has not come to its first validation")
     try:
         with safe_open(path, "numpy") as file:
             facts = file.metadata() or {}
         config = config_of(json.loads(facts["config"])) if "config" in facts else run.config
     except (SafetensorError, OSError, ValueError) as error:
-        raise ValueError(f"{path}: cannot be read ({_in_a_line(error)}); restore it, or train again") from None
+        raise UserError(f"{path}: cannot be read ({_in_a_line(error)}); restore it, or train again") from None
     if (kind := facts.get("segmenter", "none")) != run.config.segmenter:
-        raise ValueError(f"{path}: expected weights of {run.config.segmenter}, found those of {kind}; restore its own")
+        raise UserError(f"{path}: expected weights of {run.config.segmenter}, found those of {kind}; restore its own")
     before, now = ({k: v for k, v in each.identity().items() if k not in PLACES} for each in (config, run.config))
     if found := _differences(before, now, f"is in {FILE}"):
-        raise ValueError(f"{path}: expected this run's weights, found those of one with {found}; restore its own")
+        raise UserError(f"{path}: expected this run's weights, found those of one with {found}; restore its own")
     return facts | {"config": run.config.predicts_by()}
 
 
 def config_of(values: dict[str, Any]) -> TrainConfig:
-    """The segmenter's own configuration from plain values; ValueError for a segmenter there is not."""
+    """The segmenter's own configuration from plain values; UserError for a segmenter there is not."""
     name = values.get("segmenter")
     if name not in SEGMENTERS:
-        raise ValueError(f"segmenter: expected one of {', '.join(SEGMENTERS)}, got {name!r}")
-    return SEGMENTERS[name].model_validate(values)
+        raise UserError(f"segmenter: expected one of {', '.join(SEGMENTERS)}, got {name!r}")
+    return SEGMENTERS[name].model_validate(values, context=STORED)
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any], said: str) -> str:

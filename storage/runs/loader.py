@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from models.config.training import TrainConfig
+from models.errors import UserError
 from models.images import resized, resized_mask
 from storage.dataset.reader import Dataset, open_dataset
 from storage.photos.folders import Benchmark, layout_of, open_folder
@@ -83,39 +84,39 @@ class FolderSamples(torch.utils.data.Dataset):
 
 
 def split(
-    indices: NDArray[np.intp], validation: float, limit: int | None = None
+    indices: NDArray[np.intp], val_fraction: float, limit: int | None = None
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Indices for training, `limit` of them where given, and for validation, about `validation` of all.
+    """Indices for training, `limit` of them where given, and for validation, about `val_fraction` of all.
 
     Each index's side follows from its own hash, so a sample stays on its side when the dataset grows. Of a set so small
     that a side would be empty, the one with the most fitting hash goes there. The `limit` training samples are those
     with the lowest hashes: a draw that no order of names or classes shapes, a smaller one within a larger, and the
-    validation always the same. ValueError for fewer than two indices, and for a limit above the training samples.
+    validation always the same. UserError for fewer than two indices, and for a limit above the training samples.
     """
     if len(indices) < 2:
-        raise ValueError(
+        raise UserError(
             f"expected two kept samples or more, one of them to validate on, got {len(indices)}; build more"
         )
     hashes = np.array([np.random.SeedSequence([int(i)]).generate_state(1)[0] / 2**32 for i in indices])
-    held_out = hashes < validation
+    held_out = hashes < val_fraction
     if not held_out.any():
         held_out[hashes.argmin()] = True
     if held_out.all():
         held_out[hashes.argmax()] = False
     training, order = indices[~held_out], hashes[~held_out].argsort(kind="stable")
     if limit is not None and limit > len(training):
-        raise ValueError(f"limit: expected at most the {len(training)} training samples that there are, got {limit}")
+        raise UserError(f"limit: expected at most the {len(training)} training samples that there are, got {limit}")
     return training[np.sort(order[:limit])], indices[held_out]
 
 
 def sides_of(data: Path, version: str, config: TrainConfig) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Indices that a configuration trains on and validates with: of a dataset's kept samples, or of a folder's pairs.
 
-    ValueError as `split` has it.
+    UserError as `split` has it.
     """
     layout = layout_of(version)
     pool = np.arange(len(open_folder(layout, data))) if layout else open_dataset(data, version).kept()
-    return split(pool, config.validation, config.limit)
+    return split(pool, config.val_fraction, config.limit)
 
 
 def batches_in_epoch(samples: int, batch_size: int, processes: int = 1) -> int:
@@ -147,7 +148,7 @@ def training_batches(
 ) -> Iterator[dict[str, Any]]:
     """Batches of tensors from number `start` on, without end; read by `workers` processes beside this one."""
     if len(data) < processes:
-        raise ValueError(f"expected a training sample for each of {processes} processes, got {len(data)}; use fewer")
+        raise UserError(f"expected a training sample for each of {processes} processes, got {len(data)}; use fewer")
     positions = batch_positions(len(data), batch_size, seed, start, rank, processes)
     yield from DataLoader(
         data,

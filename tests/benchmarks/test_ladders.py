@@ -15,7 +15,10 @@ from models.segmenters.registry import SEGMENTERS
 def test_rows_are_other_runs_at_one_budget(segmenter):
     configs = [SEGMENTERS[segmenter](**PACE | FIXED[segmenter] | values) for values in ROWS[segmenter].values()]
     assert len({str(config.identity()) for config in configs}) == len({slug(row) for row in ROWS[segmenter]})
-    assert len({(c.epochs, c.batch_size, c.accumulate, c.learning_rate, c.schedule) for c in configs}) == 1
+    assert (
+        len({(c.epochs, c.batch_size, c.gradient_accumulation_steps, c.learning_rate, c.lr_schedule) for c in configs})
+        == 1
+    )
 
 
 def test_the_ladder_adds_one_thing_a_rung():

@@ -19,4 +19,4 @@ def test_both_sides_find_the_same_clean_latents(tiny_folders):
         found = own.denoised(own.network, rgb, noisy, own.levels[:, None])
         expected = plain.clean(rgb, noisy)
     assert found.shape == (2, *plain.noise.shape[1:])
-    torch.testing.assert_close(found, expected, atol=0.02, rtol=0.02)  # the one side's abar has two digits
+    torch.testing.assert_close(found, expected, atol=0.02, rtol=0.02)  # the one side's alpha_bar has two digits

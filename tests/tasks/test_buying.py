@@ -29,8 +29,8 @@ def table(path: Path):
     return open_dataset(path, "build").frame()
 
 
-def bank(path: Path, name: str):
-    return open_dataset(path, "build").bank(name)
+def prompt_store(path: Path, name: str):
+    return open_dataset(path, "build").prompt_store(name)
 
 
 def test_samples_take_their_classes_prompts_in_order_and_start_again(tiny_folders, tmp_path):
@@ -41,12 +41,12 @@ def test_samples_take_their_classes_prompts_in_order_and_start_again(tiny_folder
         assert len(endpoint.asked) == 4
         buy(tmp_path, config)
         assert len(endpoint.asked) == 4
-    samples, bought = table(tmp_path), bank(tmp_path, "prompts")
+    samples, bought = table(tmp_path), prompt_store(tmp_path, "prompts")
     assert set(samples["prompt_source"]) == {"m/prompt v1"} and (samples["phrase"] == samples["category"]).all()
     for name, rows in samples.groupby("category"):
         first = bought.loc[(bought["category"] == name) & (bought["reason"] == ""), "prompt"].tolist()
         assert rows["prompt"].tolist() == [*first[:3], first[0]]
-    requests = bank(tmp_path, "requests")
+    requests = prompt_store(tmp_path, "requests")
     assert set(requests["state"]) == {"answered"} and spent(requests).total == 4 * 500
 
 
@@ -66,7 +66,7 @@ def test_what_cannot_be_used_is_kept_with_its_reason(tiny_folders, tmp_path):
     bad = Reply(prompts("a cat", "a <b>cat</b> sits", "cat " * 30_000, "a cat\nsits here"))
     with serving(bad, fresh) as endpoint:
         buy(tmp_path, config_of(tiny_folders["sd1"], endpoint.url))
-    bought = bank(tmp_path, "prompts")
+    bought = prompt_store(tmp_path, "prompts")
     assert (bought["reason"] != "").sum() == 4 and bought["prompt"].str.len().max() <= 401
     assert set(table(tmp_path)["prompt"]) <= set(bought.loc[bought["reason"] == "", "prompt"])
 
@@ -77,7 +77,7 @@ def test_a_model_that_brings_nothing_new_is_given_up(tiny_folders, tmp_path):
         with pytest.raises(ValueError, match=r"prompts\.model: 3 requests for 'cat'.*2 a duplicate.*max_overlap"):
             buy(tmp_path, config)
         assert len(endpoint.asked) == 4
-    assert (table(tmp_path)["prompt"] == "").all() and (bank(tmp_path, "prompts")["reason"] == "").sum() == 1
+    assert (table(tmp_path)["prompt"] == "").all() and (prompt_store(tmp_path, "prompts")["reason"] == "").sum() == 1
 
 
 def test_a_budget_stops_the_build_before_it_is_passed_and_more_goes_on(tiny_folders, tmp_path):
@@ -87,7 +87,11 @@ def test_a_budget_stops_the_build_before_it_is_passed_and_more_goes_on(tiny_fold
         with pytest.raises(ValueError, match=r"prompts\.max_tokens: \d+ of 2500 tokens are spent"):
             buy(tmp_path, config)
         stopped = len(endpoint.asked)
-        assert 1 <= stopped < 4 and 500 * stopped <= 2500 and spent(bank(tmp_path, "requests")).total == 500 * stopped
+        assert (
+            1 <= stopped < 4
+            and 500 * stopped <= 2500
+            and spent(prompt_store(tmp_path, "requests")).total == 500 * stopped
+        )
         prices = {"m": {"input": 1, "output": 1}}
         tight = config_of(tiny_folders["sd1"], endpoint.url, prompts={"max_money": 0.001, "prices": prices})
         with pytest.raises(ValueError, match=r"prompts\.max_money"):
@@ -100,7 +104,7 @@ def test_a_budget_stops_the_build_before_it_is_passed_and_more_goes_on(tiny_fold
 def test_silence_counts_as_much_as_it_may_have_cost(tiny_folders, tmp_path):
     with serving(Reply("", silence=1), fresh) as endpoint:
         buy(tmp_path, config_of(tiny_folders["sd1"], endpoint.url))
-    requests = bank(tmp_path, "requests")
+    requests = prompt_store(tmp_path, "requests")
     assert requests["state"].tolist() == ["open"] + ["answered"] * 4
     assert requests["output"][0] == 200 and requests["input"][0] > 1000
 
@@ -111,8 +115,8 @@ def test_an_endpoint_that_goes_away_keeps_what_was_bought(tiny_folders, tmp_path
             buy(tmp_path, config_of(tiny_folders["sd1"], endpoint.url))
     with pytest.raises(ValueError, match=r"prompts\.base_url.*cannot be reached"):
         buy(tmp_path, config_of(tiny_folders["sd1"], endpoint.url))
-    assert len(bank(tmp_path, "prompts")) == 2
-    assert bank(tmp_path, "requests")["state"].tolist() == ["answered"] + ["free"] * 3
+    assert len(prompt_store(tmp_path, "prompts")) == 2
+    assert prompt_store(tmp_path, "requests")["state"].tolist() == ["answered"] + ["free"] * 3
     with serving(fresh) as again:  # elsewhere: what is asked matters, not where
         buy(tmp_path, config_of(tiny_folders["sd1"], again.url))
         assert len(again.asked) == 3
@@ -133,12 +137,12 @@ def test_killed_between_and_within_requests_it_pays_nothing_twice(tiny_folders, 
         finally:
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
-        kept = bank(tmp_path, "prompts")["prompt"].tolist()
-        assert len(kept) == 2 and bank(tmp_path, "requests")["state"].tolist() == ["answered", "open"]
+        kept = prompt_store(tmp_path, "prompts")["prompt"].tolist()
+        assert len(kept) == 2 and prompt_store(tmp_path, "requests")["state"].tolist() == ["answered", "open"]
         buy(tmp_path, config_of(tiny_folders["sd1"], endpoint.url))
         assert len(endpoint.asked) == 5  # the four that are needed, and the one that was killed
-    assert bank(tmp_path, "prompts")["prompt"].tolist()[:2] == kept
-    assert len(bank(tmp_path, "requests")) == 5 and (table(tmp_path)["prompt"] != "").all()
+    assert prompt_store(tmp_path, "prompts")["prompt"].tolist()[:2] == kept
+    assert len(prompt_store(tmp_path, "requests")) == 5 and (table(tmp_path)["prompt"] != "").all()
 
 
 def test_who_writes_follows_from_source_model_key_and_the_dataset(tiny_folders, tmp_path, monkeypatch):

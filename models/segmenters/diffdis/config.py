@@ -1,20 +1,21 @@
 """How DiffDIS is trained (ICLR 2025), and the presets in which paper and released code part. Imports no torch."""
 
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from models.config.base import PREDICTING
 from models.config.training import LatentConfig
+from models.errors import UserError
 
 
 class DiffDisConfig(LatentConfig):
     """DiffDIS (ICLR 2025): a mask and its edge from noise in one step; the fields from `steps` on are its ablations.
 
-    Paper and released code part in a few fields; with preset 'paper' or 'released' DIFFDIS_PAPER or DIFFDIS_RELEASED go
-    before the defaults.
+    Paper and released code part in a few fields; with preset 'paper' or 'released' those of DIFFDIS_PRESETS go before
+    the defaults.
     """
-
-    predicting: ClassVar[frozenset[str]] = frozenset({"tta"})
 
     segmenter: Literal["diffdis"] = Field("diffdis", description="name of the segmenter")
     preset: Literal["mixed", "paper", "released"] = Field(
@@ -30,7 +31,7 @@ class DiffDisConfig(LatentConfig):
     learning_rate: float = Field(
         3e-5, gt=0, le=10, description="learning rate of Adam; ten times that for the labels' layers"
     )
-    schedule: Literal["constant", "cosine", "stepped"] = Field(
+    lr_schedule: Literal["constant", "cosine", "stepped"] = Field(
         "stepped",
         description="learning rate after the warm-up; 'stepped' multiplies it by 0.95^(e // 30) in each epoch e",
     )
@@ -57,23 +58,19 @@ class DiffDisConfig(LatentConfig):
     augment: Literal["released", "paper", "none"] = Field(
         "released", description="mirror, crop and turn, as the paper has it; 'released' alters the colours too"
     )
-    tta: bool = Field(
+    tta: Annotated[bool, PREDICTING] = Field(
         False, description="average six predictions, at three scales and mirrored, as the released code does"
     )
 
-    @model_validator(mode="before")
     @classmethod
-    def _under_presets(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
-        paper = DIFFDIS_PAPER if given.get("preset") == "paper" else {}
-        released = DIFFDIS_RELEASED if given.get("preset") == "released" else {}
-        return paper | released | given
+    def presets(cls, given: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        yield from super().presets(given)
+        yield DIFFDIS_PRESETS.get(str(given.get("preset")), {})
 
     @model_validator(mode="after")
     def _needs_an_edge(self) -> "DiffDisConfig":
         if self.dbia != "none" and not self.edge:
-            raise ValueError(
+            raise UserError(
                 f"dbia: expected none where edge is false, got {self.dbia!r}, which has no edge to attend to; set dbia "
                 "to none, or edge to true"
             )
@@ -83,5 +80,7 @@ class DiffDisConfig(LatentConfig):
         return {"unet.class_embedding": 10.0}
 
 
-DIFFDIS_PAPER = {"noise": "normal", "augment": "paper"}
-DIFFDIS_RELEASED = {"condition": "images", "epochs": 100, "tta": True}
+DIFFDIS_PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {"noise": "normal", "augment": "paper"},
+    "released": {"condition": "images", "epochs": 100, "tta": True},
+}

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models.backbone.ddim import clean_and_noise, noise, noised, pyramid_noise, trailing
+from models.backbone.ddim import noise, noised, predict_x0_eps, pyramid_noise, trailing
 from models.images import stretched
 from models.segmenters.diffdis.augmentation import augmented, cutmix_boxes, cutmixed
 from models.segmenters.diffdis.config import DiffDisConfig
@@ -32,8 +32,8 @@ class Network(nn.Module):
         super().__init__()
         channels = unet.conv_in.in_channels
         unet.conv_in = widened(unet.conv_in)
-        # x_0 = (x_t - sqrt(1 - abar) eps) / sqrt(abar) makes an error of eps at t = 999 14.61 times as large, and a
-        # bfloat16 output would be wrong by up to 2^-9 of its value.
+        # x_0 = (x_t - sqrt(1 - alpha_bar) eps) / sqrt(alpha_bar) makes an error of eps 14.61 times as large at
+        # t = 999, and a bfloat16 output would be wrong by up to 2^-9 of its value.
         unet.conv_out = in_float32(unet.conv_out)
         if config.dbia != "none":
             blocks = unet.mid_block.attentions[0].transformer_blocks
@@ -71,7 +71,9 @@ class Segmenter(LatentSegmenter):
         self.network = Network(unet_of(self, **labels), config).to(self.device)
         self.context = empty_prompt(self)
         self.labels = batch_labels().to(self.device) if config.edge else None
-        self.levels = torch.tensor(trailing(int(config.steps.partition("/")[2]), len(self.abar)), device=self.device)
+        self.levels = torch.tensor(
+            trailing(int(config.steps.partition("/")[2]), len(self.alpha_bar)), device=self.device
+        )
 
     def loss(self, network: nn.Module, batch: dict[str, Any]) -> torch.Tensor:
         """Squared error of the masks' clean latents, and of the edges' (eq. 5, algorithm 1)."""
@@ -112,7 +114,7 @@ class Segmenter(LatentSegmenter):
         read = None if conditions is None else [each.repeat(tasks, 1, 1, 1) for each in conditions]
         for i, t in enumerate(levels):
             output = network(images, noisy, t.repeat(tasks), context, labels, read)
-            clean, eps = clean_and_noise(self.facts.prediction_type, output, noisy, self._abar(t, len(noisy)))
+            clean, eps = predict_x0_eps(self.facts.prediction_type, output, noisy, self._abar(t, len(noisy)))
             if i + 1 < len(levels):
                 noisy = noised(clean, eps, self._abar(levels[i + 1], len(noisy)))
         return clean
@@ -149,14 +151,14 @@ class Segmenter(LatentSegmenter):
     def _drawn_levels(self, count: int) -> torch.Tensor:
         """Noise levels of a training batch, (L, B): fixed, or with * one drawn for each sample (Table 4)."""
         if self.config.steps == "1*/10":
-            return torch.randint(len(self.abar), (1, count)).to(self.device)
+            return torch.randint(len(self.alpha_bar), (1, count)).to(self.device)
         if self.config.steps == "1*/2":
             return self.levels[torch.randint(2, (1, count)).to(self.device)]
         return self.levels[:, None].expand(-1, count)
 
     def _abar(self, t: torch.Tensor, count: int) -> torch.Tensor:
-        """abar of levels (B,), for as many latents as there are masks and edges: (N, 1, 1, 1)."""
-        return self.abar[t].repeat(count // len(t))[:, None, None, None]
+        """alpha_bar of levels (B,), for as many latents as there are masks and edges: (N, 1, 1, 1)."""
+        return self.alpha_bar[t].repeat(count // len(t))[:, None, None, None]
 
     def _masks(self, rgb: torch.Tensor) -> torch.Tensor:
         """One pass. Masks and edges of all images start from one noise, so that a mask depends on its image alone."""

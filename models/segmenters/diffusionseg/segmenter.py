@@ -17,6 +17,7 @@ from models.backbone.load import load_backbone
 from models.backbone.sampling import OnStep
 from models.batching import in_batches
 from models.clip.categories import categories_of, prompt_of
+from models.errors import UserError
 from models.images import resized
 from models.photos import backbone_size
 from models.segmenters.decoder import Decoder, at_own_size, mask_loss
@@ -33,7 +34,7 @@ class Segmenter:
         self.backbone = load_backbone(config.backbone, config.run.device, config.run.dtype)
         facts = self.backbone.facts
         if facts.vae_factor != 8:
-            raise ValueError(
+            raise UserError(
                 f"backbone {config.backbone}: the decoder needs latents of an eighth of the image's size, got "
                 f"1/{facts.vae_factor}; choose another backbone"
             )

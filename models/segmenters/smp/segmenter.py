@@ -15,12 +15,11 @@ from torch.nn import functional as F
 
 from models.batching import in_batches
 from models.hardware import resolve_device
-from models.images import resized, resized_mask, resized_soft
+from models.images import IMAGENET_MEAN, IMAGENET_STD, resized, resized_mask, resized_soft
 from models.segmenters.smp.config import BaselineConfig
 from models.training.loop import mixed_precision
 
 NETWORKS = {"unet": smp.Unet, "deeplabv3": smp.DeepLabV3}
-MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels, in [0, 1]
 
 
 class Segmenter:
@@ -64,5 +63,5 @@ class Segmenter:
     def _input(self, images: list[np.ndarray]) -> torch.Tensor:
         """(H, W, 3) uint8 of any sizes -> (B, 3, size, size) float32, normalised."""
         squares = torch.from_numpy(np.stack([resized(image, self.size) for image in images])).to(self.device)
-        mean, spread = (torch.tensor(values, device=self.device) for values in (MEAN, SPREAD))
-        return ((squares / 255 - mean) / spread).permute(0, 3, 1, 2)
+        mean, std = (torch.tensor(values, device=self.device) for values in (IMAGENET_MEAN, IMAGENET_STD))
+        return ((squares / 255 - mean) / std).permute(0, 3, 1, 2)

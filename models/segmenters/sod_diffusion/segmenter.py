@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models.backbone.ddim import clean_and_noise, noise, noised, pyramid_noise, target_of, timesteps, trailing
+from models.backbone.ddim import noise, noised, predict_x0_eps, pyramid_noise, target_of, timesteps, trailing
 from models.images import stretched
 from models.segmenters.latent import LatentSegmenter, empty_prompt, unet_of, widened
 from models.segmenters.sod_diffusion.config import SodDiffusionConfig
@@ -98,10 +98,10 @@ class Segmenter(LatentSegmenter):
         rgb, mask = self.pixels(list(batch["image"].numpy())), self.mask_pixels(batch["mask"].numpy())
         clean = self.encoded(mask)
         eps = pyramid_noise(tuple(clean.shape), DISCOUNT, LEVELS).to(self.device)
-        t = torch.randint(len(self.abar), (len(clean),)).to(self.device)
-        abar = self.abar[t][:, None, None, None]
-        output, hint = network(self._image_latents(rgb), noised(clean, eps, abar), t, (rgb + 1) / 2)
-        loss = F.mse_loss(output.float(), target_of(self.facts.prediction_type, clean, eps, abar))
+        t = torch.randint(len(self.alpha_bar), (len(clean),)).to(self.device)
+        alpha_bar = self.alpha_bar[t][:, None, None, None]
+        output, hint = network(self._image_latents(rgb), noised(clean, eps, alpha_bar), t, (rgb + 1) / 2)
+        loss = F.mse_loss(output.float(), target_of(self.facts.prediction_type, clean, eps, alpha_bar))
         if hint is None:
             return loss
         small = F.interpolate(mask, hint.shape[2:], mode="bilinear")  # (B, 3, h, w)
@@ -109,14 +109,16 @@ class Segmenter(LatentSegmenter):
 
     def soft_masks(self, batch: dict[str, Any]) -> np.ndarray:
         """Masks of a batch at the images' size, as a validation has them: (B, H, W) float32 in [0, 1]."""
-        masks_of = partial(self.masks_of, levels=trailing(self.config.validation_steps, len(self.abar)), ensemble=1)
+        masks_of = partial(
+            self.masks_of, levels=trailing(self.config.validation_steps, len(self.alpha_bar)), ensemble=1
+        )
         return np.stack(self.at_own_sizes(list(batch["image"].numpy()), masks_of))
 
     def masks_of(self, rgb: torch.Tensor, levels: list[int] | None = None, ensemble: int | None = None) -> torch.Tensor:
         """(B, 3, S, S) in [-1, 1] -> (B, S, S) float32: the aligned members' median, stretched to [0, 1]."""
         if levels is None:
             spaced = timesteps if self.config.spacing == "leading" else trailing
-            levels = spaced(self.config.steps, len(self.abar))
+            levels = spaced(self.config.steps, len(self.alpha_bar))
         ensemble = ensemble or self.config.ensemble
         image = self._image_latents(rgb)
         f = self.network.features((rgb + 1) / 2, image.shape[2:])
@@ -129,8 +131,8 @@ class Segmenter(LatentSegmenter):
         noisy = noise(hash_seed(self.config.seed, member), shape).to(self.device).expand_as(image)
         for t, target in pairwise([*levels, 0]):
             output = self.network.output(image, noisy, t, f).float()
-            clean, eps = clean_and_noise(kind, output, noisy, self.abar[t])
-            noisy = noised(clean, eps, self.abar[target])
+            clean, eps = predict_x0_eps(kind, output, noisy, self.alpha_bar[t])
+            noisy = noised(clean, eps, self.alpha_bar[target])
         return noisy
 
     def _image_latents(self, rgb: torch.Tensor) -> torch.Tensor:

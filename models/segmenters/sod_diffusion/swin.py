@@ -23,23 +23,23 @@ class Swin(nn.Module):
     def __init__(self, config: SodDiffusionConfig):
         super().__init__()
         if is_pocket(config.swin):
-            self.network, self.size, mean, spread = pocket_swin(), (128, 128), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+            self.network, self.size, mean, std = pocket_swin(), (128, 128), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
         else:
-            self.network, self.size, mean, spread = timm_encoder(config.swin, config.weights)
+            self.network, self.size, mean, std = timm_encoder(config.swin, config.weights)
         if config.rgb_range == "0..1":
-            mean, spread = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+            mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
         self.network.norm = nn.Identity()  # of the last stage for a classifier
         self.network.requires_grad_(not config.freeze_swin)
         self.frozen = config.freeze_swin
         self.channels = [self.network.feature_info[stage]["num_chs"] for stage in TAKEN]
-        for name, values in (("mean", mean), ("spread", spread)):
+        for name, values in (("mean", mean), ("std", std)):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
 
     def forward(self, pixels: torch.Tensor) -> list[torch.Tensor]:
         """Pixels (B, 3, S, S) in [0, 1], brought to the Swin's own size -> for each stage (B, C, size/8, ...), ..."""
         if pixels.shape[2:] != self.size:
             pixels = F.interpolate(pixels, self.size, mode="bilinear", antialias=True)
-        inputs = (pixels - self.mean) / self.spread
+        inputs = (pixels - self.mean) / self.std
         return self.network.forward_intermediates(inputs, indices=TAKEN, intermediates_only=True)
 
     def train(self, mode: bool = True) -> "Swin":

@@ -45,7 +45,7 @@ class Format(ABC):
     block: ClassVar[int] = 64  # samples written together, and done again after a kill
 
     def check(self, plan: Plan) -> None:  # noqa: B027 -- most formats take any dataset
-        """ValueError for a dataset that the format cannot hold."""
+        """UserError for a dataset that the format cannot hold."""
 
     @abstractmethod
     def write(self, folder: Path, plan: Plan, block: Block, dataset: Dataset) -> Facts:

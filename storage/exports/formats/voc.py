@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image
 
+from models.errors import UserError
 from storage.dataset.reader import Dataset, Sample
 from storage.exports.formats.base import Facts, Files, Format, file_of, made, name_of, samples_of
 from storage.exports.plan import Block, Plan
@@ -37,7 +38,7 @@ class VocFormat(Format):
 
     def check(self, plan: Plan) -> None:
         if len(plan.classes) > MOST_CLASSES:
-            raise ValueError(
+            raise UserError(
                 f"format voc: holds at most {MOST_CLASSES} classes, the dataset has {len(plan.classes)}; "
                 "choose another format"
             )

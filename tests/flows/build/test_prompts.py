@@ -24,7 +24,7 @@ def test_a_build_and_its_extension_take_a_models_prompts_and_the_report_says_so(
         monkeypatch.setenv("OPENAI_API_KEY", "another")
         assert build(changed(config, count=6, prompts=prompts), out).version == "v2"
     dataset = open_dataset(out)
-    bought = dataset.bank("prompts")
+    bought = dataset.prompt_store("prompts")
     samples = dataset.frame()
     assert set(samples["prompt_source"]) == {"m/prompt v1"} and set(samples["prompt"]) <= set(bought["prompt"])
     assert samples["prompt"].is_unique and dataset.config["prompts"]["source"] == "llm"

@@ -32,7 +32,7 @@ def command(tiny_folders, tmp_path_factory, data):
     file = tmp_path_factory.mktemp("options") / "train.yaml"
     choices = {
         "backbone": str(tiny_folders["sd2"]), "size": 64, "swin": "pocket", "weights": "random", "freeze_swin": False,
-        "epochs": 2, "batch_size": 1, "accumulate": 2, "save_every": 1, "steps": 2, "ensemble": 2,
+        "epochs": 2, "batch_size": 1, "gradient_accumulation_steps": 2, "save_every": 1, "steps": 2, "ensemble": 2,
         "validation_steps": 1, "run": {"device": "cpu", "batch_size": 3},
     }  # fmt: skip
     file.write_text(yaml.safe_dump(choices))

@@ -196,8 +196,11 @@ def test_a_run_is_written_by_one_training_at_a_time(data, options, tmp_path):
 def test_pairs_that_are_no_pictures_or_of_two_sizes_are_named_before_a_run_is_begun(tmp_path):
     photos = rendered_folder(tmp_path / "photos", 6, seed=5)
     command = ("train", "unet", "--folder", f"folder={photos}", "--run", tmp_path / "run")
-    refused = invoke(*command, "--set", "batch_size=2", "--set", "accumulate=4")
-    assert refused.exit_code == 2 and "accumulate: expected at most 2, the batches of an epoch" in refused.output
+    refused = invoke(*command, "--set", "batch_size=2", "--set", "gradient_accumulation_steps=4")
+    assert (
+        refused.exit_code == 2
+        and "gradient_accumulation_steps: expected at most 2, the batches of an epoch" in refused.output
+    )
     Image.new("L", (60, 60)).save(photos / "masks" / "0003.png")
     refused = invoke(*command)
     assert refused.exit_code == 2 and "0003.png: expected masks of their photos' sizes" in refused.output

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.backbone.ddim import clean_and_noise, noised, pyramid_noise, target_of
+from models.backbone.ddim import noised, predict_x0_eps, pyramid_noise, target_of
 from models.backbone.facts import check_backbone
 from models.backbone.load import load_network, load_scheduler
 from models.backbone.vae import decoded, encoded
@@ -15,12 +15,12 @@ SHAPE = (3, 4, 6, 5)
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
-@given(abar=st.floats(0.0046, 0.9995), seed=st.integers(0, 99))
-def test_the_true_target_gives_back_clean_latents_and_noise(kind, abar, seed):
+@given(alpha_bar=st.floats(0.0046, 0.9995), seed=st.integers(0, 99))
+def test_the_true_target_gives_back_clean_latents_and_noise(kind, alpha_bar, seed):
     torch.manual_seed(seed)
     clean, eps = torch.randn(SHAPE, dtype=torch.float64), torch.randn(SHAPE, dtype=torch.float64)
-    noisy = noised(clean, eps, abar)
-    found = clean_and_noise(kind, target_of(kind, clean, eps, abar), noisy, abar)
+    noisy = noised(clean, eps, alpha_bar)
+    found = predict_x0_eps(kind, target_of(kind, clean, eps, alpha_bar), noisy, alpha_bar)
     assert torch.allclose(found[0], clean, atol=1e-10) and torch.allclose(found[1], eps, atol=1e-10)
 
 
@@ -32,22 +32,22 @@ def test_the_algebra_is_that_of_diffusers(kind):
     torch.manual_seed(0)
     noisy, output, t = torch.randn(SHAPE), torch.randn(SHAPE), 981
     expected = scheduler.step(output, t, noisy, eta=0.0).pred_original_sample
-    clean, eps = clean_and_noise(kind, output, noisy, scheduler.alphas_cumprod[t])
+    clean, eps = predict_x0_eps(kind, output, noisy, scheduler.alphas_cumprod[t])
     assert torch.allclose(clean, expected, atol=1e-4)
     assert torch.allclose(noised(clean, eps, scheduler.alphas_cumprod[t]), noisy, atol=1e-4)
 
 
 def test_an_error_in_epsilon_is_14_61_times_as_large_in_clean_latents_at_the_last_level():
-    abar = load_scheduler(check_backbone("pocket")).alphas_cumprod[999].double()
+    alpha_bar = load_scheduler(check_backbone("pocket")).alphas_cumprod[999].double()
     noisy, error = torch.randn(SHAPE, dtype=torch.float64), torch.full(SHAPE, 0.5, dtype=torch.float64)
-    right, wrong = (clean_and_noise("epsilon", e, noisy, abar)[0] for e in (torch.zeros_like(error), error))
+    right, wrong = (predict_x0_eps("epsilon", e, noisy, alpha_bar)[0] for e in (torch.zeros_like(error), error))
     assert ((right - wrong) / error).mean().item() == pytest.approx(14.61, abs=0.005)
 
 
 def test_each_sample_has_the_level_of_its_own():
-    clean, eps, abar = torch.randn(SHAPE), torch.randn(SHAPE), torch.tensor([0.9, 0.5, 0.1])[:, None, None, None]
-    together = noised(clean, eps, abar)
-    assert all(torch.equal(together[i], noised(clean[i], eps[i], abar[i])) for i in range(3))
+    clean, eps, alpha_bar = torch.randn(SHAPE), torch.randn(SHAPE), torch.tensor([0.9, 0.5, 0.1])[:, None, None, None]
+    together = noised(clean, eps, alpha_bar)
+    assert all(torch.equal(together[i], noised(clean[i], eps[i], alpha_bar[i])) for i in range(3))
 
 
 def test_a_picture_survives_the_vae_and_several_are_as_one():

@@ -8,7 +8,7 @@ from models.backbone.ddim import noise, timesteps
 from models.backbone.features import feature_layers, feature_shapes, features_of, record_features
 from models.backbone.files import POCKET_FOLDER
 from models.backbone.inversion import invert
-from models.backbone.sampling import denoise, move, predict
+from models.backbone.sampling import ddim_step, denoise, predict
 
 PROMPTS = ["a cat", ""]
 
@@ -44,7 +44,7 @@ def test_the_mean_over_the_reverse_pass_is_eq_8(backbone, blocks):
         for t, target in zip(levels[:-1], levels[1:], strict=True):
             layers, output = outputs(backbone, names, latents, t, text)
             kept.append(layers)
-            latents = move(backbone, latents, output, t, target)
+            latents = ddim_step(backbone, latents, output, t, target)
     assert len(found) == len(names)
     for i, layer in enumerate(found):
         torch.testing.assert_close(layer, torch.stack([step[i].double() for step in kept]).mean(0).float())

@@ -66,15 +66,19 @@ def test_the_network_is_asked_at_the_current_level(backbone):
     finally:
         hook.remove()
     assert [t for t, _ in seen] == [0, *reversed(timesteps(4)[1:])]
-    text, abar = backbone.encode_prompts(PROMPTS[:1]), backbone.scheduler.alphas_cumprod.double()
+    text, alpha_bar = backbone.encode_prompts(PROMPTS[:1]), backbone.scheduler.alphas_cumprod.double()
     x = clean.double()
     for t, target in zip([0, 1, 251, 501], [1, 251, 501, 751], strict=True):
         with torch.no_grad():
             out = backbone.unet(x.float(), t, encoder_hidden_states=text).sample.double()
         v = backbone.facts.prediction_type == "v_prediction"
-        f = abar[t] ** 0.5 * x - (1 - abar[t]) ** 0.5 * out if v else (x - (1 - abar[t]) ** 0.5 * out) / abar[t] ** 0.5
-        eps = abar[t] ** 0.5 * out + (1 - abar[t]) ** 0.5 * x if v else out
-        x = abar[target] ** 0.5 * f + (1 - abar[target]) ** 0.5 * eps
+        f = (
+            alpha_bar[t] ** 0.5 * x - (1 - alpha_bar[t]) ** 0.5 * out
+            if v
+            else (x - (1 - alpha_bar[t]) ** 0.5 * out) / alpha_bar[t] ** 0.5
+        )
+        eps = alpha_bar[t] ** 0.5 * out + (1 - alpha_bar[t]) ** 0.5 * x if v else out
+        x = alpha_bar[target] ** 0.5 * f + (1 - alpha_bar[target]) ** 0.5 * eps
     torch.testing.assert_close(noisy, x.float(), rtol=1e-4, atol=1e-4)
 
 

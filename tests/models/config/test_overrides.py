@@ -7,9 +7,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.config import base
+from models.config.base import overlaid
 from models.config.build import BuildConfig
-from models.config.overrides import merged, parse_assignment, resolve
+from models.config.overrides import parse_assignment, resolve
 from models.config.run import RunConfig
+from models.errors import UserError
+from models.segmenters.smp.config import UNetConfig
+from models.segmenters.sod_diffusion.config import SodDiffusionConfig
 
 names = st.text("abcde_", min_size=1, max_size=3)
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
@@ -28,7 +33,7 @@ def leaves(tree: dict, path: tuple = ()) -> dict:
 @given(trees, trees)
 def test_the_upper_layer_wins_leaf_by_leaf(below, above):
     before = copy.deepcopy((below, above))
-    result = leaves(merged(below, above))
+    result = leaves(overlaid(below, above))
     assert (below, above) == before
     upper, lower = leaves(above), leaves(below)
     for path, value in upper.items():
@@ -39,7 +44,7 @@ def test_the_upper_layer_wins_leaf_by_leaf(below, above):
 
 @given(trees)
 def test_an_empty_layer_changes_nothing(tree):
-    assert merged(tree, {}) == tree == merged({}, tree)
+    assert overlaid(tree, {}) == tree == overlaid({}, tree)
 
 
 @given(st.lists(names, min_size=1, max_size=4), scalars | st.lists(scalars, max_size=3))
@@ -89,3 +94,28 @@ def test_a_key_written_twice_and_endless_nesting_are_refused(tmp_path):
 @pytest.mark.parametrize("address", ["tcp://10.0.0.1:8786", "localhost:8786", "tls://[::1]:8786/"])
 def test_addresses_of_schedulers_are_taken(address):
     assert resolve(RunConfig, None, {"address": address}, []).address == address
+
+
+def test_an_older_name_of_a_field_is_accepted_and_said_once(caplog):
+    """Where a file of ours has it, nothing is said; where both are given, it is an error."""
+    base._told.clear()
+    stored = UNetConfig.model_validate({"accumulate": 2, "clip": 1.0}, context=base.STORED)
+    assert stored.gradient_accumulation_steps == 2 and stored.max_grad_norm == 1.0 and not caplog.records
+    for _ in range(2):
+        assert resolve(UNetConfig, None, {}, ["warm_up=3"]).warmup_steps == 3
+    assert [record.getMessage() for record in caplog.records] == [
+        "maskmill: warm_up is called warmup_steps now; the older name works for one release"
+    ]
+    with pytest.raises(UserError, match="warm_up: is an older name of warmup_steps, and both are given"):
+        resolve(UNetConfig, None, {}, ["warm_up=3", "warmup_steps=3"])
+
+
+def test_an_identity_leaves_out_what_is_marked_in_sections_too():
+    build = BuildConfig(classes=("ball",), count=1, backbone="some/model")
+    assert not {"count", "run"} & build.identity().keys()
+    assert build.identity()["prompts"].keys() == {"source", "model", "per_class"}
+    longer = build.model_copy(update={"count": 9, "prompts": build.prompts.model_copy(update={"timeout": 1.0})})
+    assert longer.identity() == build.identity()
+    other = build.model_copy(update={"cut": build.cut.model_copy(update={"lambda_": 1.0})})
+    assert other.identity() != build.identity() and "lambda" in build.identity()["cut"]
+    assert "steps" not in SodDiffusionConfig().identity() and "steps" in SodDiffusionConfig().predicts_by()

@@ -20,7 +20,7 @@ from models.training.loop import Loss, Run, fit, hash_seed, mixed_precision, tra
 from models.training.schedule import Training, pace_at
 from tests.models.training import two_processes
 
-TRAINING = Training(steps=30, batch_size=8, learning_rate=1e-2, warm_up=5, save_every=10)
+TRAINING = Training(steps=30, batch_size=8, learning_rate=1e-2, warmup_steps=5, save_every=10)
 
 
 def regression(model: nn.Module, dies_at: int | None = None) -> Loss:
@@ -65,7 +65,7 @@ def test_a_finished_training_is_not_run_again(tmp_path: Path) -> None:
 
 def test_losses_are_logged_and_fall(tmp_path: Path) -> None:
     model = network()
-    long = Training(steps=400, batch_size=8, learning_rate=1e-2, warm_up=5, save_every=400)
+    long = Training(steps=400, batch_size=8, learning_rate=1e-2, warmup_steps=5, save_every=400)
     fit("net", model, regression(model), long, tmp_path, seed=3)
     losses = [json.loads(line)["loss"] for line in (tmp_path / "net.jsonl").read_text().splitlines()]
     assert len(losses) == 8 and losses[-1] < 0.5 * losses[0]
@@ -89,7 +89,7 @@ def error(model: nn.Module) -> dict[str, float]:
 
 
 PLAIN = Training(
-    steps=24, batch_size=8, learning_rate=1e-2, warm_up=0, schedule="constant", ema=None, clip=None,
+    steps=24, batch_size=8, learning_rate=1e-2, warmup_steps=0, lr_schedule="constant", ema=None, max_grad_norm=None,
     save_every=5, validate_every=7,
 )  # fmt: skip
 
@@ -124,7 +124,7 @@ def same(a: object, b: object) -> bool:
 @pytest.mark.parametrize("dies_at", [1, 2, 6])
 @pytest.mark.parametrize("ema", [None, 0.9])
 def test_weights_optimiser_and_best_are_those_of_an_unbroken_training(dies_at: int, ema: float | None) -> None:
-    training = dataclasses.replace(PLAIN, ema=ema, accumulate=2, schedule="cosine")
+    training = dataclasses.replace(PLAIN, ema=ema, gradient_accumulation_steps=2, lr_schedule="cosine")
     whole, broken = Saves(), Saves(dies_at)
     train(run_of(training), batches, squared, whole, validate=error)
     with pytest.raises(KeyboardInterrupt):
@@ -149,7 +149,7 @@ def test_accumulated_batches_are_one_large_batch(monkeypatch: pytest.MonkeyPatch
         source = batches(2 * start)
         return (torch.cat([x, next(source)]) for x in source)
 
-    training = dataclasses.replace(PLAIN, accumulate=2)
+    training = dataclasses.replace(PLAIN, gradient_accumulation_steps=2)
     halves = plain()
     train(halves, batches, squared, Saves())
     training = PLAIN
@@ -227,7 +227,7 @@ def test_parameters_with_a_factor_learn_at_their_own_rate():
 
 
 def test_the_stepped_schedule_is_that_of_diffdis():
-    course = dataclasses.replace(TRAINING, schedule="stepped", warm_up=0, epoch=2)
+    course = dataclasses.replace(TRAINING, lr_schedule="stepped", warmup_steps=0, epoch=2)
     rate, expected = 1.0, []
     for epoch in range(90):
         rate *= 0.95 ** (epoch // 30)
@@ -256,7 +256,9 @@ def test_weights_that_a_step_makes_no_numbers_are_not_saved():
     """The loss and its gradient are fine in every step; the second step's weights are past float32."""
     model, saved = nn.Linear(1, 1, bias=False), []
     nn.init.constant_(model.weight, -3.1e38)
-    course = Training(4, 1, 2e37, weight_decay=0, warm_up=0, schedule="constant", ema=None, clip=None, save_every=1)
+    course = Training(
+        4, 1, 2e37, weight_decay=0, warmup_steps=0, lr_schedule="constant", ema=None, max_grad_norm=None, save_every=1
+    )
     run = Run(model, course, 0)
     with pytest.raises(ValueError, match="the weights after step 2 are no finite numbers; what was saved before"):
         train(
@@ -267,14 +269,14 @@ def test_weights_that_a_step_makes_no_numbers_are_not_saved():
 
 
 def test_of_several_batches_of_a_step_the_wrong_one_is_named():
-    run = Run(network(), dataclasses.replace(TRAINING, accumulate=3), 0)
+    run = Run(network(), dataclasses.replace(TRAINING, gradient_accumulation_steps=3), 0)
     batches = iter([{"index": torch.tensor([i]), "x": torch.full((2, 4), [0.0, torch.nan, 0.0][i])} for i in range(3)])
     with pytest.raises(ValueError, match=r"the loss is nan at step 1 on sample 1;"):
         run.advance(run.model, batches, lambda forward, batch: forward(batch["x"]).mean())
 
 
 def test_a_gradient_that_is_no_number_leaves_the_weights_whatever_the_loss():
-    run = Run(network(), dataclasses.replace(TRAINING, clip=None), 0)
+    run = Run(network(), dataclasses.replace(TRAINING, max_grad_norm=None), 0)
     before = copy.deepcopy(run.model.state_dict())
 
     def loss_of(forward, _):
@@ -303,8 +305,14 @@ def test_two_processes_end_with_the_weights_of_one_on_all_their_batches_and_one_
     assert all(torch.equal(first["weights"][name], second["weights"][name]) for name in first["weights"])
     assert first["best"] == second["best"] == 0 and first["saved"] == [1, 2, 3, 4, 5] and not second["saved"]
     own = two_processes.TRAINING
-    run = Run(two_processes.network(), dataclasses.replace(own, accumulate=2 * own.accumulate), seed=0)
-    batches = (two_processes.batch(n, rank) for n in range(own.steps * own.accumulate) for rank in (0, 1))
+    run = Run(
+        two_processes.network(),
+        dataclasses.replace(own, gradient_accumulation_steps=2 * own.gradient_accumulation_steps),
+        seed=0,
+    )
+    batches = (
+        two_processes.batch(n, rank) for n in range(own.steps * own.gradient_accumulation_steps) for rank in (0, 1)
+    )
     train(run, lambda start: batches, two_processes.squared, lambda *_: None)
     for name, value in run.model.state_dict().items():
         torch.testing.assert_close(first["weights"][name], value)

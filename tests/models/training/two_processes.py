@@ -13,7 +13,17 @@ from torch import nn
 from models.training.loop import Run, several_processes, train
 from models.training.schedule import Training
 
-TRAINING = Training(5, 4, 0.1, ema=None, clip=None, warm_up=0, accumulate=2, validate_every=2, save_every=1)
+TRAINING = Training(
+    5,
+    4,
+    0.1,
+    ema=None,
+    max_grad_norm=None,
+    warmup_steps=0,
+    gradient_accumulation_steps=2,
+    validate_every=2,
+    save_every=1,
+)
 
 
 def network() -> nn.Module:
@@ -35,8 +45,8 @@ def main(out: Path, broken: int | None) -> None:
     run, saved, error = Run(network(), TRAINING, seed=0), list[int](), ""
 
     def batches(start: int) -> Iterator[torch.Tensor]:
-        for n in range(start, TRAINING.steps * TRAINING.accumulate):
-            wrong = rank == 1 and broken is not None and n == TRAINING.accumulate * broken
+        for n in range(start, TRAINING.steps * TRAINING.gradient_accumulation_steps):
+            wrong = rank == 1 and broken is not None and n == TRAINING.gradient_accumulation_steps * broken
             yield batch(n, rank) * (torch.nan if wrong else 1)
 
     try:

@@ -52,12 +52,12 @@ def test_the_true_noise_or_velocity_gives_the_clean_latents_back(tiny, family, s
     own = tiny(family, steps=steps)
     torch.manual_seed(0)
     clean, eps, rgb = torch.randn(4, 4, 8, 8), torch.randn(4, 4, 8, 8), torch.randn(2, 4, 8, 8)
-    abar = own.abar[own.levels[0]]
+    alpha_bar = own.alpha_bar[own.levels[0]]
 
     def knows(rgb, noisy, t, context, labels, conditions):
-        return target_of(own.facts.prediction_type, clean, eps, own.abar[t][:, None, None, None])
+        return target_of(own.facts.prediction_type, clean, eps, own.alpha_bar[t][:, None, None, None])
 
-    noisy = abar**0.5 * clean + (1 - abar) ** 0.5 * eps
+    noisy = alpha_bar**0.5 * clean + (1 - alpha_bar) ** 0.5 * eps
     found = own.denoised(knows, rgb, noisy, own.levels[:, None].expand(-1, 2))
     torch.testing.assert_close(found, clean, rtol=1e-4, atol=1e-4)
 
@@ -97,13 +97,13 @@ def test_the_loss_is_the_squared_error_of_masks_and_of_edges_under_noises_of_the
 
     torch.manual_seed(0)
     loss = own.loss(says_nothing, batch)
-    (rgb, clean, _), abar = own._latents(batch), own.abar[999]
-    errors = (abar**0.5 * seen["noisy"] - clean).square()  # a v of zero says x_0 = sqrt(abar) x
+    (rgb, clean, _), alpha_bar = own._latents(batch), own.alpha_bar[999]
+    errors = (alpha_bar**0.5 * seen["noisy"] - clean).square()  # a v of zero says x_0 = sqrt(alpha_bar) x
     torch.testing.assert_close(loss, errors[:3].mean() + errors[3:].mean())
     torch.testing.assert_close(clean[:3], own.encoded(own.mask_pixels(batch["mask"].numpy())))
     torch.testing.assert_close(seen["rgb"], rgb.repeat(2, 1, 1, 1))
     assert seen["t"].tolist() == [999] * 6 and seen["context"].shape[:2] == (6, 2)
-    noises = (seen["noisy"] - abar**0.5 * clean) / (1 - abar) ** 0.5
+    noises = (seen["noisy"] - alpha_bar**0.5 * clean) / (1 - alpha_bar) ** 0.5
     assert noises.std().item() == pytest.approx(1, abs=1e-4)
     pairs = torch.corrcoef(noises.flatten(1))
     assert pairs.fill_diagonal_(0).abs().max() < 0.8
@@ -124,7 +124,7 @@ def test_training_starts_from_the_first_level_and_learns_through_every_step(tiny
     torch.manual_seed(0)
     own.loss(says, batch).backward()
     clean, (noisy, t, _) = own._latents(batch)[1], calls[0]
-    torch.testing.assert_close(noisy, own.abar[t][:, None, None, None] ** 0.5 * clean)
+    torch.testing.assert_close(noisy, own.alpha_bar[t][:, None, None, None] ** 0.5 * clean)
     assert len(calls) == (2 if steps == "2/2" else 1) and all(said.grad.abs().max() > 0 for *_, said in calls)
     assert torch.equal(t[:8], t[8:]) and (len(set(t.tolist())) > 1) == ("*" in steps)
 
@@ -410,7 +410,7 @@ def test_masks_and_edges_change_places_with_their_labels_and_noises(tiny, kind):
 
 def test_the_labels_layers_learn_ten_times_as_fast_and_all_is_trained(tiny):
     own = tiny(**PLAIN)
-    run = Run(own.network, Training(1, 2, 1e-3, warm_up=0, rates=own.config.rates()), seed=0)
+    run = Run(own.network, Training(1, 2, 1e-3, warmup_steps=0, rates=own.config.rates()), seed=0)
     names = {id(parameter): name for name, parameter in own.network.named_parameters()}
     by_factor = {g["factor"]: {names[id(p)] for p in g["params"]} for g in run.optimiser.param_groups}
     assert by_factor[10.0] == {name for name in names.values() if "class_embedding" in name} != set()
@@ -418,7 +418,7 @@ def test_the_labels_layers_learn_ten_times_as_fast_and_all_is_trained(tiny):
     assert all(parameter.grad is not None for parameter in own.network.parameters())
     config = DiffDisConfig(backbone="x/y")
     assert (config.learning_rate, config.batch_size, config.epochs, config.size) == (3e-5, 4, 90, 1024)
-    assert config.schedule == "stepped" and config.weight_decay == 0 and DiffDisConfig().size == 128
+    assert config.lr_schedule == "stepped" and config.weight_decay == 0 and DiffDisConfig().size == 128
 
 
 @pytest.mark.parametrize(
@@ -510,8 +510,8 @@ def test_dbia_without_an_edge_is_refused():
 def fitted(own, batch, steps: int) -> list[float]:
     """The losses of a training on one batch."""
     training = Training(
-        steps, len(batch["mask"]), own.config.learning_rate, weight_decay=0, warm_up=0, schedule="cosine", ema=None,
-        clip=None, save_every=1000, rates=own.config.rates(),
+        steps, len(batch["mask"]), own.config.learning_rate, weight_decay=0, warmup_steps=0, lr_schedule="cosine",
+        ema=None, max_grad_norm=None, save_every=1000, rates=own.config.rates(),
     )  # fmt: skip
     losses = []
 

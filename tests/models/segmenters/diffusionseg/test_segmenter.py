@@ -80,7 +80,7 @@ def test_it_learns_masks_that_the_features_show(segmenter, kind):
     images, masks = discs(6)
     own = segmenter_of(segmenter.config.model_copy(update={"loss": kind}))
     batch = {"features": own.features(images, [""] * 6), "mask": torch.from_numpy(masks)}
-    training = Training(60, 6, 1e-2, weight_decay=0, warm_up=0, schedule="constant", ema=None, save_every=1000)
+    training = Training(60, 6, 1e-2, weight_decay=0, warmup_steps=0, lr_schedule="constant", ema=None, save_every=1000)
     run = Run(own.network, training, seed=0)
     train(run, lambda start: iter([batch] * (60 - start)), own.loss, lambda state, better: None)
     found = own.soft_masks(batch) > 0.5

@@ -42,7 +42,7 @@ def pictures(count: int) -> list[np.ndarray]:
 def test_a_step_leaves_the_encoder_as_it_was(name):
     own, batch = tiny(name), squares(3)
     before = {key: value.clone() for key, value in own.encoder.network.state_dict().items()}
-    training = Training(2, 3, 1e-2, weight_decay=0, warm_up=0, ema=None, save_every=1000)
+    training = Training(2, 3, 1e-2, weight_decay=0, warmup_steps=0, ema=None, save_every=1000)
     first = {key: value.clone() for key, value in own.network.state_dict().items()}
     train(Run(own.network, training, seed=0), lambda start: iter([batch] * 2), own.loss, lambda *_: None)
     assert all(torch.equal(value, before[key]) for key, value in own.encoder.network.state_dict().items())
@@ -173,7 +173,7 @@ def test_a_batch_without_features_is_the_same_as_one_with():
 def test_even_random_features_show_a_bright_object(name):
     own, batch = tiny(name), squares(4)
     batch["features"] = own.features(batch["image"].numpy())
-    training = Training(60, 4, 1e-2, weight_decay=0, warm_up=0, schedule="constant", ema=None, save_every=1000)
+    training = Training(60, 4, 1e-2, weight_decay=0, warmup_steps=0, lr_schedule="constant", ema=None, save_every=1000)
     train(Run(own.network, training, seed=0), lambda start: iter([batch] * (60 - start)), own.loss, lambda *_: None)
     found, masks = own.soft_masks(batch) > 0.5, batch["mask"].numpy()
     assert ((found & masks).sum((1, 2)) / (found | masks).sum((1, 2))).mean() > 0.7

@@ -38,7 +38,7 @@ def test_photos_of_any_size_get_masks_of_their_own_whatever_their_company(kind):
 
 def test_it_learns_what_is_to_be_seen():
     batch, own = squares(4), tiny()
-    training = Training(40, 4, 3e-3, weight_decay=0, warm_up=0, schedule="constant", ema=None, save_every=1000)
+    training = Training(40, 4, 3e-3, weight_decay=0, warmup_steps=0, lr_schedule="constant", ema=None, save_every=1000)
     train(Run(own.network, training, seed=0), lambda start: iter([batch] * (40 - start)), own.loss, lambda *_: None)
     masks = batch["mask"].numpy()
     found = own.soft_masks(batch) > 0.5

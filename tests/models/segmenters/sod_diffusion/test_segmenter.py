@@ -61,9 +61,16 @@ def test_the_presets_lie_under_what_is_given_and_over_the_defaults():
     assert [getattr(paper, name) for name in chosen] == ["cbam", "conv1x1", "dup_half", "-1..1", True]
     assert [getattr(released, name) for name in chosen] == ["paa", "tile16", "fresh", "0..1", False]
     for config in (paper, released):
-        same = {"size": 384, "learning_rate": 3e-5, "weight_decay": 1e-2, "clip": 1.0, "auxiliary": 1.0, "ensemble": 10}
+        same = {
+            "size": 384,
+            "learning_rate": 3e-5,
+            "weight_decay": 1e-2,
+            "max_grad_norm": 1.0,
+            "auxiliary": 1.0,
+            "ensemble": 10,
+        }
         assert {name: getattr(config, name) for name in same} == same
-        assert config.batch_size * config.accumulate == 32
+        assert config.batch_size * config.gradient_accumulation_steps == 32
     own = SodDiffusionConfig.model_validate({"preset": "released", "fusion": "cbam"})
     assert (own.fusion, own.conv_in, own.swin, own.size) == ("cbam", "fresh", "pocket", 128)
     assert own.label() == "sod-diffusion, pocket, random weights"
@@ -115,14 +122,14 @@ class Knowing(nn.Module):
 
     def __init__(self, segmenter, clean, mask):
         super().__init__()
-        self.kind, self.abar, self.clean = segmenter.facts.prediction_type, segmenter.abar, clean
+        self.kind, self.alpha_bar, self.clean = segmenter.facts.prediction_type, segmenter.alpha_bar, clean
         self.mask, self.off, self.calls = mask, 0.0, 0
 
     def output(self, image, noisy, t, f):
         self.calls += 1
-        abar = self.abar[t][:, None, None, None] if torch.is_tensor(t) else self.abar[t]
-        eps = (noisy - abar**0.5 * self.clean) / (1 - abar) ** 0.5
-        return target_of(self.kind, self.clean, eps, abar)
+        alpha_bar = self.alpha_bar[t][:, None, None, None] if torch.is_tensor(t) else self.alpha_bar[t]
+        eps = (noisy - alpha_bar**0.5 * self.clean) / (1 - alpha_bar) ** 0.5
+        return target_of(self.kind, self.clean, eps, alpha_bar)
 
     def forward(self, image, noisy, t, pixels):
         small = F.interpolate(self.mask, noisy.shape[2:], mode="bilinear")
@@ -151,9 +158,9 @@ def test_ddim_goes_from_a_members_noise_to_what_the_network_says(family, levels)
     assert own.network.calls == len(levels)
     # DDIM keeps the noise that it is told: from the first level's it goes straight to level 0's.
     start = own.denoised(torch.zeros(1, 4, 8, 8), None, 1, [])
-    first = own.abar[levels[0]]
+    first = own.alpha_bar[levels[0]]
     eps = (start - first**0.5 * clean) / (1 - first) ** 0.5
-    torch.testing.assert_close(found, noised(clean, eps, own.abar[0]), atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(found, noised(clean, eps, own.alpha_bar[0]), atol=1e-4, rtol=1e-3)
     assert not torch.equal(start, own.denoised(torch.zeros(1, 4, 8, 8), None, 0, []))
 
 
@@ -216,7 +223,9 @@ def test_the_unet_is_shown_the_images_latents_then_the_masks_under_pyramid_noise
     image = own.encoded(pixels if rgb_range == "-1..1" else (pixels + 1) / 2)
     clean = own.encoded(own.mask_pixels(batch["mask"].numpy()))
     for both, t in seen:
-        torch.testing.assert_close(both, torch.cat([image, own.abar[t][:, None, None, None] ** 0.5 * clean], dim=1))
+        torch.testing.assert_close(
+            both, torch.cat([image, own.alpha_bar[t][:, None, None, None] ** 0.5 * clean], dim=1)
+        )
     assert any(t[0] != t[1] for _, t in seen)
     levels = torch.cat([t for _, t in seen])
     assert levels.min() < 100 and levels.max() > 900 and asked == {((2, 4, 8, 8), 0.3, 6)}
@@ -261,7 +270,7 @@ def test_a_frozen_swin_stays_as_it_is_and_drops_no_paths(tiny_folders):
     own, batch = segmenter_of(config), scenes(2)
     swin = own.network.encoder[0]
     before = {name: value.clone() for name, value in swin.state_dict().items()}
-    run = Run(own.network, Training(1, 2, 1e-2, ema=None, warm_up=0, schedule="constant"), seed=0)
+    run = Run(own.network, Training(1, 2, 1e-2, ema=None, warmup_steps=0, lr_schedule="constant"), seed=0)
     train(run, lambda start: iter([batch]), own.loss, lambda *_: None)
     assert own.network.training and not any(module.training for module in swin.modules())
     assert all(torch.equal(value, before[name]) for name, value in swin.state_dict().items())
@@ -271,14 +280,14 @@ def test_a_frozen_swin_stays_as_it_is_and_drops_no_paths(tiny_folders):
 @torch.no_grad()
 def test_a_swin_of_timm_sees_its_own_range_or_the_pixels_as_they_are(tiny_folders, monkeypatch):
     """Three stages of half the grid each; the image is brought to the Swin's own size."""
-    mean, spread = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+    mean, std = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
     monkeypatch.setattr(
-        "models.segmenters.sod_diffusion.swin.timm_encoder", lambda *_: (pocket_swin(), (128, 128), mean, spread)
+        "models.segmenters.sod_diffusion.swin.timm_encoder", lambda *_: (pocket_swin(), (128, 128), mean, std)
     )
     pixels = torch.rand(1, 3, 64, 64)
     enlarged = F.interpolate(pixels, (128, 128), mode="bilinear", antialias=True)
     for given, expected in (
-        ("-1..1", (enlarged - torch.tensor(mean)[:, None, None]) / torch.tensor(spread)[:, None, None]),
+        ("-1..1", (enlarged - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]),
         ("0..1", enlarged),
     ):
         own = segmenter_of(config_on(tiny_folders["sd2"], swin="swin_any", rgb_range=given))
@@ -333,7 +342,7 @@ def test_it_learns_eight_images_with_pocket(preset):
         losses.append(loss.item())
         return loss
 
-    training = Training(300, 8, 1e-3, warm_up=10, schedule="cosine", ema=None, save_every=1000)
+    training = Training(300, 8, 1e-3, warmup_steps=10, lr_schedule="cosine", ema=None, save_every=1000)
     train(Run(own.network, training, seed=0), lambda start: iter([batch] * (300 - start)), loss_of, lambda *_: None)
     assert np.mean(losses[-20:]) < 0.1 * np.mean(losses[:3])
     found, masks = own.soft_masks(batch) > 0.5, batch["mask"].numpy()

@@ -1,4 +1,4 @@
-"""The bank of a dataset: every prompt that a language model wrote for it, and every request that was paid for.
+"""The prompt_store of a dataset: every prompt that a language model wrote for it, and every request that was paid for.
 
 A group `bank` inside the dataset's, with a table of prompts and one of requests, each column a growing array. Rows are
 only ever added at the end, so a prompt keeps its place. Knows nothing of what makes a prompt good, or of prices.
@@ -22,24 +22,24 @@ TABLES: dict[str, dict[str, str]] = {
 }
 
 
-def read_bank(group: zarr.Group, table: str) -> pd.DataFrame:
-    """A table of the bank, one row each in the order they came; empty where there is no bank yet."""
-    bank = group.get(f"{BANK}/{table}")
-    if not isinstance(bank, zarr.Group):
+def read_prompt_store(group: zarr.Group, table: str) -> pd.DataFrame:
+    """A table of the prompt_store, one row each in the order they came; empty where there is no prompt_store yet."""
+    prompt_store = group.get(f"{BANK}/{table}")
+    if not isinstance(prompt_store, zarr.Group):
         return no_rows(table)
-    values = {name: np.asarray(bank[name][:]) for name in TABLES[table]}  # type: ignore[index]
+    values = {name: np.asarray(prompt_store[name][:]) for name in TABLES[table]}  # type: ignore[index]
     return pd.DataFrame({name: v.astype(object) if v.dtype.kind == "T" else v for name, v in values.items()})
 
 
 def no_rows(table: str) -> pd.DataFrame:
-    """A table of the bank without rows."""
+    """A table of the prompt_store without rows."""
     kinds = TABLES[table].items()
     return pd.DataFrame({name: pd.Series(dtype=object if kind == "str" else kind) for name, kind in kinds})
 
 
 def accepted(session: icechunk.Session) -> dict[str, list[tuple[str, str]]]:
     """(prompt, source) of the accepted prompts in the order they came, by category."""
-    prompts = read_bank(group_of(session), "prompts")
+    prompts = read_prompt_store(group_of(session), "prompts")
     good = prompts[prompts["reason"] == ""]
     return {
         str(name): list(zip(rows["prompt"], rows["source"], strict=True)) for name, rows in good.groupby("category")
@@ -48,11 +48,11 @@ def accepted(session: icechunk.Session) -> dict[str, list[tuple[str, str]]]:
 
 def add_rows(group: zarr.Group, table: str, rows: list[dict[str, Any]]) -> None:
     """Add rows at the end of a table, which is made where there is none."""
-    bank = group.require_group(f"{BANK}/{table}")
+    prompt_store = group.require_group(f"{BANK}/{table}")
     for name, kind in TABLES[table].items():
-        if name not in bank:
-            bank.create_array(name, shape=(0,), chunks=(ROWS,), dtype=str if kind == "str" else kind)
-        array: Any = bank[name]
+        if name not in prompt_store:
+            prompt_store.create_array(name, shape=(0,), chunks=(ROWS,), dtype=str if kind == "str" else kind)
+        array: Any = prompt_store[name]
         before = array.shape[0]
         array.resize((before + len(rows),))
         if rows:
