@@ -1,13 +1,14 @@
 """Which way of A_s tells object from ground in r(p): its columns at the seeds, its rows, or their mean.
 
-`python -m benchmarks.symmetry [COUNT]` prints the table of docs/decisions/evidence.md, on inverted renders of seed 1.
+`python -m benchmarks.masks.symmetry [COUNT]` prints the table of docs/decisions/evidence.md, on inverted renders of
+seed 1.
 """
 
 import sys
 
 import numpy as np
 
-from benchmarks.pocket import batches
+from benchmarks.masks.pocket import batches
 from models.backbone.attention import record_attention
 from models.backbone.inversion import invert
 from models.backbone.load import load_backbone

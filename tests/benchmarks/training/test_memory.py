@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.memory import counted, predicted, shapes_of, trained
+from benchmarks.training.memory import counted, predicted, shapes_of, trained
 from models.segmenters.diffdis.config import DiffDisConfig
 from models.segmenters.registry import segmenter_of
 

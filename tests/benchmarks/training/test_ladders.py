@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.ladders import FIXED, PACE, ROWS, figures, slug
-from benchmarks.pocket import HELD_OUT_SEED
-from benchmarks.segmenters import HARDER, HELD_OUT, THIN
+from benchmarks.masks.pocket import HELD_OUT_SEED
+from benchmarks.training.ladders import FIXED, PACE, ROWS, figures, slug
+from benchmarks.training.segmenters import HARDER, HELD_OUT, THIN
 from models.pocket.scenes import render
 from models.segmenters.registry import SEGMENTERS
 

@@ -1,7 +1,7 @@
 """How pocket's preset was chosen: AttentionCut with each value of it changed, on inverted renders of seed 1.
 
-`python -m benchmarks.preset [COUNT] [BACKBONE]` prints the table of docs/decisions/pocket-preset.md. Training uses the
-scenes of seed 0 and `maskmill bench pocket` those of seed 2.
+`python -m benchmarks.masks.preset [COUNT] [BACKBONE]` prints the table of docs/decisions/pocket-preset.md. Training
+uses the scenes of seed 0 and `maskmill bench pocket` those of seed 2.
 """
 
 import sys
@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.cut import iou
-from benchmarks.pocket import batches
+from benchmarks.masks.cut import iou
+from benchmarks.masks.pocket import batches
 from models.backbone.inversion import invert, reconstruct_with_capture
 from models.backbone.load import load_backbone
 from models.backbone.sampling import Sampled

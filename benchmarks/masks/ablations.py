@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.captured import Captured, capture
 from benchmarks.intervals import Estimate, mean_interval, sign_of, words
-from benchmarks.pocket import HELD_OUT_SEED, batches
+from benchmarks.masks.captured import Captured, capture
+from benchmarks.masks.pocket import HELD_OUT_SEED, batches
 from models.clip.categories import categories_of
 from models.config.build import BuildConfig
 from models.config.cut import CutConfig

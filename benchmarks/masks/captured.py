@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.pocket import batches
+from benchmarks.masks.pocket import batches
 from models.backbone.facts import CONFIGS
 from models.backbone.files import HEAVY_FILES, POCKET_FOLDER
 from models.backbone.inversion import invert, reconstruct_with_capture

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.screening import PRESET, by_choice, by_rule, verdict
+from benchmarks.masks.screening import PRESET, by_choice, by_rule, verdict
 from models.config.screening import ScreenConfig
 
 

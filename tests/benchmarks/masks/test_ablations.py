@@ -5,9 +5,9 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import ablations
-from benchmarks.captured import Captured
-from benchmarks.run import tables
+from benchmarks.masks import ablations
+from benchmarks.masks.captured import Captured
+from benchmarks.page import tables
 from models.cut.graph import OFFSETS, band_edges, enlarge, pair_views, repeat, shrink
 from models.cut.seeds import normalise
 from models.pocket.scenes import SIZE, Scene, render

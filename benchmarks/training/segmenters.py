@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from benchmarks import ablations
 from benchmarks.intervals import Estimate, mean_interval, words
-from benchmarks.pocket import HELD_OUT_SEED
+from benchmarks.masks import ablations
+from benchmarks.masks.pocket import HELD_OUT_SEED
 from benchmarks.rendered import rendered_dataset, rendered_folder
 from flows.build import build
 from flows.evaluate import evaluate

@@ -20,7 +20,7 @@ from analysis.comparison import Measurements, cells, side_by_side
 from analysis.shapes import EPSILON, outline, pair_distances, polygon, polygon_length
 from analysis.statistics import PAIRS, folder_statistics, sample_statistics
 from benchmarks.intervals import mean_interval
-from benchmarks.segmenters import kept_pairs
+from benchmarks.training.segmenters import kept_pairs
 from storage.dataset.reader import open_dataset
 from storage.photos.folders import Benchmark, open_folder
 

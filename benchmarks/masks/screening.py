@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.intervals import difference_interval, mean_interval, sign_of, words
-from benchmarks.segmenters import kept_pairs
+from benchmarks.training.segmenters import kept_pairs
 from models.backbone.files import POCKET_FOLDER
 from models.clip.categories import categories
 from models.clip.model import load_clip

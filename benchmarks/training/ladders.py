@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.intervals import Estimate
-from benchmarks.pocket import HELD_OUT_SEED
+from benchmarks.masks.pocket import HELD_OUT_SEED
 from benchmarks.rendered import rendered_dataset, rendered_folder
-from benchmarks.segmenters import HELD_OUT, LAYOUT, RENDERS_SEED, by_kind
+from benchmarks.training.segmenters import HELD_OUT, LAYOUT, RENDERS_SEED, by_kind
 from flows.evaluate import evaluate
 from flows.train import train
 from models.pocket.scenes import Scene, render

@@ -1,6 +1,6 @@
 """How r(p) is best had without the whole A_s: the ways of docs/decisions/evidence.md, measured against it.
 
-    python -m benchmarks.evidence <folder of DUTS-TR> [images]
+    python -m benchmarks.masks.evidence <folder of DUTS-TR> [images]
 
 Attention is simulated from photographs and their masks, for no Stable Diffusion weights are at hand: each cell has
 features (object, colour, place) under noise that fades over the steps, and layers of three grids attend by distance.

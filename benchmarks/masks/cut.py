@@ -27,24 +27,26 @@ IOU_BAR, SPEED_BAR = 0.99, 10.0
 Pair = tuple[np.ndarray, np.ndarray]  # image (512, 512, 3) uint8, mask (512, 512) bool
 
 
-def run(folder: Path | None = None, count: int = 200) -> dict[str, Any]:
-    """Cut `count` pictures on both grids under each setting; prints a table and returns its figures.
+def run(folder: Path | None, count: int) -> dict[str, Any]:
+    """Cut `count` pictures on both grids under each setting; prints a table and returns its figures and their bars.
 
     Post-processing is off: it costs both grids the same and would hide differences.
     """
     pictures = _pictures(folder, count)
     source = "pocket scenes" if folder is None else "photographs"
     evidence = [simulate(truth, np.random.default_rng([0, i])) for i, (_, truth) in enumerate(pictures)]
-    figures = {}
+    settings = {}
     with tqdm(total=2 * len(SETTINGS) * len(pictures), desc=f"cutting {source}", unit="cut") as bar:
         for name, config in SETTINGS.items():
             bare = config.model_copy(update={"min_component": 0.0, "max_hole": 0.0})
             cuts, seconds = {}, {}
             for grid in ("banded", "full"):
                 cuts[grid], seconds[grid] = _cut_all(pictures, evidence, bare.model_copy(update={"grid": grid}), bar)
-            figures[name] = _summary(cuts, seconds, [truth for _, truth in pictures])
-    _print_table(figures, source, len(pictures))
-    return {"source": source, "count": len(pictures), "size": SIZE, "grid": GRID, "settings": figures}
+            settings[name] = _summary(cuts, seconds, [truth for _, truth in pictures])
+    _print_table(settings, source, len(pictures))
+    figures = {f"{s}: {k}": v for s, values in settings.items() for k, v in values.items() if k != "reached"}
+    bars = {f"{s}: {k}": bar for s in settings for k, bar in (("iou_mean", IOU_BAR), ("speed_ratio", SPEED_BAR))}
+    return {"count": len(pictures), "source": source, "figures": figures, "bars": bars}
 
 
 def _cut_all(pictures: list[Pair], evidence: list[Evidence], config: CutConfig, bar: tqdm) -> tuple[list[Cut], float]:
@@ -134,11 +136,11 @@ def _summary(cuts: dict[str, list[Cut]], seconds: dict[str, float], truths: list
     }
 
 
-def _print_table(figures: dict[str, dict[str, float]], source: str, count: int) -> None:
+def _print_table(settings: dict[str, dict[str, float]], source: str, count: int) -> None:
     print(f"banded against full grid, {count} {source} at {SIZE}x{SIZE}, evidence at {GRID}x{GRID}")
     heading = f"{'setting':10}{'IoU mean':>10}{'IoU min':>10}{'banded ms':>11}{'full ms':>10}{'ratio':>8}"
     print(f"{heading}  bars: IoU {IOU_BAR}, ratio {SPEED_BAR:g}")
-    for name, row in figures.items():
+    for name, row in settings.items():
         likeness = f"{row['iou_mean']:10.4f}{row['iou_min']:10.4f}"
         speed = f"{row['banded_ms']:11.1f}{row['full_ms']:10.1f}{row['speed_ratio']:8.1f}"
         print(f"{name:10}{likeness}{speed}  {'reached' if row['reached'] else 'not reached'}")

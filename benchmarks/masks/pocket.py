@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.cut import iou
+from benchmarks.masks.cut import iou
 from models.backbone.inversion import encode, invert, reconstruct_with_capture
 from models.backbone.load import Backbone, load_backbone
 from models.backbone.sampling import Sampled, decode, sample_batched

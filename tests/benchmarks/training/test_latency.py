@@ -2,7 +2,7 @@
 
 import torch
 
-from benchmarks.latency import SINGLE, Ours, Plain
+from benchmarks.training.latency import SINGLE, Ours, Plain
 from models.segmenters.diffdis.config import DiffDisConfig
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from analysis.measures import measure
-from benchmarks.statistics import first, peer
+from benchmarks.datasets.statistics import first, peer
 from storage.photos.folders import Benchmark
 
 
