@@ -89,7 +89,7 @@ INFO = {
     "image_size": list, "prompts": dict, "config": dict,
 }  # fmt: skip
 PROMPTS = {"sources", "no_key_for", "requests", "tokens", "accepted", "rejected", "diversity"}
-DIVERSITY = {"prompts", "measured", "distinct_1", "distinct_2", "distinct_3"}
+DIVERSITY = {"prompts", "measured", "distinct_1", "distinct_2", "distinct_3", "embedding", "spread", "spread_within"}
 COLUMNS = {
     "status": "str", "category": "str", "phrase": "str", "prompt": "str", "prompt_source": "str", "seed": "int64",
     "reason": "str", "clip_score": "float32", "uncertainty": "float32", "energy": "float32", "area": "float32",
