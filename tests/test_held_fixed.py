@@ -1,7 +1,8 @@
 """What scripts rely on, as it was at commit fc9895f: commands and options, JSON keys, tables, Python calls, fields.
 
 What stands here may be added to. Nothing of it may go, change its default or its type: a script somewhere reads it.
-tests/held/configs.json has that commit's configurations, one a line; `free` are the fields that a resumed run may change.
+tests/held/configs.json has that commit's configurations, one a line; `free` are the fields that a resumed run may
+change.
 """
 
 import dataclasses
@@ -202,13 +203,13 @@ def test_a_dataset_has_its_attributes(dataset: Dataset) -> None:
     assert dataset.config == fake_build.config(10) and dataset.statistics == {"planned": 10}
     assert dataset.kept().tolist() == [0, 2, 4, 5, 7, 8, 9] and isinstance(dataset.maskmill_version, str)
     assert list(inspect.signature(open_dataset).parameters) == ["path", "version"]
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="prompt_store"):
         assert dataset.bank("prompts").empty
 
 
 def test_the_zarr_group_has_its_arrays(dataset: Dataset) -> None:
     assert dataset.group.read_only and set(dataset.group.array_keys()) >= {*GROUP, *COLUMNS}
-    arrays = {name: np.asarray(dataset.group[name][:]) for name in GROUP}  # type: ignore[index]
+    arrays = {name: np.asarray(dataset.group[name][:]) for name in GROUP}
     assert {name: (values.shape[1:], str(values.dtype)) for name, values in arrays.items()} == GROUP
 
 

@@ -6,6 +6,7 @@ Knows nothing of what an export holds: tests read every format back.
 import os
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -28,7 +29,7 @@ def run(path: Path) -> dict[str, Any]:
         plain, size = cost(lambda out: write_plain(dataset, out), Path(folder) / "plain")
         for name in FORMATS:
             config = ExportConfig(format=name, split=SPLIT)
-            seconds, megabytes = cost(lambda out, config=config: export(config, path, out), Path(folder) / name)
+            seconds, megabytes = cost(partial(export, config, path), Path(folder) / name)
             rows.append([name, seconds, f"{seconds / plain:.1f}x", megabytes])
     rows.append(["Pillow, images and masks as PNG and nothing else", plain, "1.0x", size])
     note = (

@@ -143,11 +143,13 @@ def scenes(path: Path, count: int, side: int) -> Dataset:
 
 
 def resized(picture: np.ndarray, side: int) -> np.ndarray:
+    """A picture or map brought to `side` x `side` pixels."""
     return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BILINEAR))
 
 
 @contextmanager
 def chromium() -> Iterator[Any]:
+    """A headless browser of the machine's; UserError where it has none."""
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
         raise UserError(f"bench report: needs Chromium, and none of {', '.join(BROWSERS)} is on the PATH; install one")

@@ -17,7 +17,7 @@ from skimage.measure import approximate_polygon, find_contours
 from tqdm import tqdm
 
 from analysis.comparison import Measurements, cells, side_by_side
-from analysis.shapes import EPSILON, outline, pair_distances, polygon, polygon_length
+from analysis.shapes import EPSILON, Normalisation, outline, pair_distances, polygon, polygon_length
 from analysis.statistics import PAIRS, folder_statistics, sample_statistics
 from benchmarks.intervals import mean_interval
 from benchmarks.training.segmenters import kept_pairs
@@ -25,7 +25,7 @@ from storage.dataset.reader import open_dataset
 from storage.photos.folders import Benchmark, open_folder
 
 LAYOUT, GOAL, MINUTES = "DUTS-TR", 50_000, 10
-OTHERS = ("longest-side", "per-axis")
+OTHERS: tuple[Normalisation, ...] = ("longest-side", "per-axis")
 PUBLISHED = {
     "DUTS-TR, as published": ("27.1", "2.96", "2.31"),
     "DiffusionSeg's pairs, as published": ("29.9", "2.78", "1.91"),
@@ -111,7 +111,8 @@ def geometry(real: Measurements, own: Measurements, pairs: Benchmark) -> dict[st
 def first(pairs: Benchmark, count: int) -> Benchmark:
     """The first `count` pairs of a folder, from the start again after its last."""
     chosen = [i % len(pairs) for i in range(count)]
-    return replace(pairs, **{part: tuple(getattr(pairs, part)[i] for i in chosen) for part in PARTS})
+    parts: dict[str, Any] = {part: tuple(getattr(pairs, part)[i] for i in chosen) for part in PARTS}
+    return replace(pairs, **parts)
 
 
 def timed(pairs: Benchmark) -> tuple[pd.DataFrame, float, float]:

@@ -188,10 +188,12 @@ def under_captions(scenes: list[Scene]) -> list[Captured]:
 def attentioncut(
     scene: Scene, each: Captured, config: CutConfig = PRESET.cut, top_k: int = PRESET.sampling.top_k
 ) -> np.ndarray:
+    """The mask (H, W) bool of a scene, from its captured attention."""
     return cut(scene.image, evidence_with(each, config, top_k), config).mask
 
 
 def evidence_with(each: Captured, config: CutConfig, top_k: int = PRESET.sampling.top_k) -> Evidence:
+    """What a cut under `config` is solved from."""
     return evidence_of(mean_of_top(each.layer_maps, top_k), each.attention, config)
 
 
@@ -203,10 +205,12 @@ def measure(scenes: list[Scene], seen: list[Captured], mask: Mask, name: str) ->
 
 
 def row(name: str, scores: Scores) -> list[Any]:
+    """A method's row: its IoU with the interval, and its Acc."""
     return [name, mean_interval(scores[:, 0]), round(float(scores[:, 1].mean()), 4)]
 
 
 def table(title: str, columns: list[str], rows: list[list[Any]], note: str = "") -> Table:
+    """A table as the page takes it."""
     return {"title": title, "columns": columns, "rows": rows, "note": note}
 
 

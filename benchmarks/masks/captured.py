@@ -58,7 +58,8 @@ def _batch(images: np.ndarray, prompts: list[str], categories: list[str], sampli
         assert all(each.finite for each in made)
         FOLDER.mkdir(parents=True, exist_ok=True)
         unfinished = file.with_suffix(f".{os.getpid()}.npz")
-        maps, attention = [each.layer_maps for each in made], [each.pooled for each in made]
+        maps = [np.asarray(each.layer_maps) for each in made]
+        attention = [np.asarray(each.pooled) for each in made]
         np.savez(unfinished, layer_maps=np.stack(maps), attention=np.stack(attention))
         os.replace(unfinished, file)
     with np.load(file) as kept:

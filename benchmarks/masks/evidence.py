@@ -46,7 +46,7 @@ def simulate(image: np.ndarray, mask: np.ndarray, seed: int, sharpness: float) -
     """Class maps of each step (STEPS, h, w), and A_s (N, N) of the first and of the second half of the steps."""
     rng = np.random.default_rng(seed)
     colour = np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BOX)) / 255
-    place = np.stack(np.mgrid[:SIDE, :SIDE], -1) / SIDE
+    place = np.moveaxis(np.mgrid[:SIDE, :SIDE], 0, -1) / SIDE
     clean = np.concatenate([gaussian_filter(mask, 1)[..., None], 1.5 * colour, place], -1)
     halves = [Record((SIDE, SIDE), torch.ones(1, 1), "full") for _ in range(2)]
     maps = []
@@ -77,6 +77,7 @@ def ways(class_maps: np.ndarray, halves: list[np.ndarray], config: CutConfig) ->
 
 
 def symmetric(self_attention: np.ndarray) -> np.ndarray:
+    """A_s with the mean of both ways, (N, N)."""
     return (self_attention + self_attention.T) / 2
 
 
@@ -87,10 +88,12 @@ def drawn(class_map: np.ndarray, config: CutConfig) -> np.ndarray:
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection over union of two masks; 0 where both are empty."""
     return float((a & b).sum() / max(1, (a | b).sum()))
 
 
 def main(folder: Path, count: int) -> None:
+    """Print the table of docs/decisions/evidence.md."""
     scores: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for seed, (image, mask) in enumerate(photographs(folder, count)):
         truth = np.asarray(Image.fromarray(mask > 0.5).resize((512, 512)))

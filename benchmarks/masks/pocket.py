@@ -118,4 +118,5 @@ def by(found: list[tuple[Scene, float]], key: Callable[[Scene], str], name: str)
 
 
 def mean(values: list[Any]) -> float:
+    """Mean with four decimals."""
     return round(float(np.mean(values)), 4)

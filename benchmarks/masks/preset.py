@@ -70,6 +70,7 @@ def measure(found: list[tuple[Scene, Sampled]], top_k: int, config: CutConfig) -
 
 
 def main(count: int, backbone: str) -> None:
+    """Print the table of docs/decisions/pocket-preset.md."""
     found = capture(count, backbone)
     print("| setting | IoU |\n|---|---|")
     print(f"| the paper's numbers | {measure(found, SamplingConfig().top_k, CutConfig()):.3f} |")

@@ -27,6 +27,7 @@ from models.pocket.scenes import CLASSES
 from models.screening.dataset import most_uncertain, verdicts
 from models.screening.sample import entropy_of, reasons
 from storage.dataset.reader import Dataset, open_dataset
+from storage.dataset.shards import array_of
 
 BATCH = 25
 PRESET = BuildConfig(classes=CLASSES, count=1).screen
@@ -89,8 +90,8 @@ def scored(dataset: Dataset) -> dict[str, np.ndarray]:
         embedding = clip.encode_images(np.asarray(images[i])[None])
         score = zero_shot(clip, embedding, caption_texts(clip, names))[0, names.index(frame["category"][i].lower())]
         mask = np.asarray(masks[i])
-        rows.append((border_of(mask), num_components_of(mask), entropy_of(np.asarray(objectness[i])), score))
-        rows[-1] += (embedding.numpy()[0].astype(np.float16),)
+        entropy, vector = entropy_of(np.asarray(objectness[i])), embedding.numpy()[0].astype(np.float16)
+        rows.append((border_of(mask), num_components_of(mask), entropy, score, vector))
     columns = ("border", "num_components", "entropy", "clip_score", "embedding")
     table = {name: np.array(values) for name, values in zip(columns, zip(*rows, strict=True), strict=True)}
     return table | {name: frame[name].to_numpy() for name in ("area", "uncertainty", "category", "prompt")}
@@ -99,7 +100,7 @@ def scored(dataset: Dataset) -> dict[str, np.ndarray]:
 def judgements(dataset: Dataset) -> dict[str, np.ndarray]:
     """IoU of each mask with the oracle's, and whether the classifier names the sample's class; (N,) each."""
     categories = [name.lower() for name in dataset.frame()["category"]]
-    images, masks = dataset.group["image"], dataset.group["mask"]
+    images, masks = (array_of(dataset.group, name) for name in ("image", "mask"))
     ious: list[float] = []
     right: list[bool] = []
     for start in tqdm(range(0, len(dataset), BATCH), desc="judges", unit="batch"):

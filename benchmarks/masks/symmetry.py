@@ -51,6 +51,7 @@ def best_iou(score: np.ndarray, truth: np.ndarray) -> float:
 
 
 def main(count: int) -> None:
+    """Print the table of docs/decisions/evidence.md."""
     found = capture(count)
     print("| tau | columns | rows | mean |\n|---|---|---|---|")
     for tau in TAUS:

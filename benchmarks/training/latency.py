@@ -94,9 +94,11 @@ class Ours:
         self.batch = {"image": torch.from_numpy(self.image[None]), "mask": mask}
 
     def predict(self) -> None:
+        """The mask of one image."""
         self.segmenter.predict([self.image])
 
     def train(self) -> None:
+        """A step on one image."""
         self.optimiser.zero_grad(set_to_none=True)
         with mixed_precision(self.segmenter.device):
             loss = self.segmenter.loss(self.segmenter.network, self.batch)
@@ -127,6 +129,7 @@ class Plain:
 
     @torch.no_grad()
     def encoded(self) -> torch.Tensor:
+        """Scaled latents of one image, (1, C, h, w)."""
         return self.vae.encode(self.pixels).latent_dist.mean.float() * self.vae.config.scaling_factor
 
     def clean(self, rgb: torch.Tensor, noisy: torch.Tensor) -> torch.Tensor:
@@ -138,11 +141,13 @@ class Plain:
 
     @torch.no_grad()
     def predict(self) -> None:
+        """The mask of one image: encode, one step, decode."""
         self.unet.eval()
         mask = self.clean(self.encoded(), self.noise.expand(2, -1, -1, -1))[:1] / self.vae.config.scaling_factor
         self.vae.decode(mask.to(self.vae.dtype)).sample.mean(dim=1).clamp(-1, 1).float().cpu().numpy()
 
     def train(self) -> None:
+        """A step on one image, its mask and its edge."""
         self.unet.train()
         self.optimiser.zero_grad(set_to_none=True)
         rgb, mask, edge = (self.encoded() for _ in range(3))

@@ -32,7 +32,7 @@ def run() -> dict[str, Any]:
         values = {"backbone": str(full_size("sd21", Path(folder))), "size": SIDE, "batch_size": 1}
         segmenter: Any = segmenter_of(DiffDisConfig.model_validate(values | {"run": {"device": "cpu"}}))
     with shapes_of(segmenter):
-        rows = [["prediction, 1 image", *counted(segmenter, [], partial(predicted, segmenter))]]
+        rows: list[list[Any]] = [["prediction, 1 image", *counted(segmenter, [], partial(predicted, segmenter))]]
         optimiser = torch.optim.AdamW(segmenter.network.parameters(), 3e-5, weight_decay=0.0)
         trained(segmenter, optimiser, 1)  # from the second step on there are Adam's means
         for images in BATCHES:

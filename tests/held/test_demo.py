@@ -10,6 +10,7 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from models.config.build import BuildConfig
@@ -38,7 +39,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def values(dataset: Dataset, name: str) -> np.ndarray:
-    return np.asarray(dataset.group[name][:])  # type: ignore[index]
+    return np.asarray(dataset.group[name][:])
 
 
 def table(dataset: Dataset) -> str:
@@ -86,13 +87,15 @@ def test_recut_and_cut_back_it_has_its_masks_and_it_grows_and_exports(tmp_path: 
         assert result.code == 0, result
     assert "version   v1" in again.stdout  # all it lacked was the report
     first, other, restored, larger = (open_dataset(out, version) for version in ("v1", "v2", "v3", "v4"))
-    assert table(first) == table(demo) == table(restored)
+    assert table(first) == table(demo)
+    # CLIP's scores are computed anew, on another machine in other last bits.
+    pd.testing.assert_frame_equal(restored.frame(), first.frame(), rtol=1e-5)
     np.testing.assert_array_equal(values(restored, "mask"), values(first, "mask"))
     assert not np.array_equal(values(other, "mask"), values(first, "mask"))
     assert len(larger) == 260
     for name in ("image", "mask", *EVIDENCE):
         np.testing.assert_array_equal(values(larger, name)[:256], values(first, name))
     columns = [name for name in demo.frame().columns if name not in BOUND_TO_SHARE]
-    assert larger.frame()[columns][:256].equals(first.frame()[columns])
+    assert larger.frame()[columns][:256].equals(restored.frame()[columns])
     assert len(list((tmp_path / "folders" / "masks").rglob("*.png"))) == len(larger.kept())
     assert list((tmp_path / "coco").rglob("*.json"))

@@ -8,6 +8,7 @@ import subprocess
 import tarfile
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from tests.held.commands import ROOT, Result, run_all
 
 COMMIT = "fc9895f"
 BUILD = ["build", "--backbone", "pocket", "--classes", "ball,star", "--seed", "7", "--shard-size", "8", "--out", "ds"]
-TRAIN = {
+TRAIN: dict[str, dict[str, Any]] = {
     "unet": {"epochs": 20, "batch_size": 8, "size": 64, "encoder": "resnet18"},
     "encoder": {"epochs": 2, "encoder": "timm:resnet18", "weights": "random"},
     "diffusionseg": {"epochs": 2, "steps": 4},
@@ -112,7 +113,7 @@ def continued(folders: tuple[Path, Path], again: object) -> tuple[Path, Path]:
 
 
 def contents(folder: Path) -> dict[str, object]:
-    """Weights of the runs, bytes of the pictures, and tables without boxes and without what the files were made from."""
+    """Weights of the runs, bytes of the pictures, and tables without their boxes."""
     found: dict[str, object] = {}
     for name in TRAIN:
         found |= {f"{name}/{key}": value for key, value in load_file(folder / name / "best.safetensors").items()}

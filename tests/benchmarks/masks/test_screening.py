@@ -45,4 +45,4 @@ def test_the_verdict_is_the_presets_difference(table):
 
 
 def test_the_preset_is_pockets():
-    assert PRESET.clip == "pocket" and PRESET != ScreenConfig()
+    assert PRESET.clip == "pocket" and ScreenConfig() != PRESET

@@ -1,5 +1,7 @@
 """Rows of the ablations differ in what their names say, and their figures are means over scenes and seeds."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,7 +25,7 @@ def test_rows_are_other_runs_at_one_budget(segmenter):
 
 def test_the_ladder_adds_one_thing_a_rung():
     ladder = [SEGMENTERS["diffdis"](**values).identity() for values in list(ROWS["diffdis"].values())[:5]]
-    added = [[name for name in low if low[name] != high[name]] for low, high in zip(ladder, ladder[1:], strict=False)]
+    added = [[name for name in low if low[name] != high[name]] for low, high in pairwise(ladder)]
     assert added == [["edge"], ["dbia"], ["swci"], ["cutmix"]]
 
 

@@ -1,5 +1,7 @@
 """What is counted is what is there: weights, their gradients and Adam's means by their sizes, and no values."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -33,5 +35,5 @@ def test_four_times_the_pixels_take_about_four_times_the_memory_beside_the_weigh
     for side in (256, 512):
         own = of_size(tiny_folders["sd2"], side)
         with shapes_of(own):
-            found.append(counted(own, [], lambda own=own: predicted(own)))
+            found.append(counted(own, [], partial(predicted, own)))
     assert found[0][1] == found[1][1] and 3 < found[1][4] / found[0][4] < 4.5
