@@ -1,6 +1,6 @@
 """Tables of configurations' fields for the reference, as Markdown: default, allowed values, description.
 
-All is read from the pydantic models, so that the page cannot differ from what a command accepts. Knows nothing of mkdocs.
+All is read from the pydantic models, so the page cannot differ from what a command accepts. Knows nothing of mkdocs.
 """
 
 import re
@@ -42,15 +42,12 @@ def tables(name: str) -> str:
     """
     model = CONFIGURATIONS[name]
     values = {variant: flat(made.model_dump(mode="json", by_alias=True)) for variant, made in variants(model)}
-    parts = [
-        f"{_first(model.__doc__)}\n\n{_table(model, '', values, issubclass(model, TrainConfig) and model is not TrainConfig)}"
-    ]
+    of_one_segmenter = issubclass(model, TrainConfig) and model is not TrainConfig
+    parts = [_first(model.__doc__), _table(model, "", values, of_one_segmenter)]
     shown = set() if model is BuildConfig else {section for _, section in sections(BuildConfig)}
     for field, section in sections(model):
         if section not in shown:
-            parts.append(
-                f"### `{field}` of {name}\n\n{linked(_first(section.__doc__))}\n\n{_table(section, f'{field}.', values)}"
-            )
+            parts += [f"### `{field}` of {name}", linked(_first(section.__doc__)), _table(section, f"{field}.", values)]
     return "\n\n".join(parts)
 
 
@@ -85,7 +82,7 @@ def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def _table(model: type[Config], prefix: str, values: dict[str, dict[str, Any]], of_all: bool = False) -> str:
+def _table(model: type[Config], prefix: str, values: dict[str, dict[str, Any]], of_one_segmenter: bool = False) -> str:
     schema = model.model_json_schema(by_alias=True)
     nested = dict(sections(model))
     rows = []
@@ -95,7 +92,7 @@ def _table(model: type[Config], prefix: str, values: dict[str, dict[str, Any]], 
             continue
         default = None if info.is_required() else info.get_default(call_default_factory=True)
         others = {} if info.is_required() or name in CHOOSING else _others(prefix + key, default, values)
-        if of_all and repr(TrainConfig.model_fields.get(name)) == repr(info) and not others:
+        if of_one_segmenter and repr(TrainConfig.model_fields.get(name)) == repr(info) and not others:
             continue
         shown = "**required**" if info.is_required() else _code(default)
         shown += "".join(f"<br>{variant}: {_code(value)}" for variant, value in others.items())
