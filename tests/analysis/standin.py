@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.ndimage import gaussian_filter
 
 from models.pocket.scenes import render
-from storage.dataset.bank import no_rows
+from storage.dataset.prompt_store import no_rows
 
 REASONS = ("too small", "too uncertain", "class not recognised")
 

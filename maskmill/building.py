@@ -1,0 +1,35 @@
+"""A build from Python, checked as the command checks it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maskmill import rooms
+from maskmill.environment import set_prefect_defaults
+from models.config.build import BuildConfig
+
+if TYPE_CHECKING:
+    from flows.build import BuildRecord
+
+
+def build(config: BuildConfig, out: str | Path) -> "BuildRecord":
+    """Build the dataset at `out`, resume it, or extend it to a larger count; where nothing is left to do, do nothing.
+
+    Returns a record of the published version: path, version, planned, kept, rejected (a count for each reason),
+    failed, and report, its page. UserError, before anything is written, for what would stop the build. A stopped build
+    keeps what is committed, and the same call resumes it.
+    """
+    set_prefect_defaults()
+    from flows.build import build as run_build
+    from flows.build import record_of
+    from flows.checks.build import is_finished, load_screening, preflight
+    from flows.server.temporary import end_server_with_us
+    from storage.dataset.reader import open_dataset
+
+    out = Path(out)
+    plan = preflight(config, out)
+    if is_finished(plan):
+        return record_of(out, open_dataset(out).version, out / "report" / "index.html")
+    load_screening(config)
+    with rooms.first_on_path():
+        end_server_with_us()
+        return run_build(plan.config, out)

@@ -1,0 +1,172 @@
+"""Commands that make and use datasets: build, info, recut, report, statistics, export."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from maskmill.commands.options import Assignments, ConfigFile, Out, PathArgument, source_of
+from maskmill.failures import checked, running
+
+
+def build(
+    out: Out,
+    backbone: Annotated[str | None, typer.Option(help="'pocket', a diffusers folder, or a hub id.")] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="Names, as in ball,star; a .txt file; or imagenet-merged.")
+    ] = None,
+    count: Annotated[int | None, typer.Option(help="Planned number of samples; a larger one extends.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Dataset seed.")] = None,
+    shard_size: Annotated[int | None, typer.Option(help="Samples worked on and committed together.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Dask processes for the cuts; 0 uses threads.")] = None,
+    config: ConfigFile = None,
+    assignments: Assignments = [],  # noqa: B006
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show plan, disk and memory; write nothing.")] = False,
+) -> None:
+    """Build a dataset of images and masks; run again, it resumes, and with a larger count it extends."""
+    from models.config.build import BuildConfig
+    from models.config.overrides import resolve
+
+    with checked():
+        options: dict[str, Any] = {"backbone": backbone, "count": count, "seed": seed, "shard_size": shard_size}
+        options["classes"] = classes
+        options["run"] = None if workers is None else {"workers": workers}
+        resolved = resolve(BuildConfig, config, options, assignments)
+        from flows.checks.build import describe, is_finished, load_screening, preflight
+
+        plan = preflight(resolved, out)
+        if dry_run or is_finished(plan):
+            typer.echo("\n".join(describe(plan)) if dry_run else f"Nothing is left to do: {summary(out)}")
+            return
+        load_screening(resolved)
+    with running():
+        from flows.build import build as run_build
+
+        record = run_build(plan.config, out)
+        typer.echo(f"{summary(out)}\nreport    {record.report}")
+
+
+def info(
+    path: PathArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,
+) -> None:
+    """Versions, counts and reasons for rejection of a dataset."""
+    from analysis.statistics import describe
+
+    with checked():
+        facts = describe(path)
+        typer.echo(json.dumps(facts) if as_json else summary(path))
+
+
+def recut(path: PathArgument, assignments: Assignments = []) -> None:  # noqa: B006
+    """Solve all masks again from the stored evidence, without the backbone, as a new version.
+
+    Where a field of screen is all that changes the masks stay, and are screened by it.
+    """
+    from models.config.build import BuildConfig
+    from models.config.overrides import resolve
+    from storage.dataset.reader import open_dataset
+
+    with checked():
+        stored = BuildConfig.of_stored(open_dataset(path).config).model_dump(mode="json", by_alias=True)
+        resolved = resolve(BuildConfig, None, stored, assignments)
+        from flows.checks.build import load_screening
+        from flows.recut import check_recut
+        from flows.recut import recut as run_recut
+
+        check_recut(resolved, path)
+        load_screening(resolved)
+    with running():
+        record = run_recut(resolved, path)
+        typer.echo(f"{summary(path)}\nreport    {record.report}")
+
+
+def report(
+    path: PathArgument,
+    version: Annotated[str | None, typer.Option(help="Version to report on; the latest when absent.")] = None,
+    compare: Annotated[str | None, typer.Option(help="Another version, to show what changed since.")] = None,
+) -> None:
+    """Write the report of a dataset again."""
+    with checked():
+        from flows.report import check_report
+        from flows.report import report as run_report
+
+        check_report(path, version, compare)
+    with running():
+        typer.echo(run_report(path, version, compare))
+
+
+def statistics(
+    data: Annotated[str, typer.Argument(help="Folder of a dataset; or photos and masks, as DUTS-TR=DIR.")],
+    out: Annotated[Path, typer.Option(help="Folder of the tables, figures and page.")],
+    reference: Annotated[str | None, typer.Option(help="What to compare with, named in the same way.")] = None,
+    version: Annotated[str | None, typer.Option(help="Version of the dataset; the latest when absent.")] = None,
+    config: ConfigFile = None,
+    assignments: Assignments = [],  # noqa: B006
+) -> None:
+    """Describe images and masks, contrast, size, place, shape, and lay them beside real ones; docs/statistics.md."""
+    from models.config.overrides import resolve
+    from models.config.statistics import StatisticsConfig
+
+    with checked():
+        resolved = resolve(StatisticsConfig, config, {}, assignments)
+        subject = source_of("DATA", data, version)
+        other = None if reference is None else source_of("--reference", reference, None)
+        from flows.statistics import check_statistics
+        from flows.statistics import statistics as run_statistics
+
+        check_statistics(subject, other, out)
+    with running():
+        record = run_statistics(resolved, subject, out, other)
+        typer.echo((out / "comparison.md").read_text(encoding="utf-8"))
+        typer.echo(f"measured {record.measured}, failed {record.failed}\n{record.report}")
+    if record.failed:
+        raise typer.Exit(1)
+
+
+def export(
+    path: PathArgument,
+    form: Annotated[str, typer.Option("--format", help="coco, yolo, voc, folders, webdataset, hf or zarr.")],
+    out: Annotated[Path, typer.Option(help="Folder of the export.")],
+    version: Annotated[str | None, typer.Option(help="Version to export; the latest when absent.")] = None,
+    split: Annotated[str | None, typer.Option(help="Shares, as 0.7,0.2,0.1 or train=0.9,val=0.1.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the splits.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier export that is unchanged.")
+    ] = False,
+) -> None:
+    """Export the kept samples of a version for other tools; run again after a kill, it goes on.
+
+    docs/exports.md says how each format lies on disk, how to load it and what it loses.
+    """
+    from models.config.export import ExportConfig
+    from models.config.overrides import resolve
+
+    with checked():
+        resolved = resolve(ExportConfig, None, {"format": form, "version": version, "split": split, "seed": seed}, [])
+        from flows.export import check_export
+        from flows.export import export as run_export
+
+        check_export(resolved, path, out, overwrite)
+    with running():
+        record = run_export(resolved, path, out, overwrite)
+        samples = ", ".join(f"{count} {name}" for name, count in record.samples.items())
+        counts = "".join(f"\nnote      {count} {what}" for what, count in record.counts.items() if count)
+        typer.echo(f"exported  {path} {record.version}\nsamples   {samples}{counts}\nto        {out}")
+
+
+def summary(path: Path) -> str:
+    """A dataset in a few aligned lines."""
+    from analysis.prompts import prompt_line
+    from analysis.statistics import describe
+    from storage.dataset.reader import open_dataset
+
+    facts = describe(path)
+    written = prompt_line(open_dataset(path, "build"))
+    reasons = ", ".join(f"{n} {reason}" for reason, n in facts["rejected"].items()) or "none"
+    return (
+        f"dataset   {path}\nversion   {facts['version']}\nplanned   {facts['planned']}\nkept      {facts['kept']}\n"
+        f"prompts   {written}\n"
+        f"rejected  {sum(facts['rejected'].values())} ({reasons})\nfailed    {facts['failed']}"
+    )

@@ -1,0 +1,34 @@
+"""Options and arguments that several commands have, and how NAME=DIR is read."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from models.errors import UserError
+
+if TYPE_CHECKING:
+    from storage.sources import Source
+
+Out = Annotated[Path, typer.Option("--out", help="Folder of the dataset, under data/ by habit.")]
+PathArgument = Annotated[Path, typer.Argument(help="Folder of a dataset.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML file; its fields are those of --set.")]
+Assignments = Annotated[list[str], typer.Option("--set", help="One field, as in cut.alpha=1.0; may be repeated.")]
+
+
+def named_folder(option: str, given: str) -> tuple[str, Path]:
+    """'ECSSD=DIR' -> ('ECSSD', DIR)."""
+    name, equals, path = given.partition("=")
+    if not (name and equals and path):
+        raise UserError(f"{option} {given}: expected NAME=DIR, as in {option} ECSSD=photos/ECSSD")
+    return name, Path(path)
+
+
+def source_of(option: str, given: str, version: str | None) -> "Source":
+    """A dataset's folder, or 'DUTS-TR=DIR'; what exists under the whole name is a dataset's."""
+    from storage.sources import Source
+
+    if "=" not in given or Path(given).exists():
+        return Source(path=Path(given), version=version)
+    layout, path = named_folder(option, given)
+    return Source(path=path, layout=layout, version=version)

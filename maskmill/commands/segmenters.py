@@ -1,0 +1,106 @@
+"""Commands that train segmenters and use them: train, predict, evaluate."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maskmill.commands.options import Assignments, ConfigFile, named_folder
+from maskmill.failures import checked, running
+from models.errors import UserError
+
+
+def train(
+    segmenter: Annotated[str, typer.Argument(help="diffusionseg, sod-diffusion, diffdis, encoder, unet or deeplabv3.")],
+    run: Annotated[Path, typer.Option(help="Folder of the run: configuration, features, weights, log.")],
+    data: Annotated[Path | None, typer.Option(help="Folder of the dataset.")] = None,
+    folder: Annotated[str | None, typer.Option(help="In place of --data photos and masks, as DUTS-TR=DIR.")] = None,
+    version: Annotated[str | None, typer.Option(help="Version to train on; the latest when absent.")] = None,
+    config: ConfigFile = None,
+    assignments: Assignments = [],  # noqa: B006
+) -> None:
+    """Train a segmenter on the kept samples of a dataset; run again, it resumes, and with more epochs it goes on.
+
+    All but diffusionseg train on a benchmark's folder too; docs/benchmark-folders.md says how its files lie.
+    """
+    from models.config.overrides import resolve
+    from models.segmenters.registry import SEGMENTERS
+
+    with checked():
+        if segmenter not in SEGMENTERS:
+            raise UserError(f"segmenter: expected one of {', '.join(SEGMENTERS)}, got {segmenter!r}")
+        resolved = resolve(SEGMENTERS[segmenter], config, {}, assignments)
+        if (data is None) == (folder is None) or (folder is not None and version is not None):
+            raise UserError("expected --data, with --version or without, or --folder alone; give one of the two")
+        layout, source = (None, data) if folder is None else named_folder("--folder", folder)
+        from flows.train import check_train
+        from flows.train import train as run_train
+
+        check_train(resolved, source, run, version, layout)
+    with running():
+        record = run_train(resolved, source, run, version, layout)
+        typer.echo(
+            f"run       {record.run}\n"
+            f"trained   {resolved.label()}, on {record.training} samples of {source} {record.version}, "
+            f"{record.steps} steps\n"
+            f"IoU       {record.score:.4f} on {record.validation} held-out samples, against their own masks"
+        )
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
+    photos: Annotated[list[Path], typer.Argument(help="Photos, or folders with photos directly in them.")],
+    out: Annotated[Path, typer.Option(help="Folder of the masks, soft masks and predictions.csv.")],
+    category: Annotated[str | None, typer.Option("--class", help="What all photos show; CLIP is not asked.")] = None,
+    assignments: Assignments = [],  # noqa: B006
+) -> None:
+    """Predict photographs' masks and boxes with a trained segmenter; run again, it does what is missing.
+
+    A photo goes to the network at the size that it was trained at (diffusionseg: at about the backbone's own area); its
+    mask is brought to its own. --set changes what predictions alone depend on, as tta or bilateral, and run.
+    """
+    with checked():
+        from flows.predict import check_predict
+        from flows.predict import predict as run_predict
+        from models.config.overrides import parse_overrides
+
+        overrides = parse_overrides(assignments)
+        found, todo, _ = check_predict(run, photos, out, category, overrides)
+        if not todo:
+            typer.echo(f"Nothing is left to do: {len(found)} photos are predicted in {out}")
+            return
+    with running():
+        record = run_predict(run, photos, out, category, overrides)
+        typer.echo(f"predicted {record.made}, before {record.kept}, failed {record.failed}\n{record.table}")
+    if record.failed:
+        raise typer.Exit(1)
+
+
+def evaluate(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of trained runs, each of another name.")],
+    benchmark: Annotated[list[str], typer.Option(help="A set and its folder, as ECSSD=DIR; may be repeated.")],
+    out: Annotated[Path, typer.Option(help="Folder of the scores, tables, predictions and report.")],
+    worst: Annotated[int, typer.Option(min=0, help="Images with the lowest IoU that the report shows.")] = 12,
+    assignments: Assignments = [],  # noqa: B006
+) -> None:
+    """Score trained segmenters on benchmarks and compare them; run again, it does what is missing.
+
+    Truth is taken at its own size and predictions are brought to it. docs/benchmark-folders.md says how each set lies.
+    --set changes what predictions alone depend on, as for `predict`, for the runs that have it.
+    """
+    with checked():
+        named = [named_folder("--benchmark", each) for each in benchmark]
+        if len(benchmarks := dict(named)) < len(named):
+            raise UserError("--benchmark: expected each set once; give the other folder another --out")
+        from flows.evaluate import check_evaluate
+        from flows.evaluate import evaluate as run_evaluate
+        from models.config.overrides import parse_overrides
+
+        overrides = parse_overrides(assignments)
+        check_evaluate(runs, benchmarks, out, overrides)
+    with running():
+        record = run_evaluate(runs, benchmarks, out, worst, overrides)
+        typer.echo((out / "comparison.md").read_text(encoding="utf-8"))
+        typer.echo(f"scored {record.made}, before {record.kept}, failed {record.failed}\n{record.report}")
+    if record.failed:
+        raise typer.Exit(1)
