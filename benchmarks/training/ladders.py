@@ -18,6 +18,7 @@ from flows.evaluate import evaluate
 from flows.train import train
 from models.pocket.scenes import Scene, render
 from models.segmenters.registry import SEGMENTERS
+from storage.sources import Source
 
 COUNT, SEEDS = 667, (0, 1)
 PACE = {"epochs": 2, "lr_schedule": "cosine"}
@@ -55,7 +56,7 @@ def run(segmenter: str, folder: Path) -> dict[str, Any]:
     names = {(row, seed): f"{slug(row)}-seed{seed}" for row in ROWS[segmenter] for seed in SEEDS}
     for (row, seed), name in names.items():
         values = PACE | FIXED[segmenter] | ROWS[segmenter][row] | {"seed": seed}
-        train(SEGMENTERS[segmenter](**values), data, folder / name)
+        train(SEGMENTERS[segmenter](**values), Source(path=data), folder / name)
     photos = rendered_folder(folder / "held-out", HELD_OUT, HELD_OUT_SEED)
     evaluate([folder / name for name in names.values()], {LAYOUT: photos}, folder / "scores")
     images = pd.read_parquet(folder / "scores" / "images.parquet").sort_values(["run", "name"])

@@ -13,6 +13,7 @@ from benchmarks.intervals import mean_interval
 from flows.evaluate import evaluate
 from flows.train import train
 from models.segmenters.registry import SEGMENTERS
+from storage.sources import Source
 from tasks.evaluating import evaluation_of
 
 SIZE, EPOCHS, THIRD = 128, 5, 900  # pixels; of as many pairs as there are, or of a third of them
@@ -39,7 +40,7 @@ def run(folder: Path, photos: Path, names: tuple[str, ...]) -> dict[str, Any]:
     data, benchmarks = photos / TRAINING, {MEASURED: photos / MEASURED}
     for name in names:
         segmenter, values = RUNS[name]
-        train(SEGMENTERS[segmenter](**values), data, folder / name, layout=TRAINING)
+        train(SEGMENTERS[segmenter](**values), Source(path=data, layout=TRAINING), folder / name)
     out = folder / "scores"
     evaluate([folder / name for name in names], benchmarks, out)
     images = pd.read_parquet(out / "images.parquet")

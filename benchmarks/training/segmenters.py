@@ -25,6 +25,7 @@ from models.pocket.scenes import CLASSES, Scene, render
 from models.segmenters.registry import SEGMENTERS
 from storage.dataset.reader import open_dataset
 from storage.dataset.repository import BUILD
+from storage.sources import Source
 from tasks.evaluating import score_folder
 
 PAIRS_SEED, RENDERS_SEED = 1, 3  # pocket's own training scenes are of seed 0
@@ -69,7 +70,7 @@ def run(folder: Path, count: int = 2000, names: tuple[str, ...] = tuple(RUNS)) -
     }
     for name in names:
         source, segmenter, values = RUNS[name]
-        train(SEGMENTERS[segmenter](**values), data[source], folder / name)
+        train(SEGMENTERS[segmenter](**values), Source(path=data[source]), folder / name)
     photos = rendered_folder(folder / "held-out", HELD_OUT, HELD_OUT_SEED)
     evaluate([folder / name for name in names], {LAYOUT: photos}, folder / "scores")
     scenes = [render(HELD_OUT_SEED, i) for i in range(HELD_OUT)]

@@ -25,7 +25,7 @@ from models.training.loop import mixed_precision
 
 
 class LatentSegmenter:
-    """Base of both: a kind has `network`, `loss(network, batch)`, `soft_masks(batch)` and `masks_of(rgb)`.
+    """Base of both, which add `network`, `loss` and `soft_masks` of a `models.segmenters.protocol.Segmenter`.
 
     facts, vae, alpha_bar: of the backbone; the VAE is frozen and in run.dtype, alpha_bar (1000,) float32 on the device.
     """

@@ -47,6 +47,10 @@ class Benchmark:
     def __len__(self) -> int:
         return len(self.names)
 
+    def digest(self) -> str:
+        """Tells the pairs from others by their names: 8 hex digits."""
+        return hashlib.sha256(json.dumps(self.names).encode()).hexdigest()[:8]
+
     def pair(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """Photo (H, W, 3) uint8, and its mask (H, W) bool or boxes (N, 4) int: x0, y0, x1, y1 with exclusive ends.
 
@@ -141,17 +145,6 @@ def open_folder(layout: str | Layout, path: Path) -> Benchmark:
         return Benchmark(tuple(p.stem for p in boxes), tuple(boxes), tuple(boxes.values()), has_boxes=True)
     known = ", ".join([*LAYOUTS, *BOXED])
     raise UserError(f"expected a benchmark among {known}, got {layout}; for images and masks of your own it is folder")
-
-
-def folder_version(layout: str, benchmark: Benchmark) -> str:
-    """What a run trained on a folder names as its version: the layout and a digest of the pairs' names."""
-    return f"{layout}:{hashlib.sha256(json.dumps(benchmark.names).encode()).hexdigest()[:8]}"
-
-
-def layout_of(version: str) -> str | None:
-    """The layout that `folder_version` named; None for the version of a dataset."""
-    layout, colon, _ = version.partition(":")
-    return layout if colon else None
 
 
 def _masked(layout: Layout, path: Path) -> Benchmark:

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from models.errors import UserError
+from models.segmenters.protocol import Segmenter
 from models.segmenters.registry import segmenter_of
 from models.training.loop import save_state
 from models.training.weights import misfits
@@ -56,7 +57,7 @@ def load_state(run: RunFolder, network: torch.nn.Module) -> dict[str, Any] | Non
     return state
 
 
-def load_segmenter(run: str | Path, device: str = "auto", **overrides: Any) -> Any:
+def load_segmenter(run: str | Path, device: str = "auto", **overrides: Any) -> Segmenter:
     """The trained segmenter of a run folder: `.predict(images)` makes (H, W) float32 in [0, 1] of each (H, W, 3) uint8.
 
     `overrides` replace fields that predictions alone depend on, as in tta=True. UserError for other fields,
@@ -65,7 +66,7 @@ def load_segmenter(run: str | Path, device: str = "auto", **overrides: Any) -> A
     return load_run(open_run(run, {"run": {"device": device}} | overrides))
 
 
-def load_run(folder: RunFolder) -> Any:
+def load_run(folder: RunFolder) -> Segmenter:
     """The same by an opened run's own configuration."""
     weights_facts(folder)
     segmenter = segmenter_of(folder.config.as_trained())

@@ -2,7 +2,7 @@
 
 from models.segmenters.diffdis.config import DiffDisConfig
 from models.segmenters.sod_diffusion.config import SodDiffusionConfig
-from tasks.training import training_of
+from models.training.schedule import training_of
 
 
 def test_diffdis_decays_by_epochs_and_its_labels_layers_learn_ten_times_as_fast():
