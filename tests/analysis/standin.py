@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter
+from storage.dataset.bank import no_rows
 
 from models.pocket.scenes import render
-from storage.dataset.bank import no_rows
 
 REASONS = ("too small", "too uncertain", "class not recognised")
 
