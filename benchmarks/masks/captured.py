@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.masks.pocket import batches
-from models.backbone.facts import CONFIGS
-from models.backbone.files import HEAVY_FILES, POCKET_FOLDER
+from models.backbone.files import POCKET_FOLDER
 from models.backbone.inversion import invert, reconstruct_with_capture
 from models.backbone.load import load_backbone
+from models.backbone.stable_diffusion import CONFIGS, HEAVY_FILES
 from models.config.cut import CutConfig
 from models.config.sampling import SamplingConfig
 from models.pocket.scenes import Scene

@@ -18,11 +18,13 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from models.backbone.attention import Record
+from models.backbone.protocol import AttentionLayer
 from models.config.cut import CutConfig
 from models.cut.attentioncut import Evidence, affinities_of, cut
 from models.cut.seeds import boundary_cells, normalise, refined_map, seed_columns
 
 SIDE, STEPS = 64, 6
+LAYER = AttentionLayer("self", halvings=0, is_cross=False)
 SETTINGS = {
     "paper": CutConfig(grid="attention"),
     "alpha 1, lambda 1": CutConfig(grid="attention", alpha=1.0, lambda_=1.0),
@@ -58,7 +60,7 @@ def simulate(image: np.ndarray, mask: np.ndarray, seed: int, sharpness: float) -
             small = sharpness * (small + rng.normal(0, sigma / factor, small.shape))
             f = torch.from_numpy(small.reshape(1, 1, -1, small.shape[-1])).float()
             key = torch.cat([f, -(f**2).sum(-1, keepdim=True) / 2], -1)
-            halves[step * 2 // STEPS].add_self(torch.cat([f, torch.ones_like(f[..., :1])], -1), key, 1.0)
+            halves[step * 2 // STEPS].add(LAYER, torch.cat([f, torch.ones_like(f[..., :1])], -1), key, 1.0)
     return np.array(maps, np.float32), [half.self_attention(0) for half in halves]
 
 

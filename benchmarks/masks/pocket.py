@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from benchmarks.masks.cut import iou
 from models.backbone.inversion import encode, invert, reconstruct_with_capture
-from models.backbone.load import Backbone, load_backbone
+from models.backbone.load import load_backbone
+from models.backbone.protocol import Backbone
 from models.backbone.sampling import Sampled, decode, sample_batched
 from models.clip.model import load_clip
 from models.clip.zero_shot import caption_texts, zero_shot

@@ -31,8 +31,8 @@ def capture(count: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         captions = [scene.caption for scene in part]
         latents = invert(backbone, np.stack([scene.image for scene in part]), captions, STEPS)
         spans = [category_span(backbone.tokenizer, scene.caption, scene.category) for scene in part]
-        text = backbone.encode_prompts(captions)
-        with record_attention(backbone.unet, (SIDE, SIDE), spans, text.shape[1], "full") as record:
+        text = backbone.encode_text(captions)
+        with record_attention(backbone, (SIDE, SIDE), spans, text.tokens.shape[1], "full") as record:
             denoise(backbone, latents, text, None, STEPS, 1.0)
         for i, scene in enumerate(part):
             share = scene.mask.reshape(SIDE, 8, SIDE, 8).mean((1, 3)).ravel()

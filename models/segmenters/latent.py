@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from models.backbone.facts import check_backbone
-from models.backbone.load import load_network, load_scheduler
+from models.backbone.stable_diffusion import load_network, load_scheduler
 from models.backbone.tokens import load_tokenizer
 from models.backbone.vae import decoded, encoded
 from models.batching import in_batches

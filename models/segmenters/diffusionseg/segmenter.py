@@ -39,11 +39,11 @@ class Segmenter:
     def feature_shapes(self, image_size: tuple[int, int]) -> list[Shape]:
         """(C, h, w) of each feature map of an image of so many pixels."""
         _, grid = self.backbone.facts.sizes(*image_size)
-        return feature_shapes(self.backbone.unet, grid, self.config.blocks)
+        return feature_shapes(self.backbone, grid, self.config.blocks)
 
     def weights_digest(self) -> str:
         """Tells the backbone's weights, as loaded, from others."""
-        return digest_of(self.backbone.vae, self.backbone.unet, self.backbone.text_encoder)
+        return digest_of(*self.backbone.networks)
 
     def features(self, images: np.ndarray, categories: list[str], on_step: OnStep | None = None) -> list[torch.Tensor]:
         """(B, H, W, 3) uint8 and each image's category -> for each layer (B, C, h, w) float32; eq. 8.
