@@ -14,6 +14,7 @@ import pandas as pd
 import zarr
 from numpy.typing import NDArray
 
+from models import digests
 from models.errors import UserError
 from storage.dataset import schema
 from storage.dataset.prompt_store import read_prompt_store
@@ -74,6 +75,11 @@ class Dataset:
     def config(self) -> dict[str, Any]:
         """The configuration the dataset was built with."""
         return attributes_of(self.group)["config"]
+
+    @property
+    def config_digest(self) -> str:
+        """Tells that configuration from another, 16 hexadecimal digits."""
+        return digests.of(self.config)
 
     @property
     def statistics(self) -> dict[str, Any]:

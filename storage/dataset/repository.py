@@ -15,6 +15,7 @@ import icechunk
 import zarr
 
 from models.errors import UserError
+from storage.atomic import put
 from storage.dataset.schema import check_version
 
 MAIN, BUILD = "main", "build"
@@ -71,7 +72,7 @@ def create_repository(path: Path, fill: Callable[[zarr.Group], None]) -> icechun
         session = repo.writable_session(BUILD)
         fill(zarr.create_group(session.store))
         session.commit("Create the dataset")
-        unfinished.rename(repository_folder(path))
+        put(unfinished, repository_folder(path))
     return open_repository(path)
 
 

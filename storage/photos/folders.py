@@ -4,14 +4,13 @@ docs/benchmark-folders.md says it in words. Files are paired when a benchmark is
 for. Knows nothing of predictions.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from models import digests
 from models.errors import UserError
 from storage.photos.boxes import coco_boxes, listed, some, voc_boxes
 from storage.photos.pictures import PHOTO_SUFFIXES, is_picture, read_grey_mask, read_photo, same_size
@@ -145,7 +144,7 @@ def open_folder(layout: str | Layout, path: Path) -> Benchmark:
 
 def folder_version(layout: str, benchmark: Benchmark) -> str:
     """What a run trained on a folder names as its version: the layout and a digest of the pairs' names."""
-    return f"{layout}:{hashlib.sha256(json.dumps(benchmark.names).encode()).hexdigest()[:8]}"
+    return f"{layout}:{digests.of(benchmark.names, length=8)}"
 
 
 def layout_of(version: str) -> str | None:

@@ -18,6 +18,7 @@ from models.config.overrides import complaints
 from models.config.training import TrainConfig
 from models.errors import UserError
 from models.segmenters.registry import SEGMENTERS
+from storage.atomic import replacing
 from storage.places import check_writable
 
 FILE, BEST, LOCK_FILE = "config.json", "best.safetensors", "train.lock"
@@ -82,9 +83,8 @@ def create_run(path: Path, config: TrainConfig, data: Path, version: str, traini
         "version": version,
         "training": training,
     }
-    partial = path / f"{FILE}.{os.getpid()}.partial"
-    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, path / FILE)
+    with replacing(path / FILE, mark=f".{os.getpid()}") as partial:  # each process of a training writes it
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     return open_run(path)
 
 

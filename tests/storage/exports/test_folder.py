@@ -11,6 +11,7 @@ import pytest
 
 from models.config.export import ExportConfig
 from storage.dataset.reader import open_dataset
+from models import atomic
 from storage.exports import FORMATS, folder, writing
 from storage.exports.folder import ExportFolder
 from storage.exports.plan import plan_export
@@ -108,24 +109,21 @@ def test_an_export_that_dies_at_any_point_leaves_the_earlier_one_and_goes_on(
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-@pytest.mark.parametrize("last", [1, 2])
+@pytest.mark.parametrize("exchanged", [False, True], ids=["before", "after"])
 def test_an_export_killed_while_it_takes_the_place_of_another_is_whole_after_the_next(
-    dataset, tmp_path, whole, last, monkeypatch
+    dataset, tmp_path, whole, exchanged, monkeypatch
 ):
     out = export(dataset, tmp_path / "out", "folders", seed=1)
-    replace, calls = os.replace, []
+    earlier, exchange = contents(out), atomic._exchange
 
-    def dies(source, target):
-        if Path(target).name in ("out", ".out.old"):
-            calls.append(target)
-            if len(calls) == last:
-                raise KeyboardInterrupt
-        replace(source, target)
+    def dies(one, other):
+        assert not exchanged or exchange(one, other)
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(os, "replace", dies)
+        patched.setattr(atomic, "_exchange", dies)
         export(dataset, out, "folders", overwrite=True)
-    assert out.exists() == (last == 1)
+    assert contents(out) == (whole if exchanged else earlier)
     assert contents(export(dataset, out, "folders", overwrite=True)) == whole
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
