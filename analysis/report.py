@@ -22,6 +22,8 @@ from analysis.changes import Changes, changes, draw_changed
 from analysis.prompts import prompt_line
 from analysis.statistics import DIVERSITY, sample_statistics, statistics_summary, summarise
 from models.errors import UserError
+from storage.atomic import replacing_folder
+from storage.places import check_place
 from storage.text import escape
 
 if TYPE_CHECKING:
@@ -41,8 +43,7 @@ def write_report(dataset: "Dataset", folder: Path | str, compare: str | None = N
     temporary name and renamed, so that a reader never meets half a report.
     """
     folder = Path(folder).absolute()
-    if folder.exists() and any(folder.iterdir()) and not (folder / "index.html").exists():
-        raise UserError(f"{folder} holds something that is no report; name another folder or empty it")
+    check_place(folder, "report", option="", is_ours=lambda page: (page / "index.html").exists())
     with replacing_folder(folder) as partial:
         _fill(dataset, partial, compare)
     return folder / "index.html"

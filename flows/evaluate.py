@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from flows.predict import check_segmenter
 from models.errors import UserError
 from storage.photos.folders import open_folder
-from storage.places import check_writable
+from storage.places import check_place
 from storage.runs.folder import RunFolder, open_run, weights_facts
 from tasks.evaluating import compare_runs, score_images
 
@@ -49,11 +49,7 @@ def check_evaluate(
     """The runs, each with those of the overrides that it has; UserError for what would stop. Writes nothing."""
     if not benchmarks:
         raise UserError("--benchmark: expected one or more, as in --benchmark ECSSD=photos/ECSSD")
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out {out}: expected a folder for the scores, found a file; choose another path")
-    if out.exists() and any(out.iterdir()) and not (out / "scores").is_dir():
-        raise UserError(f"--out {out}: the folder is not empty and holds no evaluation; choose another path")
-    check_writable(out)
+    check_place(out, "evaluation", is_ours=lambda folder: (folder / "scores").is_dir())
     names = [run.resolve().name for run in runs]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"runs: {', '.join(twice)} is the name of more than one; rename a folder, or name it once")

@@ -17,6 +17,7 @@ import zarr
 from models.errors import UserError
 from storage.atomic import put
 from storage.dataset.schema import check_version
+from storage.places import REPOSITORY
 
 MAIN, BUILD = "main", "build"
 LOCK_FILE = "build.lock"
@@ -31,7 +32,7 @@ if "ICECHUNK_LOG" not in os.environ:
 
 def repository_folder(path: Path) -> Path:
     """Where the dataset at `path` has its repository."""
-    return path / "repo"
+    return path / REPOSITORY
 
 
 def is_dataset(path: Path) -> bool:

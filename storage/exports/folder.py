@@ -19,7 +19,7 @@ from models import digests
 from models.errors import UserError
 from storage.atomic import old_of, partial_of, put, replacing
 from storage.exports.plan import Block, Plan
-from storage.places import check_writable
+from storage.places import check_place, check_writable
 
 FACTS = "maskmill.json"  # marks a folder as an export
 PLAN, NO_PLAN = "plan.json", "{}"
@@ -108,7 +108,8 @@ class ExportFolder:
         shutil.rmtree(self.partial, ignore_errors=True)
 
     def _check_place(self, overwrite: bool) -> None:
-        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
+        check_place(self.path, "export", is_ours=_is_export)
+        if not self.path.exists() or not any(self.path.iterdir()):
             return
         if not overwrite:
             raise UserError(f"--out {self.path}: is there already; choose another, or --overwrite an earlier export")
@@ -137,12 +138,10 @@ class ExportFolder:
 
 def _first_change(folder: Path) -> str:
     """How a folder departs from an export as it was written, in a few words; empty where nothing would be lost."""
-    if not ((folder / FACTS).is_file() and (folder / SUMS).is_file()):
-        return "is no export of maskmill's"
     try:
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
         written = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
-    except ValueError:
+    except (ValueError, OSError):
         return f"{SUMS} is not as maskmill wrote it"
     for name in _files(folder):
         if name not in written and name != SUMS:
@@ -164,6 +163,10 @@ def _digest(path: Path) -> str:
     if path.is_symlink() or not path.is_file():
         return ""
     return digests.of_file(path)
+
+
+def _is_export(folder: Path) -> bool:
+    return (folder / FACTS).is_file() and (folder / SUMS).is_file()
 
 
 def _is_ours(folder: Path) -> bool:

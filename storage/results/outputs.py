@@ -17,7 +17,7 @@ from models import digests
 from models.errors import UserError
 from storage.atomic import replacing
 from storage.photos.pictures import PHOTO_SUFFIXES
-from storage.places import check_writable
+from storage.places import check_place
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,11 @@ class OutputFolder:
 
     def check(self, photos: list[Path]) -> None:
         """UserError where nothing can be written: a file, a folder of the photos, a table that is not ours."""
-        if self.path.exists() and not self.path.is_dir():
-            raise UserError(f"--out {self.path}: expected a folder to write to, found a file; choose another path")
+        check_place(self.path, "pictures")
         if any(photo.parent.resolve() == self.path.resolve() for photo in photos):
             raise UserError(
                 f"--out {self.path}: is a folder of the photos, which masks would be taken for; choose another"
             )
-        check_writable(self.path)
         self.read()
 
     def read(self) -> dict[str, Any]:

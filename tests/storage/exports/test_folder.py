@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from models import atomic
 from models.config.export import ExportConfig
 from storage.dataset.reader import open_dataset
-from models import atomic
 from storage.exports import FORMATS, folder, writing
 from storage.exports.folder import ExportFolder
 from storage.exports.plan import plan_export
@@ -177,7 +177,7 @@ CHANGES = {
 def test_an_export_that_somebody_changed_is_not_overwritten(dataset, tmp_path, change):
     out = export(dataset, tmp_path / "out", "folders", split="1", seed=0)
     CHANGES[change](out)
-    refused(dataset, out, "move it away")
+    refused(dataset, out, "holds no export; choose" if change in ("no sums", "no facts") else "move it away")
 
 
 def test_a_file_added_during_the_export_is_not_lost(dataset, tmp_path):
@@ -196,9 +196,9 @@ def test_strangers_are_never_replaced(dataset, tmp_path):
     (tmp_path / ".new.partial").mkdir()
     (tmp_path / ".new.partial/mine").touch()
     (tmp_path / ".newer.old").write_text("mine")
-    refused(dataset, tmp_path / "photos", "is no export of maskmill's")
-    refused(dataset, tmp_path / "file", "is no export of maskmill's")
-    refused(dataset, tmp_path / "file" / "out", "no folder that can be written to")
+    refused(dataset, tmp_path / "photos", r"\(a.jpg\) and holds no export")
+    refused(dataset, tmp_path / "file", "expected a folder for the export, found a file")
+    refused(dataset, tmp_path / "file" / "out", "not a folder that can be written to")
     refused(dataset, tmp_path / "new", "in the way")
     refused(dataset, tmp_path / "newer", "in the way")
     (tmp_path / "empty").mkdir()
@@ -207,7 +207,7 @@ def test_strangers_are_never_replaced(dataset, tmp_path):
 
 def test_a_datasets_own_folders_are_refused(tmp_path):
     dataset = write_dataset(tmp_path / "data", 10)
-    refused(dataset, tmp_path / "data", "is no export")
+    refused(dataset, tmp_path / "data", "holds no export")
     refused(dataset, tmp_path / "data/repo", "repository")
     refused(dataset, tmp_path / "data/repo/new", "repository")
     export(dataset, tmp_path / "data/exports/new", "folders", split="1")
