@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from models.config.statistics import StatisticsConfig
 from models.errors import UserError
+from storage.atomic import replacing
 from storage.dataset.reader import Dataset
 from storage.sources import Source, usable
 from tasks.base import task
@@ -15,7 +16,6 @@ from tasks.base import task
 @task(name="measure")
 def measure_source(source: Source, table: Path, config: StatisticsConfig) -> dict[str, int]:
     """Write the parquet table of all samples' statistics; how many were measured, and how many could not be read."""
-    from analysis.evaluation import written
     from analysis.statistics import folder_statistics, sample_statistics, table_statistics
 
     data, label, failed = source.open(), source.label(), 0
@@ -30,7 +30,8 @@ def measure_source(source: Source, table: Path, config: StatisticsConfig) -> dic
     if failed == len(frame):
         raise UserError(f"{label}: none of {failed} pairs could be read")
     table.parent.mkdir(parents=True, exist_ok=True)
-    written(table, frame.to_parquet)
+    with replacing(table) as partial:
+        frame.to_parquet(partial)
     return {"measured": len(frame) - failed, "failed": failed}
 
 

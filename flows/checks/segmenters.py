@@ -14,7 +14,7 @@ from models.config.training import TrainConfig, TrainingSet
 from models.errors import UserError
 from storage.dataset.repository import BUILD
 from storage.photos.folders import Benchmark, open_folder
-from storage.places import check_writable
+from storage.places import check_place
 from storage.results.outputs import find_photos
 from storage.results.predictions import PredictionFolder
 from storage.runs.folder import FILE, RunFolder, check_run, open_run, weights_facts
@@ -88,11 +88,7 @@ def check_evaluate(
     """The runs, each with those of the overrides that it has; UserError for what would stop. Writes nothing."""
     if not benchmarks:
         raise UserError("--benchmark: expected one or more, as in --benchmark ECSSD=photos/ECSSD")
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out {out}: expected a folder for the scores, found a file; choose another path")
-    if out.exists() and any(out.iterdir()) and not (out / "scores").is_dir():
-        raise UserError(f"--out {out}: the folder is not empty and holds no evaluation; choose another path")
-    check_writable(out)
+    check_place(out, "evaluation", is_ours=lambda folder: (folder / "scores").is_dir())
     names = [run.resolve().name for run in runs]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"runs: {', '.join(twice)} is the name of more than one; rename a folder, or name it once")

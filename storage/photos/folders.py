@@ -4,14 +4,13 @@ docs/benchmark-folders.md says it in words. Files are paired when a benchmark is
 for. Knows nothing of predictions.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from models import digests
 from models.errors import UserError
 from storage.photos.boxes import coco_boxes, listed, some, voc_boxes
 from storage.photos.pictures import PHOTO_SUFFIXES, is_picture, read_grey_mask, read_photo, same_size
@@ -49,7 +48,7 @@ class Benchmark:
 
     def digest(self) -> str:
         """Tells the pairs from others by their names: 8 hex digits."""
-        return hashlib.sha256(json.dumps(self.names).encode()).hexdigest()[:8]
+        return digests.of(self.names, length=8)
 
     def pair(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """Photo (H, W, 3) uint8, and its mask (H, W) bool or boxes (N, 4) int: x0, y0, x1, y1 with exclusive ends.

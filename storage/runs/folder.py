@@ -14,11 +14,13 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
 from models.config.base import PLACE, STORED, overlaid
+from models.config.difference import differences
 from models.config.overrides import complaints
 from models.config.training import TrainConfig
 from models.errors import UserError
 from models.segmenters.registry import SEGMENTERS
-from storage.places import check_writable
+from storage.atomic import replacing
+from storage.places import check_place
 from storage.sources import Source
 
 FILE, BEST, LOCK_FILE = "config.json", "best.safetensors", "train.lock"
@@ -92,21 +94,20 @@ def create_run(path: Path, config: TrainConfig, source: Source, training: int) -
         "version": source.version,
         "training": training,
     }
-    partial = path / f"{FILE}.{os.getpid()}.partial"
-    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, path / FILE)
+    with replacing(path / FILE, mark=f".{os.getpid()}") as partial:  # each process of a training writes it
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     return open_run(path)
 
 
 def check_run(path: Path, config: TrainConfig, source: Source) -> None:
     """UserError where `path` cannot hold this run: a file, a folder of other things, another run. Writes nothing."""
-    if path.exists() and not path.is_dir():
-        raise UserError(f"--run {path}: expected a folder, found a file; choose another path")
-    check_writable(path)
-    if not path.exists() or all(entry.suffix == ".partial" or entry.name == LOCK_FILE for entry in path.iterdir()):
-        return  # what a kill left, or another process of this training is about to rename
+
+    def is_leftover(name: str) -> bool:  # of a kill, or what another process of this training is about to rename
+        return name.endswith(".partial") or name == LOCK_FILE
+
+    check_place(path, "run", option="--run", is_ours=lambda run: (run / FILE).is_file(), is_leftover=is_leftover)
     if not (path / FILE).is_file():
-        raise UserError(f"--run {path}: the folder is not empty and holds no run; choose another path")
+        return
     stored = open_run(path)
     before = stored.config.identity() | stored.source.identity()
     if (kind := stored.config.segmenter) != config.segmenter:
@@ -152,8 +153,8 @@ def config_of(values: dict[str, Any]) -> TrainConfig:
 
 def _differences(before: dict[str, Any], now: dict[str, Any], said: str) -> str:
     """The values that differ between two identities, as 'seed 0 where 1 is asked for'; empty where none does."""
-    changed = sorted(name for name in before | now if before.get(name) != now.get(name))
-    return ", ".join(f"{name} {before.get(name)!r} where {now.get(name)!r} {said}" for name in changed)
+    changed = sorted(differences(before, now).items())
+    return ", ".join(f"{name} {there!r} where {here!r} {said}" for name, (there, here) in changed)
 
 
 def _in_a_line(error: Exception) -> str:
