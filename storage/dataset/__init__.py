@@ -1,1 +1,1 @@
-
+"""Datasets: Zarr arrays in an Icechunk repository, read, written and versioned."""
