@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from models.config.formats import format_names
 from models.errors import UserError
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ def statistics(
 @app.command(epilog="Example: maskmill export data/shapes --format coco --split 0.7,0.2,0.1 --out exports/coco")
 def export(
     path: PathArgument,
-    form: Annotated[str, typer.Option("--format", help="coco, yolo, voc, folders, webdataset, hf or zarr.")],
+    form: Annotated[str, typer.Option("--format", help=f"{format_names()}.")],
     out: Annotated[Path, typer.Option(help="Folder of the export.")],
     version: Annotated[str | None, typer.Option(help="Version to export; the latest when absent.")] = None,
     split: Annotated[str | None, typer.Option(help="Shares, as 0.7,0.2,0.1 or train=0.9,val=0.1.")] = None,
