@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from maskmill.commands.options import Assignments, ConfigFile, Out, PathArgument, source_of
-from models.config.formats import format_names
 from maskmill.failures import checked, running
+from models.config.formats import format_names
 
 
 def build(
@@ -146,7 +146,7 @@ def export(
 
     with checked():
         resolved = resolve(ExportConfig, None, {"format": form, "version": version, "split": split, "seed": seed}, [])
-                from flows.export import export as run_export
+        from flows.export import export as run_export
         from storage.exports.writing import check_export
 
         check_export(resolved, path, out, overwrite)
