@@ -4,8 +4,8 @@ from pathlib import Path
 
 from flows.checks.build import check_machine
 from models.config.build import BuildConfig
-from models.config.difference import differences
 from models.errors import UserError
+from models.mappings import differences
 from storage.dataset.reader import open_dataset
 
 MAY_CHANGE = ("cut", "screen", "run")

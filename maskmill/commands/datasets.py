@@ -8,7 +8,7 @@ import typer
 
 from maskmill.commands.options import Assignments, ConfigFile, Out, PathArgument, source_of
 from maskmill.failures import checked, running
-from models.config.formats import format_names
+from models.config.export import format_names
 
 
 def build(

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, ValidationInfo, model_validator
 
 from models.errors import UserError
+from models.mappings import overlaid
 
 logger = logging.getLogger(__name__)
 STORED = {"stored": True}  # validation context of values that a file keeps: older names in it are nobody's to change
@@ -85,8 +86,9 @@ class Config(BaseModel):
 
     @classmethod
     def marked(cls, mark: Mark) -> frozenset[str]:
-        """Names of the fields that have a mark."""
-        return frozenset(name for name, field in cls.model_fields.items() if mark in field.metadata)
+        """Names of the fields that have a mark, here or in a base class, whose fields a subclass may define again."""
+        bases = [base.model_fields for base in cls.__mro__ if issubclass(base, Config)]
+        return frozenset(name for fields in bases for name, field in fields.items() if mark in field.metadata)
 
     def identity(self) -> dict[str, Any]:
         """What must be equal for a run to be resumed, as JSON values: all fields without a mark, sections likewise."""
@@ -94,12 +96,3 @@ class Config(BaseModel):
         dumped = self.model_dump(mode="json", by_alias=True, include=set(compared))
         sections = {name: value.identity() for name in compared if isinstance(value := getattr(self, name), Config)}
         return dumped | sections
-
-
-def overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """`above` laid over `below`, nested mappings field by field."""
-    result = dict(below)
-    for key, value in above.items():
-        both = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = overlaid(result[key], value) if both else value
-    return result

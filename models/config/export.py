@@ -10,10 +10,25 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from models.config.base import Config
-from models.config.formats import FORMATS, format_names
 from models.errors import UserError
 
+# Name -> the class that writes it; storage/exports/__init__.py imports it where it is used.
+FORMATS = {
+    "coco": "storage.exports.formats.coco:CocoFormat",
+    "yolo": "storage.exports.formats.yolo:YoloFormat",
+    "voc": "storage.exports.formats.voc:VocFormat",
+    "folders": "storage.exports.formats.folders:FolderFormat",
+    "webdataset": "storage.exports.formats.webdataset:WebDatasetFormat",
+    "hf": "storage.exports.formats.hf:HuggingFaceFormat",
+    "zarr": "storage.exports.formats.zarr_v3:ZarrFormat",
+}
 SPLITS = ("train", "val", "test")  # the names of splits that are given by their shares alone
+
+
+def format_names(quote: str = "") -> str:
+    """The names in a sentence, as in 'coco, voc or zarr'."""
+    *names, last = (f"{quote}{name}{quote}" for name in FORMATS)
+    return f"{', '.join(names)} or {last}"
 
 
 def shares_of(text: str) -> dict[str, Fraction]:

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from models.config.base import overlaid
 from models.errors import UserError
+from models.mappings import overlaid
 
 C = TypeVar("C", bound=BaseModel)
 

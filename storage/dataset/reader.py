@@ -15,8 +15,8 @@ import zarr
 from numpy.typing import NDArray
 
 from models import digests
-from models.config.difference import differences
 from models.errors import UserError
+from models.mappings import differences
 from storage.dataset import schema
 from storage.dataset.prompt_store import read_prompt_store
 from storage.dataset.repository import BUILD, MAIN, attributes_of, group_of, open_repository, version_at, versions
@@ -182,7 +182,7 @@ def diff(path: str | Path, a: str, b: str) -> pd.DataFrame:
 
 
 def config_diff(before: Dataset, after: Dataset, absent: Any = None) -> dict[str, tuple[Any, Any]]:
-    """`models.config.difference.differences` of the configurations that two versions were built with."""
+    """`models.mappings.differences` of the configurations that two versions were built with."""
     return differences(before.config, after.config, absent)
 
 

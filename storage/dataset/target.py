@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from models.config.build import BuildConfig
-from models.config.difference import differences, leaves
 from models.errors import UserError
+from models.mappings import differences, leaves
 from storage.dataset.repository import (
     BUILD,
     LOCK_FILE,

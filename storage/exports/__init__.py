@@ -1,11 +1,11 @@
 """Exports of a dataset version in the formats that others read: one file a format, and a line in a table of names.
 
-The table is models/config/formats.py's, which configurations and help texts read without any of this.
+The table is models/config/export.py's, which configurations and help texts read without any of this.
 """
 
 from importlib import import_module
 
-from models.config.formats import FORMATS
+from models.config.export import FORMATS
 from storage.exports.formats.base import Format
 
 

@@ -13,11 +13,11 @@ from typing import Any
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
-from models.config.base import PLACE, STORED, overlaid
-from models.config.difference import differences
+from models.config.base import PLACE, STORED
 from models.config.overrides import complaints
 from models.config.training import TrainConfig
 from models.errors import UserError
+from models.mappings import differences, overlaid
 from models.segmenters.registry import SEGMENTERS
 from storage.atomic import replacing
 from storage.places import check_place

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.config import base
-from models.config.base import overlaid
 from models.config.build import BuildConfig
 from models.config.overrides import parse_assignment, resolve
 from models.config.run import RunConfig
 from models.errors import UserError
+from models.mappings import overlaid
 from models.segmenters.smp.config import UNetConfig
 from models.segmenters.sod_diffusion.config import SodDiffusionConfig
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from models import atomic
-from models.config.export import ExportConfig
-from models.config.formats import FORMATS
+from models.config.export import FORMATS, ExportConfig
 from storage.dataset.reader import open_dataset
 from storage.exports import folder, format_of, writing
 from storage.exports.folder import ExportFolder

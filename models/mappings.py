@@ -1,7 +1,16 @@
-"""In which fields two configurations differ. Mappings in, dotted names out; knows no configuration."""
+"""Nested mappings: laid over each other, flattened to dotted names, compared. Knows no configuration."""
 
 from collections.abc import Mapping
 from typing import Any
+
+
+def overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`above` laid over `below`, nested mappings field by field."""
+    result = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = overlaid(result[key], value) if both else value
+    return result
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any], absent: Any = None) -> dict[str, tuple[Any, Any]]:
