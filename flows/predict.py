@@ -65,7 +65,7 @@ def check_segmenter(run: RunFolder, category: str | None) -> None:
         trained = "was trained with the empty prompt" if backbone else f"is a {config.segmenter}"
         raise UserError(f"--class {category}: {run.path} {trained} and asks for no class; leave it out")
     if backbone is not None:
-        check_category(category, config.backbone, backbone.folder)
+        check_category(category, backbone)
     check_segmenter_machine(config, category)
     check_encoder(config.as_trained())
     check_latents(config)

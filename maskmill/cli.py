@@ -109,7 +109,7 @@ def build(
         if dry_run or is_finished(plan):
             typer.echo("\n".join(describe(plan)) if dry_run else f"Nothing is left to do: {summary(out)}")
             return
-        load_screening(resolved)
+        load_screening(resolved.screen.clip)
     with running():
         from flows.build import build as run_build
 
@@ -148,7 +148,7 @@ def recut(path: PathArgument, assignments: Assignments = []) -> None:  # noqa: B
         from flows.recut import recut as run_recut
 
         check_recut(resolved, path)
-        load_screening(resolved)
+        load_screening(resolved.screen.clip)
     with running():
         record = run_recut(resolved, path)
         typer.echo(f"{summary(path)}\nreport    {record.report}")
@@ -255,10 +255,10 @@ def mask(
             raise UserError("--class and --no-prior: one names the class and the other none; give one of them")
         prior = {"clip": "none"} if no_prior else {"category": category} if category is not None else None
         resolved = resolve(MaskConfig, config, {"backbone": backbone, "prior": prior}, assignments)
-        from flows.mask import check_mask
+        from flows.checks.mask import check_mask
         from flows.mask import mask as run_mask
 
-        found, todo = check_mask(resolved, photos, out)
+        found, todo, _ = check_mask(resolved, photos, out)
         if not todo:
             typer.echo(f"Nothing is left to do: {len(found)} photos are masked in {out}")
             return
@@ -381,7 +381,7 @@ def pretrain(
 
     with checked():
         resolved = resolve(PretrainConfig, config, {}, assignments)
-        from flows.pretrain import check_pretrain
+        from flows.checks.pretrain import check_pretrain
         from flows.pretrain import pretrain as run_pretrain
 
         check_pretrain(resolved)
