@@ -14,12 +14,12 @@ from pydantic import BaseModel
 from analysis.diversity import diversity_of
 from analysis.statistics import summarise
 from flows.checks.build import load_screening, open_writer, preflight
-from flows.checks.prompts import prompts_lacking
 from flows.progress import sampling_progress
 from flows.runners import cut_runner
 from models.clip.embeddings import embedding_width, text_encoder
 from models.config.build import BuildConfig
 from models.errors import UserError
+from storage.dataset.prompt_store import lacking
 from storage.dataset.reader import open_dataset
 from storage.dataset.writer import DatasetWriter
 from tasks.cutting import cut_shard
@@ -65,12 +65,13 @@ def fill(config: BuildConfig, out: Path) -> str:
     load_screening(config.screen.clip)
     with open_writer(plan) as writer:
         if unplanned := writer.pending("plan"):
-            for category, number in prompts_lacking(grammar, config.count, out).items() if bought else ():
+            needed = grammar.prompts_needed(config.count) if bought else {}
+            for category, number in lacking(writer.prompt_store("prompts"), needed).items():
                 buy_prompts(writer, config.prompts, grammar, facts, category, number)
             fork = plan_samples(writer.fork(), unplanned, config.shard_size, grammar, facts, bought)
             writer.commit(fork, "Plan samples")
         cuts = [cut_shard.submit(writer.fork(), shard, config.cut) for shard in writer.pending("cut")]
-        with sampling_progress(writer.num_with("planned"), config.sampling.steps) as on_step:
+        with sampling_progress(writer.num_with("planned")) as on_step:
             for shard in writer.pending("sample"):
                 fork = sample_shard(writer.fork(), shard, facts, config.sampling, config.cut, config.run, on_step)
                 writer.commit(fork, f"Sample shard {shard}")

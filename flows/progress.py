@@ -8,14 +8,14 @@ from tqdm import tqdm
 
 
 @contextmanager
-def sampling_progress(total: int, steps: int) -> Iterator[Callable[[int, int], None]]:
-    """A bar and an artifact for `total` samples of `steps` steps each, both moved by a callback of a shard's steps."""
+def sampling_progress(total: int) -> Iterator[Callable[[int, int], None]]:
+    """A bar and an artifact for `total` samples, both moved by a callback: (samples done of a shard, in all of it)."""
     artifact = create_progress_artifact(0.0, key="sampling", description=f"{total} samples to draw")
     bar, before = tqdm(total=total, desc="sampling", unit="img", disable=total == 0), 0
 
     def on_step(done: int, of: int) -> None:
         nonlocal before
-        bar.n = before + done // steps
+        bar.n = before + done
         bar.refresh()
         if done == of:
             before = bar.n

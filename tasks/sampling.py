@@ -24,7 +24,10 @@ def sample_shard(
     run: RunConfig,
     on_step: Callable[[int, int], None] | None = None,
 ) -> Any:
-    """Sample what is planned in the shard; returns the store fork. A sample that is not finite is marked failed."""
+    """Sample what is planned in the shard; returns the store fork. A sample that is not finite is marked failed.
+
+    on_step is told, after each step of a batch, how many samples that amounts to, and how many there are.
+    """
     from models.backbone.load import load_backbone
     from models.backbone.sampling import sample_batched
 
@@ -34,7 +37,12 @@ def sample_shard(
     words = [phrase or category for phrase, category in zip(phrases, categories, strict=True)]  # '': an older dataset
     seeds = [int(seed) for seed in table["seed"][rows]]
     backbone = load_backbone(facts, run.device, run.dtype)
-    samples = sample_batched(backbone, prompts, words, seeds, sampling, cut, run.batch_size, on_step)
+
+    def report(done: int, of: int) -> None:
+        if on_step:
+            on_step(done // sampling.steps, of // sampling.steps)
+
+    samples = sample_batched(backbone, prompts, words, seeds, sampling, cut, run.batch_size, report)
     columns: dict[str, Any] = {
         "image": np.stack([s.image for s in samples]),
         "class_map": np.stack([s.evidence.class_map for s in samples]),

@@ -45,6 +45,8 @@ class Plan:
 def preflight(config: BuildConfig, out: Path) -> Plan:
     """UserError of one line for anything that would stop the build; writes nothing."""
     config = config.model_copy(update={"prompts": with_author(config.prompts, out)})
+    check_machine(config.run, config.screen.clip)
+    check_target(out, config.identity(), config.count)
     facts = check_backbone(config.backbone)
     grammar = Grammar.of(config, facts.taught)
     check_classes(grammar, facts, config.screen.clip)
@@ -53,8 +55,6 @@ def preflight(config: BuildConfig, out: Path) -> Plan:
     for category in config.classes:
         for prompt, phrase in grammar.farthest_prompts(category):
             category_span(tokenizer, prompt, phrase)
-    check_target(out, config.identity(), config.count)
-    check_machine(config.run, config.screen.clip)
     check_purchase(config.prompts, grammar, config.count, out)
     return Plan(config, out, facts, grammar, image_size, grid)
 
@@ -161,11 +161,6 @@ def open_writer(plan: Plan) -> DatasetWriter:
 def describe(plan: Plan) -> list[str]:
     """The lines of a dry run: what would be made, and the disk and memory it takes at most."""
     config, facts = plan.config, plan.facts
-    specs = array_specs(plan.image_size, plan.grid, plan.pooled)
-    per_sample = sum(spec.bytes_per_sample for spec in specs.values())
-    kept = sum(specs[name].bytes_per_sample for name in ("pooled", "layer_maps") if name in specs)
-    weights = sum(file.stat().st_size for file in facts.folder.glob("*/*.safetensors"))
-    attention = config.run.batch_size * _attention_bytes(plan.grid, config.sampling.capture == "full")
     return [
         f"backbone    {config.backbone}: images {plan.image_size[0]}x{plan.image_size[1]}, "
         f"attention grid {plan.grid[0]}x{plan.grid[1]}, {facts.prediction_type}",
@@ -173,9 +168,8 @@ def describe(plan: Plan) -> list[str]:
         f"shards of {config.shard_size}, {config.sampling.steps} steps each, guidance {config.sampling.guidance:g}",
         f"first       {plan_line(plan, 0)}",
         f"prompts     {describe_prompts(config.prompts, plan.grammar, config.count, plan.out)}",
-        f"disk        at most {in_units(config.count * per_sample)}, {in_units(per_sample)} a sample"
-        + (f", of which {in_units(kept)} are attention kept for recuts" if kept else ""),
-        f"memory      weights {in_units(weights)}, attention of a batch {in_units(attention)}",
+        f"disk        {_disk(plan)}",
+        f"memory      {_memory(plan)}",
         f"dataset     {plan.out}",
     ]
 
@@ -192,11 +186,22 @@ def plan_line(plan: Plan, index: int) -> str:
     return f"[{sample.category}]" + ("" if plan.config.prompts.source == "llm" else f" {sample.prompt}")
 
 
-def _attention_bytes(grid: tuple[int, int], full: bool) -> int:
-    """Accumulators of a sample: nine neighbours and the seed cells for each cell, or the whole A_s in mode full."""
-    cells = grid[0] * grid[1]
-    keys = cells if full else len(seed_cells(*grid)) + 9
-    return cells * keys * 4
+def _disk(plan: Plan) -> str:
+    """What the arrays take at most, uncompressed."""
+    specs = array_specs(plan.image_size, plan.grid, plan.pooled)
+    per_sample = sum(spec.bytes_per_sample for spec in specs.values())
+    kept = sum(specs[name].bytes_per_sample for name in ("pooled", "layer_maps") if name in specs)
+    text = f"at most {in_units(plan.config.count * per_sample)}, {in_units(per_sample)} a sample"
+    return text + (f", of which {in_units(kept)} are attention kept for recuts" if kept else "")
+
+
+def _memory(plan: Plan) -> str:
+    """Weights, and accumulators of one batch: of each cell nine neighbours and the seed cells, or in mode full all."""
+    weights = sum(file.stat().st_size for file in plan.facts.folder.glob("*/*.safetensors"))
+    cells = plan.grid[0] * plan.grid[1]
+    keys = cells if plan.config.sampling.capture == "full" else len(seed_cells(*plan.grid)) + 9
+    attention = plan.config.run.batch_size * cells * keys * 4
+    return f"weights {in_units(weights)}, attention of a batch {in_units(attention)}"
 
 
 def is_finished(plan: Plan) -> bool:

@@ -1,6 +1,5 @@
 """Who writes a build's prompts: the grammar or a language model, what is left to buy, and what that takes at most."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from models.errors import UserError
 from models.prompts.budget import Tokens, check_budget, cost
 from models.prompts.grammar import Grammar
 from storage.dataset.ledger import spent
+from storage.dataset.prompt_store import lacking, no_rows
 from storage.dataset.reader import open_dataset
 from storage.dataset.repository import is_dataset
 from tasks.prompts import key_of
@@ -40,12 +40,8 @@ def _begun_by(out: Path, model: str) -> str | None:
 
 def prompts_lacking(grammar: Grammar, count: int, out: Path) -> dict[str, int]:
     """How many prompts are to be bought of each class that has too few, for the dataset at `out` to reach its count."""
-    have: Counter[str] = Counter()
-    if is_dataset(out):
-        bought = open_dataset(out, "build").prompt_store("prompts")
-        have.update(bought.loc[bought["reason"] == "", "category"])
-    needed = grammar.prompts_needed(count)
-    return {name: number - have[name] for name, number in needed.items() if number > have[name]}
+    bought = open_dataset(out, "build").prompt_store("prompts") if is_dataset(out) else no_rows("prompts")
+    return lacking(bought, grammar.prompts_needed(count))
 
 
 def describe_prompts(prompts: PromptConfig, grammar: Grammar, count: int, out: Path) -> str:
@@ -55,36 +51,36 @@ def describe_prompts(prompts: PromptConfig, grammar: Grammar, count: int, out: P
         return own + (f", for there is no key for {prompts.model}" if prompts.model else "")
     from models.prompts.llm import LONGEST_REQUEST, Wanted, bounds
 
-    lacking = prompts_lacking(grammar, count, out)
-    if not lacking:
+    to_buy = prompts_lacking(grammar, count, out)
+    if not to_buy:
         return f"{prompts.model}; all are bought"
     most = Tokens()
-    for name, number in lacking.items():
+    for name, number in to_buy.items():
         one = bounds(prompts, Wanted(name, grammar.phrases[name], number, (), grammar.vocabulary(name)))
         most += Tokens(*(-(-number // prompts.per_request) * tokens for tokens in (one[0] + LONGEST_REQUEST, one[1])))
-    requests = sum(-(-number // prompts.per_request) for number in lacking.values())
+    requests = sum(-(-number // prompts.per_request) for number in to_buy.values())
     money = cost(prompts, most)
     limit = f"; the build stops before {prompts.max_tokens} tokens"
     if prompts.max_money is not None:
         limit += f" or {prompts.max_money:g} in money"
     bill = "" if money is None else f", {money:.4g} in money"
     return (
-        f"{sum(lacking.values())} of {prompts.model} in {requests} requests if all can be used, {most.total} tokens at "
+        f"{sum(to_buy.values())} of {prompts.model} in {requests} requests if all can be used, {most.total} tokens at "
         f"most{bill}{limit}"
     )
 
 
 def check_purchase(prompts: PromptConfig, grammar: Grammar, count: int, out: Path) -> None:
     """UserError where prompts are to be bought and there is no key, or the budget has no room for a first request."""
-    lacking = prompts_lacking(grammar, count, out) if prompts.source == "llm" else {}
-    if not lacking:
+    to_buy = prompts_lacking(grammar, count, out) if prompts.source == "llm" else {}
+    if not to_buy:
         return
     from models.prompts.llm import Wanted, bounds, no_key
 
     if key_of(prompts) is None:
         raise UserError(no_key(prompts))
 
-    name, number = next(iter(lacking.items()))
+    name, number = next(iter(to_buy.items()))
     asked = min(number, prompts.per_request)
     first = Wanted(name, grammar.phrases[name], asked, (), grammar.vocabulary(name))
     paid = spent(open_dataset(out, "build").prompt_store("requests")) if is_dataset(out) else Tokens()
