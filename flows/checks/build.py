@@ -45,7 +45,6 @@ class Plan:
 def preflight(config: BuildConfig, out: Path) -> Plan:
     """UserError of one line for anything that would stop the build; writes nothing."""
     config = config.model_copy(update={"prompts": with_author(config.prompts, out)})
-    check_machine(config.run, config.screen.clip)
     check_target(out, config.identity(), config.count)
     facts = check_backbone(config.backbone)
     grammar = Grammar.of(config, facts.taught)
@@ -55,6 +54,7 @@ def preflight(config: BuildConfig, out: Path) -> Plan:
     for category in config.classes:
         for prompt, phrase in grammar.farthest_prompts(category):
             category_span(tokenizer, prompt, phrase)
+    check_machine(config.run, config.screen.clip)  # late, for it may load torch
     check_purchase(config.prompts, grammar, config.count, out)
     return Plan(config, out, facts, grammar, image_size, grid)
 
