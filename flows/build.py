@@ -4,29 +4,26 @@ plan -> sample -> cut -> screen -> rank -> publish -> report. Shard k is cut whi
 a shard is committed when it is done, so a build killed at any moment goes on where it was.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from prefect import flow
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.futures import PrefectFuture
 from pydantic import BaseModel
-from tqdm import tqdm
 
 from analysis.diversity import diversity_of
 from analysis.statistics import summarise
-from flows.checks.build import embedding_width, load_screening, open_writer, preflight
-from flows.checks.prompts import prompts_lacking, text_encoder
+from flows.checks.build import load_screening, open_writer, preflight
+from flows.progress import sampling_progress
 from flows.runners import cut_runner
+from models.clip.embeddings import embedding_width, text_encoder
 from models.config.build import BuildConfig
 from models.errors import UserError
+from storage.dataset.prompt_store import lacking
 from storage.dataset.reader import open_dataset
 from storage.dataset.writer import DatasetWriter
-from tasks.buying import buy_prompts
 from tasks.cutting import cut_shard
-from tasks.prompts import plan_samples
+from tasks.prompts import buy_prompts, plan_samples
 from tasks.reporting import write_report
 from tasks.sampling import sample_shard
 from tasks.screening import rank_samples, screen_shard
@@ -64,19 +61,21 @@ def extend(out: Path, by: int) -> BuildRecord:
 def fill(config: BuildConfig, out: Path) -> str:
     """Plan, sample, cut and screen what the dataset lacks, and publish it; returns the version."""
     plan = preflight(config, out)  # here too, for runs that do not come from the command line
-    config = plan.config
-    load_screening(config)
+    config, facts, grammar, bought = plan.config, plan.facts, plan.grammar, plan.config.prompts.source == "llm"
+    load_screening(config.screen.clip)
     with open_writer(plan) as writer:
         if unplanned := writer.pending("plan"):
-            if config.prompts.source == "llm":
-                for category, number in prompts_lacking(config, out).items():
-                    buy_prompts(writer, config, category, number)
-            writer.commit(plan_samples(writer.fork(), unplanned, config), "Plan samples")
-        cuts = [cut_shard.submit(writer.fork(), shard, config) for shard in writer.pending("cut")]
-        with sampling_progress(writer, config) as on_step:
+            needed = grammar.prompts_needed(config.count) if bought else {}
+            for category, number in lacking(writer.prompt_store("prompts"), needed).items():
+                buy_prompts(writer, config.prompts, grammar, facts, category, number)
+            fork = plan_samples(writer.fork(), unplanned, config.shard_size, grammar, facts, bought)
+            writer.commit(fork, "Plan samples")
+        cuts = [cut_shard.submit(writer.fork(), shard, config.cut) for shard in writer.pending("cut")]
+        with sampling_progress(writer.num_with("planned")) as on_step:
             for shard in writer.pending("sample"):
-                writer.commit(sample_shard(writer.fork(), shard, config, on_step), f"Sample shard {shard}")
-                cuts.append(cut_shard.submit(writer.fork(), shard, config))
+                fork = sample_shard(writer.fork(), shard, facts, config.sampling, config.cut, config.run, on_step)
+                writer.commit(fork, f"Sample shard {shard}")
+                cuts.append(cut_shard.submit(writer.fork(), shard, config.cut))
                 while len(cuts) > 2 * max(1, config.run.workers):
                     writer.commit(cuts.pop(0).result(), "Cut a shard")
         return finish(writer, cuts, config, f"Publish {config.count} samples")
@@ -91,31 +90,13 @@ def finish(writer: DatasetWriter, cuts: list[PrefectFuture[Any]], config: BuildC
         writer.commit(cut.result(), "Cut a shard")
     if writer.published:
         return writer.publish(message)
-    writer.begin_screening(embedding_width(config), config.screen)
+    writer.begin_screening(embedding_width(config.screen.clip, config.run.device), config.screen)
     for shard in writer.pending("screen"):
         writer.commit(screen_shard(writer.fork(), shard, config), f"Screen shard {shard}")
     writer.commit(rank_samples(writer.fork(), config), "Rank the samples")
     frame = open_dataset(writer.path, "build").frame()
-    return writer.publish(message, summarise(frame) | {"prompts": diversity_of(frame, text_encoder(config))})
-
-
-@contextmanager
-def sampling_progress(writer: DatasetWriter, config: BuildConfig) -> Iterator[Callable[[int, int], None]]:
-    """A bar on the terminal and a progress artifact in the run, both moved by the steps of the shard being sampled."""
-    total = writer.num_with("planned")
-    artifact = create_progress_artifact(0.0, key="sampling", description=f"{total} samples to draw")
-    bar, before = tqdm(total=total, desc="sampling", unit="img", disable=total == 0), 0
-
-    def on_step(done: int, of: int) -> None:
-        nonlocal before
-        bar.n = before + done // config.sampling.steps
-        bar.refresh()
-        if done == of:
-            before = bar.n
-            update_progress_artifact(artifact, 100 * before / total)
-
-    with bar:
-        yield on_step
+    embed = text_encoder(config.screen.clip, config.run.device)
+    return writer.publish(message, summarise(frame) | {"prompts": diversity_of(frame, embed)})
 
 
 def record_of(out: Path, version: str, report: Path) -> BuildRecord:

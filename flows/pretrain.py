@@ -4,7 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from models.hardware import resolve_device
+from flows.checks.pretrain import check_pretrain
 from models.pocket.config import PretrainConfig
 from tasks.pretraining import encode_scenes, export_weights, render_scenes, train_network
 
@@ -20,12 +20,3 @@ def pretrain(config: PretrainConfig, run: Path, out: Path) -> Path:
     for name in ("diffusion", "clip", "classifier", "oracle"):
         train_network(name, run, config)
     return export_weights(run, out, config)
-
-
-def check_pretrain(config: PretrainConfig) -> None:
-    """UserError for a device or a weights folder to start from that there is not; writes nothing."""
-    from models.pocket.export import facts_of
-
-    resolve_device(config.device)
-    if config.start is not None:
-        facts_of(config.start)

@@ -33,10 +33,10 @@ def recut(config: BuildConfig, out: Path) -> BuildRecord:
 def solve(config: BuildConfig, out: Path) -> str:
     """Cut and screen anew what `config` changes, and publish; returns the version."""
     check_recut(config, out)
-    load_screening(config)
-    redraw = config.sampling.keep_pooled
+    load_screening(config.screen.clip)
+    top_k = config.sampling.top_k if config.sampling.keep_pooled else None
     stage = first_stage(changes(BuildConfig.of_stored(open_dataset(out).config), config))
     with DatasetWriter.reopen(out) as writer:
         writer.recut(config.model_dump(mode="json", by_alias=True), config.identity(), stage)
-        cuts = [cut_shard.submit(writer.fork(), shard, config, redraw) for shard in writer.pending("cut")]
+        cuts = [cut_shard.submit(writer.fork(), shard, config.cut, top_k) for shard in writer.pending("cut")]
         return finish(writer, cuts, config, "Publish masks solved again")

@@ -29,7 +29,7 @@ def build(config: BuildConfig, out: str | Path) -> "BuildRecord":
     plan = preflight(config, out)
     if is_finished(plan):
         return record_of(out, open_dataset(out).version, out / "report" / "index.html")
-    load_screening(config)
+    load_screening(config.screen.clip)
     with rooms.first_on_path():
         end_server_with_us()
         return run_build(plan.config, out)

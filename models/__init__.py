@@ -1,1 +1,1 @@
-"""The mathematics: arrays in, arrays out. Knows no Prefect, no Zarr and none of the project's folders."""
+"""The mathematics: arrays in, arrays out. Which room may import which is a table in tests/test_boundaries.py."""

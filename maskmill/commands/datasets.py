@@ -40,7 +40,7 @@ def build(
         if dry_run or is_finished(plan):
             typer.echo("\n".join(describe(plan)) if dry_run else f"Nothing is left to do: {summary(out)}")
             return
-        load_screening(resolved)
+        load_screening(resolved.screen.clip)
     with running():
         from flows.build import build as run_build
 
@@ -77,7 +77,7 @@ def recut(path: PathArgument, assignments: Assignments = []) -> None:  # noqa: B
         from flows.recut import recut as run_recut
 
         check_recut(resolved, path)
-        load_screening(resolved)
+        load_screening(resolved.screen.clip)
     with running():
         record = run_recut(resolved, path)
         typer.echo(f"{summary(path)}\nreport    {record.report}")

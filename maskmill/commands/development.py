@@ -22,7 +22,7 @@ def pretrain(
 
     with checked():
         resolved = resolve(PretrainConfig, config, {}, assignments)
-        from flows.pretrain import check_pretrain
+        from flows.checks.pretrain import check_pretrain
         from flows.pretrain import pretrain as run_pretrain
 
         check_pretrain(resolved)

@@ -33,10 +33,10 @@ def mask(
             raise UserError("--class and --no-prior: one names the class and the other none; give one of them")
         prior = {"clip": "none"} if no_prior else {"category": category} if category is not None else None
         resolved = resolve(MaskConfig, config, {"backbone": backbone, "prior": prior}, assignments)
-        from flows.mask import check_mask
+        from flows.checks.mask import check_mask
         from flows.mask import mask as run_mask
 
-        found, todo = check_mask(resolved, photos, out)
+        found, todo, _ = check_mask(resolved, photos, out)
         if not todo:
             typer.echo(f"Nothing is left to do: {len(found)} photos are masked in {out}")
             return

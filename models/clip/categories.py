@@ -5,25 +5,25 @@ templates (DiffusionSeg, section 3.3). Its list is not published; models/classes
 are its own. Knows nothing of inversion. Importing it imports no torch.
 """
 
-from pathlib import Path
-
 import numpy as np
 
+from models.backbone.facts import taught
+from models.backbone.protocol import BackboneFacts
 from models.backbone.tokens import category_span, load_tokenizer
 from models.classes.imagenet import common_categories
 from models.classes.names import with_article
-from models.config.backbone import is_pocket
 from models.config.photos import PriorConfig
 from models.errors import UserError
-from models.pocket import scenes
 
 
 def categories(backbone: str, clip: str, classes: tuple[str, ...] = ()) -> tuple[str, ...]:
     """What a confidence is a softmax over: all that the backbone is asked for, however few a dataset's classes.
 
-    pocket's classes where it or its CLIP is used; else the common categories, and those of `classes` not among them.
+    The classes that either was taught where it knows no others, as pocket and its CLIP; else the common categories, and
+    those of `classes` not among them.
     """
-    known = scenes.CLASSES if is_pocket(backbone) or is_pocket(clip) else common_categories()
+    little = taught(backbone) or taught(clip)
+    known = little.classes if little else common_categories()
     lowered = {category.lower() for category in known}
     return (*known, *(category for category in classes if category.lower() not in lowered))
 
@@ -33,16 +33,16 @@ def prompt_of(category: str) -> str:
     return f"a photo of {with_article(category)}" if category else ""
 
 
-def check_category(category: str | None, backbone: str, folder: Path) -> None:
-    """UserError for a category of `--class` that the backbone in `folder` cannot be asked for."""
+def check_category(category: str | None, facts: BackboneFacts) -> None:
+    """UserError for a category of `--class` that the backbone cannot be asked for."""
     if category is None:
         return
-    if is_pocket(backbone) and category.lower() not in scenes.CLASSES:
+    if facts.taught is not None and category.lower() not in facts.taught.classes:
         raise UserError(
-            f"prior.category: the pocket backbone does not know {category!r}; it knows {', '.join(scenes.CLASSES)}. "
-            "Choose among these, or name another --backbone"
+            f"prior.category: the {facts.name} backbone does not know {category!r}; it knows "
+            f"{', '.join(facts.taught.classes)}. Choose among these, or name another --backbone"
         )
-    category_span(load_tokenizer(folder), prompt_of(category), category)
+    category_span(load_tokenizer(facts.folder), prompt_of(category), category)
 
 
 def categories_of(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -11,15 +11,15 @@ import numpy as np
 import open_clip
 import torch
 from PIL import Image
-from transformers import CLIPTokenizer
 
 from models.backbone.files import POCKET_FOLDER
+from models.backbone.tokens import load_tokenizer
 from models.config.backbone import is_pocket
 from models.errors import UserError
 from models.hardware import resolve_device
 from models.pocket import networks
 from models.pocket.export import load_weights
-from models.pocket.recipe import clip_input, short_caption, to_tensor
+from models.pocket.inputs import clip_input, short_caption, to_tensor, token_ids
 
 TEMPLATES = (
     "a photo of {}.",
@@ -80,7 +80,8 @@ def load_clip(name: str, device: str = "auto", field: str = "screen.clip") -> Cl
 def _load(name: str, device: torch.device, field: str) -> Clip:
     if is_pocket(name):
         model = load_weights(POCKET_FOLDER, "clip", networks.clip()).to(device).eval()
-        return Clip(name, model, _pocket_tokenizer(), None, device, short_caption, POCKET_TEMPLATES)
+        tokenise = partial(token_ids, load_tokenizer(POCKET_FOLDER))
+        return Clip(name, model, tokenise, None, device, short_caption, POCKET_TEMPLATES)
     check_clip(name, field)
     architecture, _, weights = name.partition(":")
     quick = open_clip.get_pretrained_cfg(architecture, weights).get("quick_gelu", False)  # open_clip only warns
@@ -109,12 +110,3 @@ def check_clip(name: str, field: str = "screen.clip") -> None:
             f"{field}: {architecture} has no weights {weights!r}; write {architecture}:TAG with a TAG of "
             f"{', '.join(tags) or 'none'}, or {architecture}:FILE"
         )
-
-
-def _pocket_tokenizer() -> Any:
-    tokenizer = CLIPTokenizer.from_pretrained(POCKET_FOLDER / "tokenizer")
-
-    def tokenise(texts: list[str]) -> torch.Tensor:
-        return tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
-
-    return tokenise

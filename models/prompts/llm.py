@@ -77,6 +77,22 @@ def source_of(config: PromptConfig) -> str:
     return f"{config.model}/prompt v{PROMPT_VERSION}"
 
 
+def usable_key(text: str, where: str) -> str | None:
+    """An endpoint's key as text that was read from `where`; None for none, UserError for what no key can be."""
+    key = text.strip()
+    if not (key.isascii() and key.isprintable()):
+        raise UserError(f"prompts.secret: {where} holds line breaks or letters that no key has; copy the key again")
+    return key or None
+
+
+def no_key(config: PromptConfig) -> str:
+    """What to say where a model is to be asked and there is no key."""
+    return (
+        f"prompts.source: {config.model} is to write prompts and there is no key; set OPENAI_API_KEY (any word where "
+        "the endpoint asks for none), or prompts.secret, or prompts.source=grammar for the built-in grammar"
+    )
+
+
 def open_client(config: PromptConfig, key: str, meter: Meter) -> OpenAI:
     """A client whose every attempt, the retries' too, goes through `meter`. Reads OPENAI_BASE_URL where none is set."""
     return OpenAI(

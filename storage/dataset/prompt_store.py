@@ -46,6 +46,12 @@ def accepted(session: icechunk.Session) -> dict[str, list[tuple[str, str]]]:
     }
 
 
+def lacking(prompts: pd.DataFrame, needed: dict[str, int]) -> dict[str, int]:
+    """How many accepted prompts each category that has too few in the table of prompts lacks of those needed."""
+    have = prompts.loc[prompts["reason"] == "", "category"].value_counts()
+    return {name: number - int(have.get(name, 0)) for name, number in needed.items() if number > have.get(name, 0)}
+
+
 def add_rows(group: zarr.Group, table: str, rows: list[dict[str, Any]]) -> None:
     """Add rows at the end of a table, which is made where there is none."""
     prompt_store = group.require_group(f"{BANK}/{table}")

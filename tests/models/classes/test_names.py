@@ -11,7 +11,7 @@ from models.backbone.tokens import category_span, load_tokenizer
 from models.classes.names import read_classes
 from models.config.build import BuildConfig
 from models.config.overrides import resolve
-from models.prompts.grammar import plan
+from models.prompts.grammar import Grammar
 
 names = st.text("abcdefgh é", min_size=1, max_size=8).map(lambda t: " ".join(t.split())).filter(bool)
 tables = st.lists(st.lists(names, min_size=1, max_size=3), min_size=1, max_size=5).filter(
@@ -41,7 +41,7 @@ def test_the_resolved_names_are_the_config(tmp_path):
 
 def test_synonyms_vary_the_words_and_the_category_stays():
     config = build("sofa", phrases={"sofa": ["sofa", "couch", "settee"]})
-    planned = [plan(config, i) for i in range(60)]
+    planned = [Grammar.of(config, None).plan(i) for i in range(60)]
     assert {p.category for p in planned} == {"sofa"} and {p.phrase for p in planned} == {"sofa", "couch", "settee"}
     assert all(p.phrase in p.prompt and ("an " + p.phrase) not in p.prompt for p in planned)
     tokenizer = load_tokenizer(POCKET_FOLDER)

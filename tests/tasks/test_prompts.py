@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from flows.checks.prompts import check_purchase, describe_prompts, prompts_lacking, with_author
+from flows.checks import prompts as checks
+from flows.checks.prompts import with_author
 from models.config.build import BuildConfig
+from models.prompts.grammar import Grammar
+from storage.dataset.ledger import spent
 from storage.dataset.reader import open_dataset
-from tasks.buying import key_of, spent
+from tasks.prompts import key_of
 from tests.models.prompts.endpoint import Reply, fresh, prompts, serving
 from tests.tasks.buyer import buy, config_of, open_writer
 
@@ -27,6 +30,14 @@ def key(monkeypatch):
 
 def table(path: Path):
     return open_dataset(path, "build").frame()
+
+
+def describe_prompts(config: BuildConfig, path: Path) -> str:
+    return checks.describe_prompts(config.prompts, Grammar.of(config, None), config.count, path)
+
+
+def check_purchase(config: BuildConfig, path: Path) -> None:
+    checks.check_purchase(config.prompts, Grammar.of(config, None), config.count, path)
 
 
 def prompt_store(path: Path, name: str):
@@ -55,7 +66,7 @@ def test_a_larger_count_keeps_every_prompt_and_buys_what_is_lacking(tiny_folders
         buy(tmp_path, config_of(tiny_folders["sd1"], endpoint.url, count=3))
         before, asked = table(tmp_path), len(endpoint.asked)
         larger = config_of(tiny_folders["sd1"], endpoint.url)
-        assert sum(prompts_lacking(larger, tmp_path).values()) == 6 - 3
+        assert sum(checks.prompts_lacking(Grammar.of(larger, None), larger.count, tmp_path).values()) == 6 - 3
         buy(tmp_path, larger)
         assert asked == 2 and len(endpoint.asked) <= 4
     assert table(tmp_path)["prompt"][:3].tolist() == before["prompt"].tolist()
@@ -147,7 +158,8 @@ def test_killed_between_and_within_requests_it_pays_nothing_twice(tiny_folders, 
 
 def test_who_writes_follows_from_source_model_key_and_the_dataset(tiny_folders, tmp_path, monkeypatch):
     def author(**prompts: object) -> BuildConfig:
-        return with_author(config_of(tiny_folders["sd1"], "http://localhost:1/v1", prompts=prompts), tmp_path / "data")
+        config = config_of(tiny_folders["sd1"], "http://localhost:1/v1", prompts=prompts)
+        return config.model_copy(update={"prompts": with_author(config.prompts, tmp_path / "data")})
 
     assert author(source="auto").prompts.source == author(source="llm").prompts.source == "llm"
     assert author(source="grammar").prompts.model is None
