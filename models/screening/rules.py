@@ -51,7 +51,8 @@ class Rule:
 WRONG_CLASS, DUPLICATE_PROMPT, DUPLICATE_IMAGE = "wrong class", "duplicate prompt", "duplicate image"
 MOST_UNCERTAIN = "most uncertain"
 
-# Reason -> rule; the first that a sample fails is its reason.
+# Reason -> rule; the first that a sample fails is its reason. CLIP's comes last of those that judge a sample by itself,
+# wherever a row is added: who fails it alone may be taken all the same (`clip_top_up`).
 RULES: dict[str, Rule] = {
     "empty": Rule(("area",), lambda of, config, num_names: of["area"] > 0),
     "too small": Rule(("area",), lambda of, config, num_names: of["area"] >= config.min_area),
@@ -92,8 +93,10 @@ def reasons(columns: Columns, config: ScreenConfig, num_names: int) -> np.ndarra
     columns: what the active rules read, (n,) each; area in [0, 1] of the image, clip_score the class's confidence
     among num_names. A score that is NaN fails its rule.
     """
-    active = {reason: rule for reason, rule in RULES.items() if rule.passes and rule.active(config)}
-    failed = [~rule.passes(columns, config, num_names) for rule in active.values() if rule.passes]
+    active = {reason: rule.passes for reason, rule in RULES.items() if rule.passes and rule.active(config)}
+    if WRONG_CLASS in active:
+        active[WRONG_CLASS] = active.pop(WRONG_CLASS)  # last
+    failed = [~passes(columns, config, num_names) for passes in active.values()]
     return np.select(failed, list(active), default="")
 
 
