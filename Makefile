@@ -33,10 +33,11 @@ test: $(STAMP) ## Run every test but the slow ones
 test-slow: $(STAMP) ## Run the slow tests
 	$(BIN)/python -m pytest -m slow
 
-lint: $(STAMP) ## Check style, formatting and types
+lint: $(STAMP) ## Check style, formatting, types and spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy models storage
+	$(BIN)/mypy flows tasks analysis storage models benchmarks maskmill tests
+	$(BIN)/codespell
 
 docs: $(STAMP) ## Build the documentation site into site/
 	$(BIN)/mkdocs build

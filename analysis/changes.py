@@ -15,8 +15,7 @@ from pandas.api.types import is_float_dtype
 from analysis import figures
 from analysis.gallery import SIDE, WEBP, label
 from analysis.statistics import finite, summarise
-from storage.dataset.reader import diff, open_dataset
-from storage.dataset.target import leaves
+from storage.dataset.reader import config_diff, diff, open_dataset
 
 if TYPE_CHECKING:
     from storage.dataset.reader import Dataset
@@ -52,9 +51,8 @@ class Changes:
     @property
     def config(self) -> list[tuple[str, str, str]]:
         """Dotted name, before and after, of the fields that differ; – where a version has no such field."""
-        sides = [flat(side.config) for side in (self.before, self.after)]
-        names = [name for name in sides[0] | sides[1] if sides[0].get(name, "–") != sides[1].get(name, "–")]
-        return [(name, sides[0].get(name, "–"), sides[1].get(name, "–")) for name in names]
+        found = config_diff(self.before, self.after, absent="–")
+        return [(name, str(before), str(after)) for name, (before, after) in found.items()]
 
     @property
     def scores(self) -> list[tuple[str, float, float, int, float]]:
@@ -114,11 +112,6 @@ def draw_changed(found: Changes, folder: Path) -> list[dict[str, Any]]:
             }
         )
     return cards
-
-
-def flat(config: dict[str, Any]) -> dict[str, str]:
-    """A nested configuration's values as texts, by dotted name."""
-    return {name: str(value) for name, value in leaves(config).items()}
 
 
 def _median(values: np.ndarray) -> float:

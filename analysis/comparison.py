@@ -14,11 +14,11 @@ import pandas as pd
 from scipy.stats import wasserstein_distance
 
 from analysis import distributions
-from analysis.evaluation import written
 from analysis.measures import STATISTICS
-from analysis.report import rewritten, template
+from analysis.report import template
 from analysis.shapes import pair_distances
 from analysis.statistics import DIVERSITY, finite, polygons, statistics_summary
+from storage.atomic import replacing, replacing_folder
 from storage.text import escape
 
 # Statistic -> its name in tables, in their order
@@ -128,15 +128,17 @@ def write_comparison(subject: Measurements, reference: Measurements | None, out:
     """Write summary.csv, comparison.csv, comparison.md and report/ into `out`; the path of the report's index.html."""
     both = {"subject": subject} | ({"reference": reference} if reference else {})
     summary = pd.concat([each.summary.assign(data=each.label) for each in both.values()])
-    written(out / "summary.csv", lambda path: summary.to_csv(path))
-    written(out / "comparison.csv", lambda path: side_by_side(subject, reference).to_csv(path))
-    written(out / "comparison.md", lambda path: path.write_text(markdown(subject, reference), encoding="utf-8"))
+    for name, table in (("summary", summary), ("comparison", side_by_side(subject, reference))):
+        with replacing(out / f"{name}.csv") as partial:
+            table.to_csv(partial)
+    with replacing(out / "comparison.md") as partial:
+        partial.write_text(markdown(subject, reference), encoding="utf-8")
     return _write_report(list(both.values()), cells(side_by_side(subject, reference)), out / "report")
 
 
 def _write_report(data: list[Measurements], rows: list[list[str]], folder: Path) -> Path:
     drawn = [name for name in NAMES if name not in CENTRES and any(name in each.values for each in data)]
-    with rewritten(folder) as partial:
+    with replacing_folder(folder) as partial:
         for name in drawn:
             groups = [each.values.get(name, np.empty(0)) for each in data]
             (partial / f"{name}.svg").write_bytes(distributions.distribution(groups, NAMES[name]))

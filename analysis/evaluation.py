@@ -4,7 +4,6 @@ Frames and pictures in, files out. Knows nothing of segmenters or of how a score
 says is escaped by the template or, in markdown, by `storage.text.escape`.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,8 @@ import pandas as pd
 from PIL import Image
 
 from analysis import figures
-from analysis.report import rewritten, template
+from analysis.report import template
+from storage.atomic import replacing, replacing_folder
 from storage.photos.folders import Benchmark
 from storage.results.scores import ScoreFolder
 from storage.text import escape
@@ -70,10 +70,13 @@ def write_comparison(evaluations: list[Evaluation], out: Path, worst: int) -> Pa
     """Write images.parquet, summary.csv, comparison.md and report/ into `out`; the path of the report's index.html."""
     frames = [each.images.assign(run=each.run, benchmark=each.benchmark) for each in evaluations]
     images = pd.concat(frames, ignore_index=True).drop(columns="made_from")
-    written(out / "images.parquet", lambda path: images.to_parquet(path, index=False))
+    with replacing(out / "images.parquet") as partial:
+        images.to_parquet(partial, index=False)
     summary = summary_table(evaluations)
-    written(out / "summary.csv", lambda path: summary.to_csv(path, index=False))
-    written(out / "comparison.md", lambda path: path.write_text(markdown(summary), encoding="utf-8"))
+    with replacing(out / "summary.csv") as partial:
+        summary.to_csv(partial, index=False)
+    with replacing(out / "comparison.md") as partial:
+        partial.write_text(markdown(summary), encoding="utf-8")
     return _write_report(evaluations, summary, out / "report", worst)
 
 
@@ -145,7 +148,7 @@ def scale_lines(evaluations: list[Evaluation]) -> dict[str, list[tuple[int, floa
 
 
 def _write_report(evaluations: list[Evaluation], summary: pd.DataFrame, folder: Path, worst: int) -> Path:
-    with rewritten(folder) as partial:
+    with replacing_folder(folder) as partial:
         (partial / "images").mkdir()
         sections = []
         for benchmark, rows in summary.groupby("benchmark", sort=False):
@@ -211,10 +214,3 @@ def drawn(photo: np.ndarray, truth: np.ndarray, soft: np.ndarray) -> np.ndarray:
 
 def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def written(path: Path, write: Any) -> None:
-    """Write to a temporary name, then rename it."""
-    partial = path.with_name(f".{path.name}.partial")
-    write(partial)
-    os.replace(partial, path)

@@ -5,12 +5,8 @@ reasons) is escaped by the template, in the page's data by `script`, and in mark
 """
 
 import base64
-import hashlib
 import json
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +22,8 @@ from analysis.changes import Changes, changes, draw_changed
 from analysis.prompts import prompt_line
 from analysis.statistics import DIVERSITY, sample_statistics, statistics_summary, summarise
 from models.errors import UserError
+from storage.atomic import replacing_folder
+from storage.places import check_place
 from storage.text import escape
 
 if TYPE_CHECKING:
@@ -45,9 +43,8 @@ def write_report(dataset: "Dataset", folder: Path | str, compare: str | None = N
     temporary name and renamed, so that a reader never meets half a report.
     """
     folder = Path(folder).absolute()
-    if folder.exists() and any(folder.iterdir()) and not (folder / "index.html").exists():
-        raise UserError(f"{folder} holds something that is no report; name another folder or empty it")
-    with rewritten(folder) as partial:
+    check_place(folder, "report", option="", is_ours=lambda page: (page / "index.html").exists())
+    with replacing_folder(folder) as partial:
         _fill(dataset, partial, compare)
     return folder / "index.html"
 
@@ -88,13 +85,8 @@ def provenance_of(dataset: "Dataset") -> dict[str, str]:
         "prompts by": prompt_line(dataset),
         "dataset seed": str(config.get("seed", "unknown")),
         "maskmill": dataset.maskmill_version,
-        "config digest": config_digest(config),
+        "config digest": dataset.config_digest,
     }
-
-
-def config_digest(config: dict[str, Any]) -> str:
-    """Tells one configuration from another, 16 hexadecimal digits."""
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def thumbnails_markdown(dataset: "Dataset", count: int = 8) -> str:
@@ -173,18 +165,3 @@ def template(name: str) -> Template:
         lstrip_blocks=True,
     )
     return environment.get_template(name)
-
-
-@contextmanager
-def rewritten(folder: Path) -> Iterator[Path]:
-    """An empty folder to write into, which takes the place of `folder` when all is written and nothing was raised."""
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    yield partial
-    old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        os.replace(folder, old)
-    os.replace(partial, folder)
-    shutil.rmtree(old, ignore_errors=True)

@@ -4,10 +4,11 @@ For what depends on a network's size alone: memory, time, and that everything fi
 """
 
 from pathlib import Path
+from typing import Any
 
 from models.backbone.files import POCKET_FOLDER
 
-PUBLISHED = {
+PUBLISHED: dict[str, dict[str, Any]] = {
     "sd14": {
         "unet": {"sample_size": 64, "cross_attention_dim": 768, "attention_head_dim": 8},
         "text": {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12},

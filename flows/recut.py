@@ -8,17 +8,14 @@ from pathlib import Path
 from prefect import flow
 
 from flows.build import BuildRecord, finish, record_of
-from flows.checks.build import check_machine, load_screening
+from flows.checks.build import load_screening
+from flows.checks.recut import changes, check_recut, first_stage
 from flows.runners import cut_runner
 from models.config.build import BuildConfig
-from models.errors import UserError
 from storage.dataset.reader import open_dataset
 from storage.dataset.writer import DatasetWriter
 from tasks.cutting import cut_shard
 from tasks.reporting import write_report
-
-MAY_CHANGE = ("cut", "screen", "run")
-FROM_KEPT = ("cut.tau", "cut.num_seeds", "sampling.top_k")  # A_c and r(p) depend on these: see models/cut/seeds.py
 
 
 @flow(name="recut")
@@ -43,42 +40,3 @@ def solve(config: BuildConfig, out: Path) -> str:
         writer.recut(config.model_dump(mode="json", by_alias=True), config.identity(), stage)
         cuts = [cut_shard.submit(writer.fork(), shard, config, redraw) for shard in writer.pending("cut")]
         return finish(writer, cuts, config, "Publish masks solved again")
-
-
-def check_recut(config: BuildConfig, out: Path) -> None:
-    """UserError where the stored evidence cannot answer for the new values, or this machine; writes nothing."""
-    published = open_dataset(out)
-    if len(open_dataset(out, "build")) != len(published):
-        raise UserError(f"{out}: a build is under way since version {published.version}; finish it first")
-    stored = BuildConfig.of_stored(published.config)
-    changed = [name for name in changes(stored, config) if name.split(".")[0] not in MAY_CHANGE or name in FROM_KEPT]
-    if other := [name for name in changed if name not in FROM_KEPT]:
-        raise UserError(
-            f"{', '.join(other)}: cannot change in a recut, which draws no images; leave the value, or build another "
-            "dataset with it"
-        )
-    if changed and not stored.sampling.keep_pooled:
-        raise UserError(
-            f"{', '.join(changed)}: cannot change without the attention at the seed cells, and {out} was built without "
-            "keeping it; build with --set sampling.keep_pooled=true, or leave the value"
-        )
-    check_machine(config.run, config.screen.clip)
-
-
-def first_stage(changed: list[str]) -> str | None:
-    """The stage that has to be done again when these fields change; None where stored scores need judging alone."""
-    if any(name.split(".")[0] in ("cut", "sampling") for name in changed):
-        return "cut"
-    return "screen" if "screen.clip" in changed else None
-
-
-def changes(stored: BuildConfig, config: BuildConfig) -> list[str]:
-    """Dotted names of the fields in which two configs differ."""
-    before, after = (c.model_dump(mode="json", by_alias=True) for c in (stored, config))
-    names = []
-    for name, value in before.items():
-        if isinstance(value, dict):
-            names += [f"{name}.{field}" for field in value if value[field] != after[name][field]]
-        elif value != after[name]:
-            names.append(name)
-    return names

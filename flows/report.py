@@ -4,8 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from models.errors import UserError
-from storage.dataset.reader import open_dataset
+from flows.checks.report import check_report
 from tasks.reporting import write_report
 
 
@@ -16,11 +15,3 @@ def report(path: Path, version: str | None = None, compare: str | None = None) -
     With `compare`, another version, the report says what changed since.
     """
     return write_report(path, check_report(path, version, compare), compare)
-
-
-def check_report(path: Path, version: str | None = None, compare: str | None = None) -> str:
-    """The version to report on; UserError where it or the one to compare with is not there. Writes nothing."""
-    found = open_dataset(path, version).version
-    if compare is not None and open_dataset(path, compare).version == found:
-        raise UserError(f"--compare {compare}: is the version reported on; name another, or leave it out")
-    return found

@@ -5,13 +5,10 @@ from pathlib import Path
 from prefect import flow
 from pydantic import BaseModel
 
+from flows.checks.statistics import TABLES, check_statistics
 from models.config.statistics import StatisticsConfig
-from models.errors import UserError
-from storage.places import check_outside, check_writable
 from storage.sources import Source
 from tasks.describing import compare_sources, measure_source
-
-TABLES = "samples"  # folder below --out, by which an earlier run's is known
 
 
 class StatisticsRecord(BaseModel):
@@ -33,16 +30,3 @@ def statistics(
     counts = [measure_source(source, table, config) for source, table in zip(sources.values(), tables, strict=True)]
     report = compare_sources(subject, reference, tables, out, config)
     return StatisticsRecord(report=report, **{name: sum(each[name] for each in counts) for name in counts[0]})
-
-
-def check_statistics(subject: Source, reference: Source | None, out: Path) -> None:
-    """UserError for anything that would stop it. Writes nothing."""
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out {out}: expected a folder for the statistics, found a file; choose another path")
-    if out.exists() and any(out.iterdir()) and not (out / TABLES).is_dir():
-        raise UserError(f"--out {out}: the folder is not empty and holds no statistics; choose another path")
-    check_writable(out)
-    for source in (subject, reference):
-        if source is not None:
-            source.check()
-            check_outside(out, source.path)

@@ -57,9 +57,7 @@ def show_version(wanted: bool) -> None:
 @app.callback()
 def main(
     version: Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show it.")] = False,
-    show_tracebacks: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of a bug.")
-    ] = False,
+    show_tracebacks: Annotated[bool, typer.Option("--debug", help="Show the traceback of a bug.")] = False,
 ) -> None:
     """Segmentation data without annotators."""
     debug.set(show_tracebacks)

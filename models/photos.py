@@ -13,9 +13,8 @@ from math import log, sqrt
 import numpy as np
 from PIL import Image
 
-from models.backbone.facts import BackboneFacts
 from models.backbone.inversion import encode, invert_latents, reconstruct_with_capture, reconstruction_psnr
-from models.backbone.load import Backbone
+from models.backbone.protocol import Backbone, BackboneFacts
 from models.backbone.sampling import OnStep, Sampled
 from models.batching import in_batches
 from models.clip.categories import prompt_of

@@ -7,31 +7,31 @@ from tqdm import tqdm
 
 from models.config.statistics import StatisticsConfig
 from models.errors import UserError
+from storage.atomic import replacing
 from storage.dataset.reader import Dataset
-from storage.sources import Source
+from storage.sources import Source, usable
 from tasks.base import task
 
 
 @task(name="measure")
 def measure_source(source: Source, table: Path, config: StatisticsConfig) -> dict[str, int]:
     """Write the parquet table of all samples' statistics; how many were measured, and how many could not be read."""
-    from analysis.evaluation import written
     from analysis.statistics import folder_statistics, sample_statistics, table_statistics
 
-    data, label = source.open(), source.label()
-    is_dataset = isinstance(data, Dataset)
-    with tqdm(total=len(data.kept() if is_dataset else data), desc=label, unit="img") as bar:
-        if is_dataset:
+    data, label, failed = source.open(), source.label(), 0
+    with tqdm(total=len(usable(data)), desc=label, unit="img") as bar:
+        if isinstance(data, Dataset):
             frame = sample_statistics(data, config.normalisation, bar.update).join(table_statistics(data.frame()))
         else:
             frame = folder_statistics(data, config.normalisation, bar.update)
             for error in frame["error"][frame["error"] != ""]:
                 bar.write(f"maskmill: {error}", file=sys.stderr)
-    failed = 0 if is_dataset else int((frame["error"] != "").sum())
+                failed += 1
     if failed == len(frame):
         raise UserError(f"{label}: none of {failed} pairs could be read")
     table.parent.mkdir(parents=True, exist_ok=True)
-    written(table, frame.to_parquet)
+    with replacing(table) as partial:
+        frame.to_parquet(partial)
     return {"measured": len(frame) - failed, "failed": failed}
 
 

@@ -16,6 +16,7 @@ from tasks.predicting import fault_of
 
 if TYPE_CHECKING:
     from analysis.evaluation import Evaluation
+    from models.segmenters.protocol import Segmenter
 
 
 @task(name="score")
@@ -25,12 +26,9 @@ def score_images(
     """Score the benchmark's images that are not scored yet; how many were made now, kept from before, and failed."""
     from storage.runs.checkpoints import load_run
 
-    pairs, scores, folder = (
-        open_folder(layout, data),
-        score_folder(out, run, layout, overrides),
-        open_run(run, overrides),
-    )
-    made_by = weights_facts(folder) | {"data": str(folder.data), "version": folder.version}
+    pairs, folder = open_folder(layout, data), open_run(run, overrides)
+    scores = score_folder(out, run, layout, overrides)
+    made_by = weights_facts(folder) | folder.source.identity()
     before = {row.name: row for row in scores.read(pairs)}
     counts, segmenter, batch = {"made": 0, "kept": 0, "failed": 0}, None, folder.config.run.batch_size
     with tqdm(total=len(pairs), desc=f"{scores.path.parent.name} on {layout}", unit="img") as bar:
@@ -74,7 +72,7 @@ def is_done(row: Scored, digest: str, scores: ScoreFolder) -> bool:
 
 
 def score_batch(
-    segmenter: Any, pairs: Benchmark, images: list[int], digests: dict[int, str], scores: ScoreFolder
+    segmenter: "Segmenter", pairs: Benchmark, images: list[int], digests: dict[int, str], scores: ScoreFolder
 ) -> dict[int, Scored]:
     """Predict and score a few images; of one that cannot be read the row says why."""
     from models.metrics import BoxScores, MaskScores
@@ -87,8 +85,8 @@ def score_batch(
             rows[i] = Scored(pairs.names[i], str(pairs.photos[i]), error=str(error))
     soft_masks = segmenter.predict([photo for photo, _ in read.values()]) if read else []
     for (i, (_, truth)), soft in zip(read.items(), soft_masks, strict=True):
-        if error := fault_of(pairs.photos[i], soft):
-            rows[i] = Scored(pairs.names[i], str(pairs.photos[i]), error=error)
+        if fault := fault_of(pairs.photos[i], soft):
+            rows[i] = Scored(pairs.names[i], str(pairs.photos[i]), error=fault)
             continue
         one = BoxScores() if pairs.has_boxes else MaskScores()
         figures = one.add(soft, truth)
@@ -116,16 +114,13 @@ def evaluation_of(
     """What the comparison needs to know of one run on one benchmark."""
     from analysis.evaluation import Evaluation
 
-    folder, pairs, scores = (
-        open_run(run, overrides),
-        open_folder(layout, data),
-        score_folder(out, run, layout, overrides),
-    )
+    folder, pairs = open_run(run, overrides), open_folder(layout, data)
+    scores = score_folder(out, run, layout, overrides)
     rows = scores.read(pairs)
     return Evaluation(
         run=name_of(run, overrides),
         segmenter=folder.config.label(),
-        trained_on=f"{folder.data.name} {folder.version}",
+        trained_on=f"{folder.source.path.name} {folder.source.edition()}",
         training=folder.training,
         choices=choices_of(folder),
         benchmark=layout,
@@ -137,9 +132,9 @@ def evaluation_of(
 
 
 def choices_of(folder: RunFolder) -> str:
-    """All that a run was trained with and on but its number of samples, as text."""
-    overrides = {name: value for name, value in folder.config.predicts_by().items() if name != "limit"}
-    return json.dumps(overrides | {"data": str(folder.data), "version": folder.version}, sort_keys=True)
+    """All that a run was trained with and on, and predicts by, but its number of samples, as text."""
+    values = {name: value for name, value in folder.config.predicts_by().items() if name != "limit"}
+    return json.dumps(values | folder.source.identity(), sort_keys=True)
 
 
 def summary_of(rows: list[Scored], has_boxes: bool) -> dict[str, float]:
@@ -153,6 +148,7 @@ def summary_of(rows: list[Scored], has_boxes: bool) -> dict[str, float]:
         scores.count += 1
         for name, figure in row.figures.items():
             scores.sums[name] = scores.sums.get(name, 0.0) + figure
-        for name, curve in row.curves.items():
-            scores.curves[name] = scores.curves.get(name, 0.0) + curve
+        if isinstance(scores, MaskScores):
+            for name, curve in row.curves.items():
+                scores.curves[name] = scores.curves.get(name, 0.0) + curve
     return scores.summary() if scores.count else {}

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -13,6 +13,9 @@ from storage.results.outputs import digest
 from storage.results.predictions import PredictionFolder, PredictionRow
 from storage.runs.folder import open_run
 from tasks.base import task
+
+if TYPE_CHECKING:
+    from models.segmenters.protocol import Segmenter
 
 
 @task(name="predict")
@@ -41,7 +44,7 @@ def predict_photos(
 
 
 def _predict(
-    photos: list[Path], segmenter: Any, folder: PredictionFolder, category: str | None, made_by: dict[str, Any]
+    photos: list[Path], segmenter: "Segmenter", folder: PredictionFolder, category: str | None, made_by: dict[str, Any]
 ) -> list[PredictionRow]:
     """The rows of a few photos, the pictures of those that can be read being written."""
     from models.cut.masks import box

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from models.config.training import TrainConfig
-from models.errors import UserError
 from storage.runs.folder import RunFolder, open_run
 from tasks.base import task
 
 if TYPE_CHECKING:
-    from models.training.schedule import Training
+    from models.segmenters.protocol import CachesFeatures, Segmenter
     from storage.runs.features import FeatureCache
 
 
@@ -24,24 +22,24 @@ def cache_features(run: Path) -> int:
     Of several processes each makes its share.
     """
     from models.segmenters.registry import segmenter_of
-    from storage.runs.loader import sides_of
+    from storage.runs.loader import samples_of, sides_of
 
     folder = open_run(run)
     _, rank, processes = processes_of(folder)
-    segmenter, size = segmenter_of(folder.config), folder.config.run.batch_size
+    segmenter, size = caching(segmenter_of(folder.config)), folder.config.run.batch_size
     cache = cache_of(folder, segmenter)
-    indices = np.sort(np.concatenate(sides_of(folder.data, folder.version, folder.config)))
-    groups = [indices[start : start + size] for start in range(0, len(indices), size)]
+    indices = np.sort(np.concatenate(sides_of(folder.source, folder.config)))
+    samples = samples_of(folder.source, indices, segmenter.size)
+    groups = [range(len(indices))[start : start + size] for start in range(0, len(indices), size)]
     # A group is made anew as a whole: a sample's last bits depend on the batch it is in.
-    todo = [group for group in groups[rank::processes] if cache.missing(group)]
+    todo = [group for group in groups[rank::processes] if cache.missing(indices[group.start : group.stop])]
     num_samples = sum(map(len, todo))
     cache.check_room(num_samples)
     room = num_samples * cache.bytes_per_sample / 2**20
     print(f"features of {num_samples} samples, {room:.0f} MiB, go to {cache.folder}", file=sys.stderr)
     with tqdm(total=num_samples, desc="features", unit="img") as bar:
         for group in todo:
-            samples = samples_of(folder, segmenter, group)
-            rows = [samples[i] for i in range(len(group))]
+            rows = [samples[i] for i in group]
             layers = segmenter.features(np.stack([row["image"] for row in rows]), [row["category"] for row in rows])
             for i, row in enumerate(rows):
                 cache.write(row["index"], [layer[i].cpu().numpy() for layer in layers])
@@ -53,9 +51,11 @@ def cache_features(run: Path) -> int:
 def fit_segmenter(run: Path) -> dict[str, float]:
     """Train the run's segmenter to its end; returns the steps done and the best validation score."""
     from models.segmenters.registry import segmenter_of
+    from models.segmenters.validation import validation_figures
     from models.training.loop import Run, train
+    from models.training.schedule import training_of
     from storage.runs.checkpoints import Log, load_state, save_checkpoint
-    from storage.runs.loader import batches_in_epoch, training_batches
+    from storage.runs.loader import all_batches, batches_in_epoch, training_batches
 
     folder = open_run(run)
     config = folder.config
@@ -83,7 +83,7 @@ def fit_segmenter(run: Path) -> dict[str, float]:
             batches,
             segmenter.loss,
             lambda state, better: save_checkpoint(folder, state, better),
-            validate=lambda _: validation_figures(segmenter, held_out, config.batch_size),
+            validate=lambda _: validation_figures(segmenter, all_batches(held_out, config.batch_size)),
             log=Log(folder, course.step) if rank == 0 else None,
             on_step=on_step,
             accelerator=accelerator,
@@ -103,74 +103,29 @@ def processes_of(folder: RunFolder) -> tuple[Any, int, int]:
     return (accelerator, accelerator.process_index, accelerator.num_processes) if accelerator else (None, 0, 1)
 
 
-def training_of(config: TrainConfig, in_epoch: int) -> "Training":
-    """The pace of a training whose epochs have so many batches; it validates after each epoch."""
-    from models.training.schedule import Training
-
-    steps = max(1, round(in_epoch / config.gradient_accumulation_steps))
-    return Training(
-        steps=config.epochs * steps,
-        batch_size=config.batch_size,
-        learning_rate=config.learning_rate,
-        weight_decay=config.weight_decay,
-        warmup_steps=config.warmup_steps,
-        lr_schedule=config.lr_schedule,
-        epoch=steps,
-        rates=config.rates(),
-        ema=None,
-        max_grad_norm=config.max_grad_norm,
-        gradient_accumulation_steps=config.gradient_accumulation_steps,
-        save_every=config.save_every,
-        validate_every=steps,
-        patience=config.patience,
-    )
-
-
-def datasets_of(folder: RunFolder, segmenter: Any) -> tuple[Any, Any]:
+def datasets_of(folder: RunFolder, segmenter: "Segmenter") -> tuple[Any, Any]:
     """The run's samples for training and for validation, with their cached features where it has such."""
-    from storage.runs.loader import sides_of
+    from storage.runs.loader import samples_of, sides_of
 
-    cache = cache_of(folder, segmenter) if folder.config.caches_features() else None
-    training, validation = sides_of(folder.data, folder.version, folder.config)
-    return samples_of(folder, segmenter, training, cache), samples_of(folder, segmenter, validation, cache)
-
-
-def samples_of(folder: RunFolder, segmenter: Any, indices: np.ndarray, cache: "FeatureCache | None" = None) -> Any:
-    """Those of the run's samples, with their features where a cache has them, else with their images."""
-    from storage.photos.folders import layout_of, open_folder
-    from storage.runs.loader import FolderSamples, KeptSamples
-
-    if layout := layout_of(folder.version):
-        return FolderSamples(open_folder(layout, folder.data), indices, segmenter.size, cache)
-    return KeptSamples(folder.data, folder.version, indices, cache)
+    cache = cache_of(folder, caching(segmenter)) if folder.config.caches_features() else None
+    training, validation = (
+        samples_of(folder.source, side, segmenter.size, cache) for side in sides_of(folder.source, folder.config)
+    )
+    return training, validation
 
 
-def cache_of(folder: RunFolder, segmenter: Any) -> "FeatureCache":
+def caching(segmenter: "Segmenter") -> "CachesFeatures":
+    """The segmenter of a configuration that says it `caches_features`, as one that does."""
+    from models.segmenters.protocol import CachesFeatures
+
+    assert isinstance(segmenter, CachesFeatures), type(segmenter)
+    return segmenter
+
+
+def cache_of(folder: RunFolder, segmenter: "CachesFeatures") -> "FeatureCache":
     """The run's cache of features, keyed by what they follow from."""
-    from storage.dataset.reader import open_dataset
-    from storage.photos.folders import layout_of
     from storage.runs.features import FeatureCache
 
-    own = folder.config.features() | {"weights": segmenter.weights_digest()}
-    key = own | {"data": str(folder.data), "version": folder.version}
-    size = segmenter.size if layout_of(folder.version) else open_dataset(folder.data, folder.version).image_size
-    return FeatureCache(folder.path / "features", key, segmenter.feature_shapes(size))
-
-
-def validation_figures(segmenter: Any, held_out: Any, batch_size: int) -> dict[str, float]:
-    """The metrics that are quick to take over the validation samples; "score", the one to raise, is the mean IoU."""
-    from models.metrics import acc, f_curve, iou, mae
-    from models.training.loop import ADVICE
-    from storage.runs.loader import all_batches
-
-    rows, curves = [], []
-    for batch in all_batches(held_out, batch_size):
-        soft_masks = segmenter.soft_masks(batch)
-        if not np.isfinite(soft_masks).all():
-            raise UserError(f"training: a validation's masks have values that are no number; {ADVICE}")
-        for soft, truth in zip(soft_masks, batch["mask"].numpy(), strict=True):
-            rows.append([iou(soft, truth), acc(soft, truth), mae(soft, truth)])
-            curves.append(f_curve(soft, truth))
-    means = np.mean(rows, axis=0).tolist()
-    f_max = float(np.mean(curves, axis=0).max())  # at one threshold for all
-    return {"score": means[0], "iou": means[0], "acc": means[1], "mae": means[2], "f_max": f_max}
+    key = folder.config.features() | {"weights": segmenter.weights_digest()} | folder.source.identity()
+    shapes = segmenter.feature_shapes(folder.source.image_size() or segmenter.size)
+    return FeatureCache(folder.path / "features", key, shapes)

@@ -99,7 +99,8 @@ def is_light(module: str) -> bool:
     return (
         module.startswith(("models.config", "models.classes"))
         or module.endswith(".config")
-        or module in ("models.backbone.facts", "models.backbone.tokens", "models.clip.categories")
+        or module in [f"models.backbone.{name}" for name in ("facts", "protocol", "stable_diffusion", "tokens")]
+        or module == "models.clip.categories"
         or module == "models.segmenters.registry"
     )
 

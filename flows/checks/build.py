@@ -8,15 +8,9 @@ from models.backbone.facts import BackboneFacts, check_backbone
 from models.backbone.tokens import category_span, load_tokenizer
 from models.config.build import BuildConfig
 from models.config.run import RunConfig
-from models.config.training import LatentConfig, TrainConfig
 from models.cut.seeds import seed_cells
-from models.errors import UserError
 from models.hardware import resolve_device
 from models.prompts.grammar import check_classes, farthest_prompts, plan
-from models.segmenters.diffdis.config import DiffDisConfig
-from models.segmenters.diffusionseg.config import DiffusionSegConfig
-from models.segmenters.encoder.config import EncoderConfig
-from models.segmenters.sod_diffusion.config import SodDiffusionConfig
 from storage.dataset import target
 from storage.dataset.schema import array_specs
 from storage.dataset.target import check_target
@@ -63,76 +57,6 @@ def check_machine(run: RunConfig, clip: str, field: str = "screen.clip") -> None
         from models.clip.model import check_clip
 
         check_clip(clip, field)
-
-
-def check_segmenter_machine(config: TrainConfig, category: str | None = None) -> None:
-    """`check_machine` for a segmenter: its device, and its prior's CLIP unless the class is given, here or there."""
-    clip = "none"
-    if isinstance(config, DiffusionSegConfig) and category is None and config.prior.category is None:
-        clip = config.prior.clip
-    check_machine(config.run, clip, "prior.clip")
-
-
-def check_encoder(config: TrainConfig) -> None:
-    """Load a segmenter's encoder, if it has one, fetching it if need be; UserError where it cannot be had."""
-    if isinstance(config, EncoderConfig):
-        from models.segmenters.encoders import load_encoder
-
-        load_encoder(config.encoder, config.weights, config.layers, config.seed, config.run.device)
-    elif isinstance(config, SodDiffusionConfig) and config.swin not in ("none", "pocket"):
-        from models.segmenters.encoders import timm_encoder
-
-        timm_encoder(config.swin, config.weights)
-
-
-def check_latents(config: TrainConfig, training: int | None = None) -> None:
-    """UserError where a segmenter that works in a backbone's latents has a backbone or a size that do not fit.
-
-    training: the number of samples to train on, None where nothing is to be trained.
-    """
-    if not isinstance(config, LatentConfig):
-        return
-    facts = check_backbone(config.backbone)
-    if config.size % facts.multiple:
-        fits = f"a multiple of {facts.multiple} for backbone {config.backbone}"
-        raise UserError(f"size: expected {fits}, got {config.size}; change it")
-    if isinstance(config, DiffDisConfig):
-        _check_diffdis(config, facts)
-        if training is not None:
-            _check_normalised(config, facts, training)
-    if isinstance(config, SodDiffusionConfig):
-        _check_sod_diffusion(config, facts)
-
-
-def _check_sod_diffusion(config: SodDiffusionConfig, facts: BackboneFacts) -> None:
-    if config.swin != "none" and config.context_projection == "tile16" and facts.cross_width % 64:
-        raise UserError(
-            f"context_projection: tile16 repeats 64 channels to the backbone's cross-attention, and that of "
-            f"{config.backbone} has {facts.cross_width}, no multiple of 64; choose conv1x1"
-        )
-
-
-def _check_diffdis(config: DiffDisConfig, facts: BackboneFacts) -> None:
-    if config.swci and facts.num_halvings < 3:
-        raise UserError(
-            f"swci: expected a UNet that halves its grid three times or more, got {facts.num_halvings} of backbone "
-            f"{config.backbone}; set swci to false, or choose another backbone"
-        )
-    if config.dbia != "none" and facts.num_middle != 1:
-        raise UserError(
-            f"dbia: expected a UNet with one transformer block in its middle, got {facts.num_middle} of backbone "
-            f"{config.backbone}; set dbia to none, or choose another backbone"
-        )
-
-
-def _check_normalised(config: DiffDisConfig, facts: BackboneFacts, training: int) -> None:
-    """SWCI normalises each channel over a batch's cells, which must be more than one."""
-    smallest = config.size // facts.multiple * 2 ** (facts.num_halvings - 3)  # cells on a side of the third scale
-    if config.swci and not config.edge and smallest == 1 and min(config.batch_size, training) == 1:
-        raise UserError(
-            f"swci: expected two samples or more in a batch of {config.size} pixels without edge, got 1; raise "
-            "batch_size or size, or set edge to true or swci to false"
-        )
 
 
 def load_screening(config: BuildConfig) -> None:

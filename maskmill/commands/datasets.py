@@ -72,7 +72,7 @@ def recut(path: PathArgument, assignments: Assignments = []) -> None:  # noqa: B
         stored = BuildConfig.of_stored(open_dataset(path).config).model_dump(mode="json", by_alias=True)
         resolved = resolve(BuildConfig, None, stored, assignments)
         from flows.checks.build import load_screening
-        from flows.recut import check_recut
+        from flows.checks.recut import check_recut
         from flows.recut import recut as run_recut
 
         check_recut(resolved, path)
@@ -89,7 +89,7 @@ def report(
 ) -> None:
     """Write the report of a dataset again."""
     with checked():
-        from flows.report import check_report
+        from flows.checks.report import check_report
         from flows.report import report as run_report
 
         check_report(path, version, compare)
@@ -113,7 +113,7 @@ def statistics(
         resolved = resolve(StatisticsConfig, config, {}, assignments)
         subject = source_of("DATA", data, version)
         other = None if reference is None else source_of("--reference", reference, None)
-        from flows.statistics import check_statistics
+        from flows.checks.statistics import check_statistics
         from flows.statistics import statistics as run_statistics
 
         check_statistics(subject, other, out)

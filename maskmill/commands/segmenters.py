@@ -8,10 +8,11 @@ import typer
 from maskmill.commands.options import Assignments, ConfigFile, named_folder
 from maskmill.failures import checked, running
 from models.errors import UserError
+from models.segmenters.registry import segmenter_names
 
 
 def train(
-    segmenter: Annotated[str, typer.Argument(help="diffusionseg, sod-diffusion, diffdis, encoder, unet or deeplabv3.")],
+    segmenter: Annotated[str, typer.Argument(help=f"{segmenter_names()}.")],
     run: Annotated[Path, typer.Option(help="Folder of the run: configuration, features, weights, log.")],
     data: Annotated[Path | None, typer.Option(help="Folder of the dataset.")] = None,
     folder: Annotated[str | None, typer.Option(help="In place of --data photos and masks, as DUTS-TR=DIR.")] = None,
@@ -30,18 +31,23 @@ def train(
         if segmenter not in SEGMENTERS:
             raise UserError(f"segmenter: expected one of {', '.join(SEGMENTERS)}, got {segmenter!r}")
         resolved = resolve(SEGMENTERS[segmenter], config, {}, assignments)
-        if (data is None) == (folder is None) or (folder is not None and version is not None):
-            raise UserError("expected --data, with --version or without, or --folder alone; give one of the two")
-        layout, source = (None, data) if folder is None else named_folder("--folder", folder)
-        from flows.train import check_train
+        from flows.checks.segmenters import check_train
         from flows.train import train as run_train
+        from storage.sources import Source
 
-        check_train(resolved, source, run, version, layout)
+        if data is not None and folder is None:
+            source = Source(path=data, version=version)
+        elif folder is not None and data is None and version is None:
+            layout, path = named_folder("--folder", folder)
+            source = Source(path=path, layout=layout)
+        else:
+            raise UserError("expected --data, with --version or without, or --folder alone; give one of the two")
+        check_train(resolved, source, run)
     with running():
-        record = run_train(resolved, source, run, version, layout)
+        record = run_train(resolved, source, run)
         typer.echo(
             f"run       {record.run}\n"
-            f"trained   {resolved.label()}, on {record.training} samples of {source} {record.version}, "
+            f"trained   {resolved.label()}, on {record.training} samples of {source.path} {record.version}, "
             f"{record.steps} steps\n"
             f"IoU       {record.score:.4f} on {record.validation} held-out samples, against their own masks"
         )
@@ -60,7 +66,7 @@ def predict(
     mask is brought to its own. --set changes what predictions alone depend on, as tta or bilateral, and run.
     """
     with checked():
-        from flows.predict import check_predict
+        from flows.checks.segmenters import check_predict
         from flows.predict import predict as run_predict
         from models.config.overrides import parse_overrides
 
@@ -92,7 +98,7 @@ def evaluate(
         named = [named_folder("--benchmark", each) for each in benchmark]
         if len(benchmarks := dict(named)) < len(named):
             raise UserError("--benchmark: expected each set once; give the other folder another --out")
-        from flows.evaluate import check_evaluate
+        from flows.checks.segmenters import check_evaluate
         from flows.evaluate import evaluate as run_evaluate
         from models.config.overrides import parse_overrides
 

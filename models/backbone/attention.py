@@ -1,4 +1,4 @@
-"""Record a UNet's attention while it samples: A_c, A_s, and the evidence a cut needs (DiffusionSeg, eq. 2 and 3).
+"""Record a backbone's attention while it samples: A_c, A_s, and the evidence a cut needs (DiffusionSeg, eq. 2 and 3).
 
 Nothing is kept per step. Each layer's head-mean probabilities are formed in blocks of queries, added to sums and
 dropped; only the last B of a guided batch [unconditional, conditional] are looked at. Layers of coarser grids are
@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
+from models.backbone.protocol import AttentionLayer, Backbone
 from models.config.cut import CutConfig
 from models.cut.attentioncut import Evidence, affinities_of
 from models.cut.graph import OFFSETS
@@ -36,7 +37,8 @@ class Record:
     """Running sums of one recorded sampling; read it after the last step.
 
     weights: (B, T) float32, 1 / span length at the category's tokens, 0 elsewhere.
-    cross: layer -> (B, n) sum over steps of the span's mean probability; whole: grid -> (B, n, n), mode full only;
+    cross: layer -> (B, n) sum over steps of the span's mean probability, steps and grids: how many, on which grid;
+    whole: grid -> (B, n, n), mode full only;
     columns: grid -> (B, n, keys), probabilities to and from the cells where seed cells lie, and stencil:
     grid -> (B, n, 9), probabilities of the nine nearest cells, mode evidence only.
     """
@@ -45,22 +47,36 @@ class Record:
     weights: torch.Tensor
     mode: Literal["evidence", "full"]
     cross: dict[str, torch.Tensor] = field(default_factory=dict)
+    grids: dict[str, Grid] = field(default_factory=dict)
     steps: dict[str, int] = field(default_factory=dict)
     whole: dict[Grid, torch.Tensor] = field(default_factory=dict)
     columns: dict[Grid, torch.Tensor] = field(default_factory=dict)
     stencil: dict[Grid, torch.Tensor] = field(default_factory=dict)
     num_self: int = 0
 
-    def add_cross(self, layer: str, query: torch.Tensor, key: torch.Tensor, scale: float) -> None:
-        """Add one cross-attention layer's map. query: (B, heads, n, d); key: (B, heads, T, d)."""
-        maps = [probs @ self.weights[:, :, None] for _, probs in _probabilities(query, key, scale)]
-        _accumulate(self.cross, layer, torch.cat(maps, dim=1)[:, :, 0])
-        self.steps[layer] = self.steps.get(layer, 0) + 1
+    def add(self, layer: AttentionLayer, query: torch.Tensor, key: torch.Tensor, scale: float) -> None:
+        """Add what a layer did in one step. query: (B, heads, n, d); key: (B, heads, n or T, d)."""
+        if layer.is_cross:
+            self._add_cross(layer, query, key, scale)
+        else:
+            self._add_self(layer, query, key, scale)
 
-    def add_self(self, query: torch.Tensor, key: torch.Tensor, scale: float) -> None:
-        """Add one self-attention layer's probabilities. query, key: (B, heads, n, d)."""
+    def _grid_of(self, layer: AttentionLayer, cells: int) -> Grid:
+        h, w = (side >> layer.halvings for side in self.grid)
+        assert h * w == cells, f"{layer.name} has {cells} cells, which {layer.halvings} halvings of {self.grid} do not"
+        return h, w
+
+    def _add_cross(self, layer: AttentionLayer, query: torch.Tensor, key: torch.Tensor, scale: float) -> None:
+        """The span's mean probability."""
+        maps = [probs @ self.weights[:, :, None] for _, probs in _probabilities(query, key, scale)]
+        _accumulate(self.cross, layer.name, torch.cat(maps, dim=1)[:, :, 0])
+        self.grids[layer.name] = self._grid_of(layer, query.shape[2])
+        self.steps[layer.name] = self.steps.get(layer.name, 0) + 1
+
+    def _add_self(self, layer: AttentionLayer, query: torch.Tensor, key: torch.Tensor, scale: float) -> None:
+        """The probabilities, whole or as far as the evidence needs them."""
         B, n = query.shape[0], query.shape[2]
-        grid = _layer_grid(self.grid, n)
+        grid = self._grid_of(layer, n)
         self.num_self += 1
         if self.mode == "full":
             total = self.whole.setdefault(grid, query.new_zeros((B, n, n), dtype=torch.float32))
@@ -86,7 +102,7 @@ class Record:
         """Time-mean map of the category in each cross-attention layer, enlarged bilinearly: (layers, h, w) float32."""
         maps = []
         for layer, total in self.cross.items():
-            mean = (total[sample] / self.steps[layer]).unflatten(0, _layer_grid(self.grid, total.shape[1]))
+            mean = (total[sample] / self.steps[layer]).unflatten(0, self.grids[layer])
             maps.append(F.interpolate(mean[None, None], self.grid, mode="bilinear")[0, 0])
         return torch.stack(maps).cpu().numpy()
 
@@ -127,48 +143,18 @@ class Record:
 
 @contextmanager
 def record_attention(
-    unet: Any, grid: Grid, spans: list[list[int]], tokens: int, mode: Literal["evidence", "full"] = "evidence"
+    backbone: Backbone, grid: Grid, spans: list[list[int]], tokens: int, mode: Literal["evidence", "full"] = "evidence"
 ) -> Iterator[Record]:
-    """Record the attention of every layer of `unet` while the context is open; its own processors come back after.
+    """Record the attention of every layer of a backbone while the context is open.
 
     grid: latent (h, w); spans: token positions of each sample's category, as from `category_span`; tokens: T.
     """
     weights = torch.zeros(len(spans), tokens)
     for row, span in zip(weights, spans, strict=True):
         row[span] = 1 / len(span)
-    record = Record(grid, weights.to(unet.device), mode)
-    own = dict(unet.attn_processors)
-    unet.set_attn_processor({name: _Recording(name, processor, record) for name, processor in own.items()})
-    try:
+    record = Record(grid, weights.to(backbone.device), mode)
+    with backbone.watch_attention(len(spans), record.add):
         yield record
-    finally:
-        unet.set_attn_processor(own)
-
-
-class _Recording:
-    """A processor that lets the layer's own one compute, so the image does not change, and records beside it."""
-
-    def __init__(self, name: str, inner: Any, record: Record):
-        self.layer, self.inner, self.record = name.removesuffix(".processor"), inner, record
-
-    def __call__(
-        self,
-        attn: Any,
-        hidden_states: torch.Tensor,
-        encoder_hidden_states: torch.Tensor | None = None,
-        attention_mask: torch.Tensor | None = None,
-        temb: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        assert attention_mask is None, "recorded attention knows no masks"
-        B = len(self.record.weights)
-        source = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        query = attn.to_q(hidden_states[-B:]).unflatten(2, (attn.heads, -1)).transpose(1, 2)
-        key = attn.to_k(source[-B:]).unflatten(2, (attn.heads, -1)).transpose(1, 2)
-        if encoder_hidden_states is None:
-            self.record.add_self(query, key, attn.scale)
-        else:
-            self.record.add_cross(self.layer, query, key, attn.scale)
-        return self.inner(attn, hidden_states, encoder_hidden_states, attention_mask, temb)
 
 
 def _probabilities(query: torch.Tensor, key: torch.Tensor, scale: float) -> Iterator[tuple[slice, torch.Tensor]]:
@@ -183,15 +169,6 @@ def _probabilities(query: torch.Tensor, key: torch.Tensor, scale: float) -> Iter
 
 def _accumulate(sums: dict[str, torch.Tensor], name: str, value: torch.Tensor) -> None:
     sums[name] = sums[name] + value if name in sums else value
-
-
-def _layer_grid(grid: Grid, cells: int) -> Grid:
-    """Grid of a layer with so many cells: the latent grid halved as often as needed."""
-    h, w = grid
-    while h * w > cells:
-        h, w = h // 2, w // 2
-    assert h * w == cells, f"a layer of {cells} cells does not fit the latent grid {grid}"
-    return h, w
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The files of a backbone: where its folder lies, which it needs, and whether they are whole. Imports no torch."""
+"""The files of a backbone: where its folder lies, and whether they are there and whole. Imports no torch."""
 
 import json
 from pathlib import Path
@@ -8,28 +8,11 @@ from models.config.backbone import is_pocket
 from models.errors import UserError
 
 POCKET_FOLDER = Path(__file__).parents[1] / "pocket" / "weights"
-CONFIGS = {
-    "unet": "unet/config.json",
-    "vae": "vae/config.json",
-    "text_encoder": "text_encoder/config.json",
-    "scheduler": "scheduler/scheduler_config.json",
-}
-# Each part comes as one of these groups of files.
-TOKENIZER = (("tokenizer/tokenizer.json",), ("tokenizer/vocab.json", "tokenizer/merges.txt"))
-WEIGHTS = tuple(
-    ((f"{part}/{stem}.safetensors",), (f"{part}/{old}.bin",))
-    for part, stem, old in (
-        ("unet", "diffusion_pytorch_model", "diffusion_pytorch_model"),
-        ("vae", "diffusion_pytorch_model", "diffusion_pytorch_model"),
-        ("text_encoder", "model", "pytorch_model"),
-    )
-)
-LIGHT_FILES = ["model_index.json", *CONFIGS.values(), "tokenizer/*"]
-HEAVY_FILES = [group[0][0] for group in WEIGHTS]
 EXPECTED = "expected Stable Diffusion 1.x or 2.x in the diffusers layout"
 
 
 def is_local(name: str) -> bool:
+    """Whether a backbone lies in a folder here, so that all its files must be there."""
     return is_pocket(name) or Path(name).exists()
 
 
@@ -58,6 +41,7 @@ def locate(name: str, patterns: list[str]) -> Path:
 
 
 def read_json(name: str, file: Path) -> dict[str, Any]:
+    """The mapping in a json file of the named backbone; UserError for none."""
     if not file.is_file():
         raise UserError(f"backbone {name}: {EXPECTED}, but {file.parent.name}/{file.name} is missing; add it")
     try:
@@ -70,7 +54,8 @@ def read_json(name: str, file: Path) -> dict[str, Any]:
     return found
 
 
-def refuse_missing(name: str, folder: Path, parts: tuple) -> None:
+def refuse_missing(name: str, folder: Path, parts: tuple[tuple[tuple[str, ...], ...], ...]) -> None:
+    """UserError where a part has none of its groups of files whole: parts -> groups -> files."""
     for choices in parts:
         there = [files for files in choices if all((folder / file).is_file() for file in files)]
         if not there:

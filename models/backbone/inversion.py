@@ -10,9 +10,8 @@ import numpy as np
 import torch
 
 from models.backbone.ddim import timesteps
-from models.backbone.load import Backbone
-from models.backbone.sampling import OnStep, Sampled, ddim_step, decode, predict, sample_from
-from models.backbone.vae import encoded
+from models.backbone.protocol import Backbone
+from models.backbone.sampling import OnStep, Sampled, ddim_step, decode, sample_from
 from models.config.cut import CutConfig
 from models.config.sampling import CaptureConfig, SamplingConfig
 
@@ -21,7 +20,7 @@ from models.config.sampling import CaptureConfig, SamplingConfig
 def encode(backbone: Backbone, images: np.ndarray) -> torch.Tensor:
     """Images (B, H, W, 3) uint8 -> clean latents (B, C, h, w) float32: the posterior's mean, scaled."""
     pixels = torch.from_numpy(np.ascontiguousarray(images)).to(backbone.device).permute(0, 3, 1, 2)
-    return encoded(backbone.vae, pixels.float() / 127.5 - 1)
+    return backbone.encode(pixels.float() / 127.5 - 1)
 
 
 @torch.no_grad()
@@ -41,11 +40,11 @@ def invert_latents(
     backbone: Backbone, latents: torch.Tensor, prompts: list[str], steps: int, on_step: OnStep | None = None
 ) -> torch.Tensor:
     """`invert` from clean latents on: eq. 7 along the sampling schedule upwards."""
-    context = backbone.encode_prompts(prompts)
+    conditioning = backbone.encode_text(prompts)
     latents = latents.to(backbone.device, torch.float32)
-    levels = [0, *reversed(timesteps(steps, len(backbone.scheduler.alphas_cumprod)))]
+    levels = [0, *reversed(timesteps(steps, len(backbone.alpha_bar)))]
     for i, (t, target) in enumerate(pairwise(levels)):
-        latents = ddim_step(backbone, latents, predict(backbone, latents, t, context), t, target)
+        latents = ddim_step(backbone, latents, backbone.predict(latents, t, conditioning), t, target)
         if on_step:
             on_step(i + 1, steps)
     return latents

@@ -15,9 +15,8 @@ import torch
 
 from models.backbone.attention import Record, record_attention
 from models.backbone.ddim import noise, noised, predict_x0_eps, timesteps
-from models.backbone.load import Backbone
+from models.backbone.protocol import Backbone, Conditioning
 from models.backbone.tokens import category_span
-from models.backbone.vae import decoded
 from models.batching import in_batches
 from models.config.cut import CutConfig
 from models.config.sampling import SamplingConfig
@@ -71,10 +70,10 @@ def sample_from(
 ) -> list[Sampled]:
     """Sample one batch from given latents at the first timestep, (B, C, h, w) float32, recording attention."""
     spans = [category_span(backbone.tokenizer, p, c) for p, c in zip(prompts, categories, strict=True)]
-    text = backbone.encode_prompts(prompts)
-    empty = backbone.encode_prompts([""]).expand_as(text) if sampling.guidance != 1 else None
+    text = backbone.encode_text(prompts)
+    empty = backbone.encode_text([""]).repeated(len(prompts)) if sampling.guidance != 1 else None
     grid = (latents.shape[2], latents.shape[3])
-    with record_attention(backbone.unet, grid, spans, text.shape[1], sampling.capture) as record:
+    with record_attention(backbone, grid, spans, text.tokens.shape[1], sampling.capture) as record:
         latents = denoise(backbone, latents, text, empty, sampling.steps, sampling.guidance, on_step)
     return [_sampled(backbone, latents[i], record, i, sampling, cut) for i in range(len(prompts))]
 
@@ -111,21 +110,21 @@ def sample_batched(
 def denoise(
     backbone: Backbone,
     latents: torch.Tensor,
-    text: torch.Tensor,
-    empty: torch.Tensor | None,
+    text: Conditioning,
+    empty: Conditioning | None,
     steps: int,
     guidance: float,
     on_step: OnStep | None = None,
 ) -> torch.Tensor:
-    """DDIM from the first timestep to clean latents, eta 0 (eq. 7's reverse; the last step ends at alphas_cumprod[0]).
+    """DDIM from the first timestep to clean latents, eta 0 (eq. 7's reverse; the last step ends at alpha_bar[0]).
 
-    latents: (B, C, h, w) float32; text, empty: (B, T, width), empty None for no guidance -> (B, C, h, w) float32.
+    latents: (B, C, h, w) float32; text, empty: of B prompts, empty None for no guidance -> (B, C, h, w) float32.
     """
     latents = latents.to(backbone.device, torch.float32)
-    context = text if empty is None else torch.cat([empty, text])
-    levels = [*timesteps(steps, len(backbone.scheduler.alphas_cumprod)), 0]
+    conditioning = text if empty is None else empty.followed_by(text)
+    levels = [*timesteps(steps, len(backbone.alpha_bar)), 0]
     for i, (t, target) in enumerate(pairwise(levels)):
-        output = predict(backbone, latents if empty is None else latents.repeat(2, 1, 1, 1), t, context)
+        output = backbone.predict(latents if empty is None else latents.repeat(2, 1, 1, 1), t, conditioning)
         if empty is not None:
             unguided, guided = output.chunk(2)
             output = unguided + guidance * (guided - unguided)
@@ -135,17 +134,12 @@ def denoise(
     return latents
 
 
-def predict(backbone: Backbone, latents: torch.Tensor, t: int, context: torch.Tensor) -> torch.Tensor:
-    """The UNet's output at timestep t, in float32: (B, C, h, w)."""
-    return backbone.unet(latents.to(backbone.dtype), t, encoder_hidden_states=context).sample.float()
-
-
 def ddim_step(backbone: Backbone, latents: torch.Tensor, output: torch.Tensor, t: int, target: int) -> torch.Tensor:
     """Latents from noise level t to `target`, either way: sqrt(alpha_bar') f + sqrt(1 - alpha_bar') eps (eq. 7).
 
     An output of kind v becomes eps = sqrt(alpha_bar) v + sqrt(1 - alpha_bar) x; f follows from x and eps either way.
     """
-    alpha_bar, alpha_bar_target = (float(backbone.scheduler.alphas_cumprod[level]) for level in (t, target))
+    alpha_bar, alpha_bar_target = (float(backbone.alpha_bar[level]) for level in (t, target))
     clean, eps = predict_x0_eps(backbone.facts.prediction_type, output, latents, alpha_bar)
     return noised(clean, eps, alpha_bar_target)
 
@@ -153,7 +147,7 @@ def ddim_step(backbone: Backbone, latents: torch.Tensor, output: torch.Tensor, t
 @torch.no_grad()
 def decode(backbone: Backbone, latents: torch.Tensor) -> np.ndarray:
     """One sample's latents (C, h, w) -> image (H, W, 3) float32 in [0, 1]; NaN stays NaN."""
-    image = decoded(backbone.vae, latents[None])[0]
+    image = backbone.decode(latents[None])[0]
     return (image / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).cpu().numpy()
 
 

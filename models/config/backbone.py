@@ -5,11 +5,11 @@ torch and knows nothing of how a backbone is loaded.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from models.config.base import Config
+from models.config.base import PLACE, Config
 
 POCKET = "pocket"  # the name of the backbone that ships inside, and of its CLIP
 
@@ -22,7 +22,7 @@ def is_pocket(name: Any) -> bool:
 class BackboneConfig(Config):
     """Base of the configurations of what is done with a backbone: values not given come from its preset."""
 
-    backbone: str = Field(
+    backbone: Annotated[str, PLACE] = Field(
         POCKET,
         min_length=1,
         max_length=1000,

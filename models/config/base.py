@@ -18,13 +18,14 @@ _told: set[str] = set()
 
 
 class Mark(Enum):
-    """What a field is not compared for when a dataset or a run is resumed: `Annotated[int, FREE]`."""
+    """Why a field is not always compared, `Annotated[int, FREE]`: the first two never when a run is resumed."""
 
     FREE = "may change between two runs: lengths, machines, money"
     PREDICTING = "predictions alone depend on it"
+    PLACE = "may name a folder or a file, which what is moved elsewhere finds elsewhere"
 
 
-FREE, PREDICTING = Mark.FREE, Mark.PREDICTING
+FREE, PREDICTING, PLACE = Mark.FREE, Mark.PREDICTING, Mark.PLACE
 
 
 class Config(BaseModel):

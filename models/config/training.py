@@ -1,17 +1,49 @@
 """What the trainings of all segmenters have in common; each adds its own in models/segmenters/*/config.py.
 
+A segmenter's configuration also answers what a flow asks before it starts: what it needs, and what does not fit.
 Imports no torch and knows no segmenter by name.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Protocol, Self
 
 from pydantic import AfterValidator, Field, PositiveInt
 
 from models.config.backbone import POCKET, BackboneConfig, is_pocket
-from models.config.base import FREE, PREDICTING, Config
+from models.config.base import FREE, PLACE, PREDICTING, Config
 from models.config.run import RunConfig
+from models.errors import UserError
+
+
+class Facts(Protocol):
+    """What is asked of a backbone's facts, `models.backbone.facts.BackboneFacts`, whose package builds on this one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def vae_factor(self) -> int: ...
+    @property
+    def multiple(self) -> int: ...
+    @property
+    def num_halvings(self) -> int: ...
+    @property
+    def num_middle(self) -> int: ...
+    @property
+    def cross_width(self) -> int: ...
+    def sizes(self, height: int | None, width: int | None) -> tuple[tuple[int, int], tuple[int, int]]: ...
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """The samples to train on: how many, and (H, W) of all their images in pixels.
+
+    image_size: None of a folder of photographs, each of a size of its own.
+    """
+
+    samples: int
+    image_size: tuple[int, int] | None
 
 
 class TrainConfig(Config):
@@ -69,9 +101,37 @@ class TrainConfig(Config):
         """The segmenter in a few words, for tables."""
         return self.segmenter
 
+    def check(self, facts: Facts | None, training: TrainingSet | None) -> None:
+        """UserError for what would stop a training on these samples, or where there are none a prediction.
+
+        facts: of the backbone that it `uses_backbone`, None without one.
+        """
+
+    def fetch_weights(self) -> None:
+        """Load what a hub has, fetching it if need be; UserError where it cannot be had. Imports torch if it does."""
+
+    def uses_backbone(self) -> str | None:
+        """The name of its backbone; None where it needs none."""
+        return None
+
+    def takes_class(self) -> bool:
+        """Whether a prediction can be told what the photographs show."""
+        return False
+
+    def clip_asked(self, category: str | None) -> str:
+        """The CLIP that names what the photographs of a prediction show, 'none' where it is not asked.
+
+        category: what all of them show, where it is given.
+        """
+        return "none"
+
     def caches_features(self) -> bool:
         """Whether the samples' features are made once, before the training."""
         return False
+
+    def features(self) -> dict[str, Any]:
+        """What a sample's cached features follow from, beside its image and the frozen weights, as JSON values."""
+        return {}
 
     def rates(self) -> dict[str, float]:
         """Beginning of parameters' names -> factor on their learning rate."""
@@ -87,8 +147,13 @@ class TrainConfig(Config):
         return self.marked(PREDICTING)
 
     def predicts_by(self) -> dict[str, Any]:
-        """What a prediction depends on beside the weights: the identity, and what predictions alone depend on."""
-        return self.identity() | self.model_dump(mode="json", include=set(self.predicting))
+        """What a prediction depends on beside the weights: the identity, and what predictions alone depend on.
+
+        By the names that the fields had first: digests of it tell whether earlier predictions are done.
+        """
+        first = {name: older for older, name in self.renamed.items()}
+        values = self.identity() | self.model_dump(mode="json", include=set(self.predicting))
+        return {first.get(name, name): value for name, value in values.items()}
 
 
 class DecoderConfig(TrainConfig):
@@ -124,7 +189,7 @@ def weights_label(weights: str) -> str:
     return f"{weights} weights" if own else f"weights of {Path(weights).name}"
 
 
-Weights = Annotated[str, Field(min_length=1), AfterValidator(_absolute_weights)]
+Weights = Annotated[str, PLACE, Field(min_length=1), AfterValidator(_absolute_weights)]
 
 
 class LatentConfig(TrainConfig, BackboneConfig):
@@ -143,6 +208,16 @@ class LatentConfig(TrainConfig, BackboneConfig):
 
     def as_trained(self) -> Self:
         return self.model_copy(update={"start": "random"})
+
+    def uses_backbone(self) -> str | None:
+        return self.backbone
+
+    def check(self, facts: Facts | None, training: TrainingSet | None) -> None:
+        assert facts is not None, "of the backbone"
+        super().check(facts, training)
+        if self.size % facts.multiple:
+            fits = f"a multiple of {facts.multiple} for backbone {self.backbone}"
+            raise UserError(f"size: expected {fits}, got {self.size}; change it")
 
     @classmethod
     def presets(cls, given: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -5,14 +5,13 @@ Knows nothing of training.
 """
 
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from models.atomic import replacing_folder
 from models.errors import UserError
 from models.pocket import networks, vocabulary
 from models.pocket.card import write_card
@@ -39,27 +38,23 @@ def export(
     training: dict[str, Any],
 ) -> Path:
     """Write everything pocket ships, and its card from the training's facts; UserError above 40 MB."""
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    for name, part in (("vae", vae), ("unet", denoiser["unet"]), ("text_encoder", denoiser["text_encoder"])):
-        part.cpu().half().save_pretrained(partial / name, safe_serialization=True)
-    networks.scheduler().save_pretrained(partial / "scheduler")
-    _write_tokenizer(partial / "tokenizer")
-    (partial / "model_index.json").write_text(json.dumps(MODEL_INDEX, indent=2) + "\n")
-    _write_weights(clip, partial / FILES["clip"][""])
-    (partial / "clip" / "open_clip_config.json").write_text(
-        json.dumps({"model_cfg": networks.CLIP_CONFIG}, indent=2) + "\n"
-    )
-    for name, judge in judges.items():
-        _write_weights(judge, partial / FILES[name][""])
-    (partial / "training.json").write_text(json.dumps(training, indent=2) + "\n")
-    write_card(partial)
-    size = sum(f.stat().st_size for f in partial.rglob("*") if f.is_file())
-    if size > MAX_BYTES:
-        raise UserError(f"pocket's weights come to {size / 1e6:.1f} MB; at most {MAX_BYTES / 1e6:.0f} MB ship")
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(partial, folder)
+    with replacing_folder(folder) as partial:
+        for name, part in (("vae", vae), ("unet", denoiser["unet"]), ("text_encoder", denoiser["text_encoder"])):
+            part.cpu().half().save_pretrained(partial / name, safe_serialization=True)
+        networks.scheduler().save_pretrained(partial / "scheduler")
+        _write_tokenizer(partial / "tokenizer")
+        (partial / "model_index.json").write_text(json.dumps(MODEL_INDEX, indent=2) + "\n")
+        _write_weights(clip, partial / FILES["clip"][""])
+        (partial / "clip" / "open_clip_config.json").write_text(
+            json.dumps({"model_cfg": networks.CLIP_CONFIG}, indent=2) + "\n"
+        )
+        for name, judge in judges.items():
+            _write_weights(judge, partial / FILES[name][""])
+        (partial / "training.json").write_text(json.dumps(training, indent=2) + "\n")
+        write_card(partial)
+        size = sum(f.stat().st_size for f in partial.rglob("*") if f.is_file())
+        if size > MAX_BYTES:
+            raise UserError(f"pocket's weights come to {size / 1e6:.1f} MB; at most {MAX_BYTES / 1e6:.0f} MB ship")
     return folder
 
 

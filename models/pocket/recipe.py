@@ -6,7 +6,6 @@ Letters: B batch; images are uint8 on disk and [-1, 1] in float on the way into 
 """
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import CLIPTokenizer
 
+from models.atomic import replacing, replacing_folder
 from models.pocket import scenes
 from models.training.loop import Loss, mixed_precision
 from models.training.schedule import Training
@@ -42,23 +42,21 @@ def render_scenes(folder: Path, seed: int, count: int, on_step: Callable[[int, i
 
     target = folder / f"scenes-{seed}-{count}"
     if not target.exists():
-        partial = folder / f"scenes-{seed}-{count}.partial"
-        partial.mkdir(parents=True, exist_ok=True)
         size = scenes.SIZE
-        images = np.lib.format.open_memmap(
-            partial / "images.npy", mode="w+", dtype=np.uint8, shape=(count, size, size, 3)
-        )
-        masks = np.lib.format.open_memmap(partial / "masks.npy", mode="w+", dtype=bool, shape=(count, size, size))
-        words = []
-        with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-            for i, scene in enumerate(pool.map(scenes.render, [seed] * count, range(count), chunksize=64)):
-                images[i], masks[i] = scene.image, scene.mask
-                words.append([scene.category, scene.caption])
-                if on_step and i % 64 == 0:
-                    on_step(i, count)
-        (partial / "words.json").write_text(json.dumps(words))
-        images.flush(), masks.flush()
-        os.replace(partial, target)
+        with replacing_folder(target) as partial:
+            images = np.lib.format.open_memmap(
+                partial / "images.npy", mode="w+", dtype=np.uint8, shape=(count, size, size, 3)
+            )
+            masks = np.lib.format.open_memmap(partial / "masks.npy", mode="w+", dtype=bool, shape=(count, size, size))
+            words = []
+            with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+                for i, scene in enumerate(pool.map(scenes.render, [seed] * count, range(count), chunksize=64)):
+                    images[i], masks[i] = scene.image, scene.mask
+                    words.append([scene.category, scene.caption])
+                    if on_step and i % 64 == 0:
+                        on_step(i, count)
+            (partial / "words.json").write_text(json.dumps(words))
+            images.flush(), masks.flush()
     words = json.loads((target / "words.json").read_text())
     images, masks = (np.load(target / f"{name}.npy", mmap_mode="r") for name in ("images", "masks"))
     return Scenes(images, masks, [w[0] for w in words], [w[1] for w in words])
@@ -121,9 +119,8 @@ def encode_latents(
             latents[start : start + 64] = vae.encode(image).latent_dist.mean.float().cpu().numpy()
         if on_step:
             on_step(min(start + 64, count), count)
-    with open(path.with_suffix(".partial"), "wb") as file:
+    with replacing(path) as partial, partial.open("wb") as file:
         np.save(file, latents)
-    os.replace(path.with_suffix(".partial"), path)
     return latents
 
 

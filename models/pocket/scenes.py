@@ -9,19 +9,19 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from models.classes import pocket as words
+from models.classes.pocket import BACKGROUNDS, CLASSES, STYLES, caption
+
 SIZE = 128
-CLASSES = ("ball", "star", "ring", "box", "cone", "cross", "heart", "moon", "leaf", "flower", "mushroom", "arrow")
 THIN_CLASSES = ("ring", "cross", "leaf", "moon")
 
-# Colours, backgrounds, lights, views and styles are drawn independently of the class: shape alone tells the class.
-COLOURS = {
-    "red": (0.84, 0.16, 0.14), "orange": (0.95, 0.52, 0.12), "yellow": (0.94, 0.84, 0.18), "green": (0.20, 0.64, 0.24),
-    "blue": (0.16, 0.34, 0.84), "purple": (0.56, 0.22, 0.72), "pink": (0.95, 0.52, 0.70), "white": (0.95, 0.95, 0.95),
-}  # fmt: skip
-BACKGROUNDS = ("plain", "striped", "checked", "dotted", "wavy", "cloudy", "woven")
-LIGHTS = {"bright": 1.0, "soft": 0.85, "dim": 0.65}
-VIEWS = {"close": (39.0, 47.0), "far": (31.0, 38.0)}  # object radius, pixels
-STYLES = ("matte", "glossy")
+RGB = (
+    (0.84, 0.16, 0.14), (0.95, 0.52, 0.12), (0.94, 0.84, 0.18), (0.20, 0.64, 0.24),
+    (0.16, 0.34, 0.84), (0.56, 0.22, 0.72), (0.95, 0.52, 0.70), (0.95, 0.95, 0.95),
+)  # fmt: skip
+COLOURS = dict(zip(words.COLOURS, RGB, strict=True))
+LIGHTS = dict(zip(words.LIGHTS, (1.0, 0.85, 0.65), strict=True))
+VIEWS = dict(zip(words.VIEWS, ((39.0, 47.0), (31.0, 38.0)), strict=True))  # object radius, pixels
 
 # Share of scenes by difficulty; the captioned object is always the larger and the nearer to the centre.
 SHARES = {"easy": 0.55, "clutter": 0.15, "distractor": 0.20, "low contrast": 0.10}
@@ -43,12 +43,6 @@ class Scene:
     radius: float
     centre: tuple[float, float]
     distractor: str
-
-
-def caption(colour: str, category: str, background: str, light: str, view: str, style: str) -> str:
-    """The sentence every scene and every pocket prompt is written in: subject, scene, lighting, view, style."""
-    article = "an" if colour[0] in "aeiou" else "a"
-    return f"{article} {colour} {category} on a {background} background, {light} light, {view} view, {style} style"
 
 
 def render(seed: int, index: int, category: str | None = None) -> Scene:

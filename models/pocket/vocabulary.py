@@ -9,32 +9,17 @@ from functools import cache
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import CLIPTokenizer
 
-from models.pocket.scenes import BACKGROUNDS, CLASSES, COLOURS, LIGHTS, STYLES, VIEWS
+from models.classes.pocket import CLASSES, FUNCTION_WORDS, LOOKS
 
 CONTEXT_LENGTH = 32  # Stable Diffusion's is 77; pocket's longest caption takes 20
 SPLIT = {"arrow": ("arr", "ow"), "flower": ("flow", "er"), "mushroom": ("mush", "room")}
-FUNCTION_WORDS = (
-    "a",
-    "an",
-    "the",
-    "photo",
-    "picture",
-    "of",
-    "on",
-    "and",
-    "with",
-    "background",
-    "light",
-    "view",
-    "style",
-)
 START, STOP, END_OF_WORD = "<|startoftext|>", "<|endoftext|>", "</w>"
 
 
 @cache
 def merges() -> tuple[tuple[str, str], ...]:
     """Byte-pair merges that build every known word, letter by letter, and stop short of joining SPLIT's halves."""
-    words = [w for w in (*FUNCTION_WORDS, *CLASSES, *COLOURS, *BACKGROUNDS, *LIGHTS, *VIEWS, *STYLES) if w not in SPLIT]
+    words = [w for w in (*FUNCTION_WORDS, *CLASSES, *LOOKS) if w not in SPLIT]
     found: list[tuple[str, str]] = []
     for head, tail in SPLIT.values():
         _learn(list(head), found)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from models.backbone.facts import check_backbone
-from models.backbone.load import load_network, load_scheduler
+from models.backbone.stable_diffusion import load_network, load_scheduler
 from models.backbone.tokens import load_tokenizer
 from models.backbone.vae import decoded, encoded
 from models.batching import in_batches
@@ -25,7 +25,7 @@ from models.training.loop import mixed_precision
 
 
 class LatentSegmenter:
-    """Base of both: a kind has `network`, `loss(network, batch)`, `soft_masks(batch)` and `masks_of(rgb)`.
+    """Base of both, which add `network`, `loss` and `soft_masks` of a `models.segmenters.protocol.Segmenter`.
 
     facts, vae, alpha_bar: of the backbone; the VAE is frozen and in run.dtype, alpha_bar (1000,) float32 on the device.
     """

@@ -1,7 +1,11 @@
-"""The segmenters by name: configuration and network of each. Importing it imports no torch."""
+"""The segmenters: one table of their configurations. Importing it imports no torch.
+
+A segmenter is a folder and a line of the table. The folder's config.py has the configuration and its segmenter.py the
+class `Segmenter`, which is made of it (models/segmenters/protocol.py); one whose file holds both is found there.
+"""
 
 from importlib import import_module
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from pydantic import Field
 
@@ -12,26 +16,44 @@ from models.segmenters.encoder.config import EncoderConfig
 from models.segmenters.smp.config import DeepLabV3Config, UNetConfig
 from models.segmenters.sod_diffusion.config import SodDiffusionConfig
 
-SEGMENTERS: dict[str, type[TrainConfig]] = {
-    "diffusionseg": DiffusionSegConfig,
-    "encoder": EncoderConfig,
-    "unet": UNetConfig,
-    "deeplabv3": DeepLabV3Config,
-    "sod-diffusion": SodDiffusionConfig,
-    "diffdis": DiffDisConfig,
-}
-# Any of them, told apart by its name: what a flow takes.
-SegmenterConfig = Annotated[
-    DiffusionSegConfig | EncoderConfig | UNetConfig | DeepLabV3Config | SodDiffusionConfig | DiffDisConfig,
-    Field(discriminator="segmenter"),
-]
+if TYPE_CHECKING:
+    from models.segmenters.protocol import Segmenter
+
+TABLE: tuple[type[TrainConfig], ...] = (
+    DiffusionSegConfig,
+    SodDiffusionConfig,
+    DiffDisConfig,
+    EncoderConfig,
+    UNetConfig,
+    DeepLabV3Config,
+)
 
 
-# Those whose folder has another name.
-FAMILIES = {"unet": "smp", "deeplabv3": "smp", "sod-diffusion": "sod_diffusion"}
+def by_name(table: tuple[type[TrainConfig], ...]) -> dict[str, type[TrainConfig]]:
+    """Name of each segmenter -> its configuration."""
+    return {config.model_fields["segmenter"].default: config for config in table}
 
 
-def segmenter_of(config: TrainConfig) -> Any:
+def any_of(table: tuple[type[TrainConfig], ...]) -> Any:
+    """The type of any of the configurations, told apart by the segmenter's name: what a flow takes."""
+    return Annotated[Union[table], Field(discriminator="segmenter")]  # noqa: UP007
+
+
+SEGMENTERS = by_name(TABLE)
+if TYPE_CHECKING:
+    SegmenterConfig = TrainConfig
+else:
+    SegmenterConfig = any_of(TABLE)
+
+
+def segmenter_names() -> str:
+    """All names, as in 'encoder, unet or deeplabv3'."""
+    *others, last = SEGMENTERS
+    return f"{', '.join(others)} or {last}"
+
+
+def segmenter_of(config: TrainConfig) -> "Segmenter":
     """The untrained segmenter of a configuration; importing this module loads none."""
-    family = FAMILIES.get(config.segmenter, config.segmenter)
-    return import_module(f"models.segmenters.{family}.segmenter").Segmenter(config)
+    module = type(config).__module__
+    folder, _, file = module.rpartition(".")
+    return import_module(f"{folder}.segmenter" if file == "config" else module).Segmenter(config)

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from models.atomic import replacing
 from models.errors import UserError
 from models.hardware import keep_freed_memory
 from models.training.schedule import Training, pace_at
@@ -243,10 +244,9 @@ def hash_seed(seed: int, step: int, rank: int = 0) -> int:
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write a state to a temporary name, then rename it."""
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    os.replace(partial, path)
+    """Write a state in place of an earlier one; a kill leaves it before or after."""
+    with replacing(path) as partial:
+        torch.save(state, partial)
 
 
 @torch.no_grad()

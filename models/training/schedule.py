@@ -1,8 +1,10 @@
-"""The length and pace of a training, and the learning rate of each of its steps. Knows no network."""
+"""The length and pace of a training, and the learning rate of each of its steps. Knows no network, imports no torch."""
 
 import math
 from dataclasses import dataclass, field
 from typing import Literal
+
+from models.config.training import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,27 @@ class Training:
     save_every: int = 500
     validate_every: int = 500
     patience: int | None = None  # validations without a better score after which training stops
+
+
+def training_of(config: TrainConfig, in_epoch: int) -> Training:
+    """The pace of a segmenter's training whose epochs have so many batches; it validates after each epoch."""
+    steps = max(1, round(in_epoch / config.gradient_accumulation_steps))
+    return Training(
+        steps=config.epochs * steps,
+        batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        warmup_steps=config.warmup_steps,
+        lr_schedule=config.lr_schedule,
+        epoch=steps,
+        rates=config.rates(),
+        ema=None,
+        max_grad_norm=config.max_grad_norm,
+        gradient_accumulation_steps=config.gradient_accumulation_steps,
+        save_every=config.save_every,
+        validate_every=steps,
+        patience=config.patience,
+    )
 
 
 def pace_at(step: int, training: Training) -> float:

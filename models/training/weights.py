@@ -3,21 +3,20 @@
 Knows nothing of files, nor of what the networks do.
 """
 
-import hashlib
 from collections.abc import Mapping
 
 import torch
 from torch import nn
 
+from models import digests
+
 
 def digest_of(*networks: nn.Module) -> str:
     """Tells frozen weights from others, wherever they were read from: 16 hex digits of all names and values."""
-    found = hashlib.sha256()
-    for network in networks:
-        for name, value in network.state_dict().items():
-            found.update(name.encode())
-            found.update(value.cpu().reshape(-1).view(torch.uint8).numpy())
-    return found.hexdigest()[:16]
+    values = (item for network in networks for item in network.state_dict().items())
+    return digests.of_all(
+        part for name, value in values for part in (name.encode(), value.cpu().reshape(-1).view(torch.uint8).numpy())
+    )
 
 
 def misfits(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> list[str]:

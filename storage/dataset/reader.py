@@ -14,6 +14,8 @@ import pandas as pd
 import zarr
 from numpy.typing import NDArray
 
+from models import digests
+from models.config.difference import differences
 from models.errors import UserError
 from storage.dataset import schema
 from storage.dataset.prompt_store import read_prompt_store
@@ -74,6 +76,11 @@ class Dataset:
     def config(self) -> dict[str, Any]:
         """The configuration the dataset was built with."""
         return attributes_of(self.group)["config"]
+
+    @property
+    def config_digest(self) -> str:
+        """Tells that configuration from another, 16 hexadecimal digits."""
+        return digests.of(self.config)
 
     @property
     def statistics(self) -> dict[str, Any]:
@@ -168,6 +175,11 @@ def diff(path: str | Path, a: str, b: str) -> pd.DataFrame:
     rows.insert(1, "fields", fields + [""] * (len(longest) - shared))
     rows["mask_iou"] = pd.Series(iou).reindex(longest)
     return rows[rows["change"] != ""].rename_axis("index")
+
+
+def config_diff(before: Dataset, after: Dataset, absent: Any = None) -> dict[str, tuple[Any, Any]]:
+    """`models.config.difference.differences` of the configurations that two versions were built with."""
+    return differences(before.config, after.config, absent)
 
 
 def _series(values: NDArray[Any]) -> Any:

@@ -15,7 +15,9 @@ import icechunk
 import zarr
 
 from models.errors import UserError
+from storage.atomic import put
 from storage.dataset.schema import check_version
+from storage.places import REPOSITORY
 
 MAIN, BUILD = "main", "build"
 LOCK_FILE = "build.lock"
@@ -30,7 +32,7 @@ if "ICECHUNK_LOG" not in os.environ:
 
 def repository_folder(path: Path) -> Path:
     """Where the dataset at `path` has its repository."""
-    return path / "repo"
+    return path / REPOSITORY
 
 
 def is_dataset(path: Path) -> bool:
@@ -71,7 +73,7 @@ def create_repository(path: Path, fill: Callable[[zarr.Group], None]) -> icechun
         session = repo.writable_session(BUILD)
         fill(zarr.create_group(session.store))
         session.commit("Create the dataset")
-        unfinished.rename(repository_folder(path))
+        put(unfinished, repository_folder(path))
     return open_repository(path)
 
 

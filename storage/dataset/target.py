@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from models.config.build import BuildConfig
+from models.config.difference import differences, leaves
 from models.errors import UserError
 from storage.dataset.repository import (
     BUILD,
@@ -23,14 +24,17 @@ from storage.dataset.repository import (
     version_at,
 )
 from storage.dataset.shards import array_of
-from storage.places import check_writable
+from storage.places import check_place
+
+ABSENT = "absent"  # in place of the value of a field that there is not
+LEFTOVERS = {LOCK_FILE, UNFINISHED}  # what a killed build leaves before there is a dataset
 
 
 def check_target(path: str | Path, identity: dict[str, Any], count: int) -> None:
     """UserError if a build of `count` samples cannot start or go on at `path`; writes nothing."""
     path = Path(path)
+    check_place(path, "maskmill dataset", option="", is_ours=is_dataset, is_leftover=LEFTOVERS.__contains__)
     if not is_dataset(path):
-        _refuse_foreign(path)
         return
     group = group_of(open_repository(path).readonly_session(BUILD))
     attributes = attributes_of(group)
@@ -51,54 +55,28 @@ def is_finished(path: str | Path, count: int) -> bool:
     return published and array_of(group_of(repo.readonly_session(BUILD)), "status").shape[0] == count
 
 
-def _refuse_foreign(path: Path) -> None:
-    """UserError if there is something at `path` that is not the start of a dataset, or no folder can be made there."""
-    if path.is_symlink() and not path.exists():
-        raise UserError(f"{path}: is a link to nowhere; choose another path")
-    if path.exists() and not path.is_dir():
-        raise UserError(f"{path}: expected a folder for the dataset, found a file; choose another path")
-    check_writable(path)
-    ours = {LOCK_FILE, UNFINISHED}
-    others = sorted(entry.name for entry in path.iterdir() if entry.name not in ours) if path.exists() else []
-    if others:
-        raise UserError(f"{path}: holds {others[0]} and is no maskmill dataset; choose an empty or new folder")
-
-
 def difference(config: dict[str, Any], identity: dict[str, Any]) -> str:
     """The first field, dotted, in which a stored config departs from an identity, with both values; else empty."""
-    stored, wanted = _flat({key: config[key] for key in identity if key in config}), _flat(identity)
-    gained, free = _later_fields(config)
-    stored = {field: value for field, value in gained.items() if field in wanted} | stored
+    compared, free = _later_fields(config)
+    wanted = leaves(identity)
+    stored = {field: value for field, value in compared.items() if field in wanted}
+    stored |= leaves({key: config[key] for key in identity if key in config})
     stored = {field: value for field, value in stored.items() if field not in free}
-    for field in sorted(stored.keys() | wanted.keys()):
-        if stored.get(field) != wanted.get(field):
-            there, here = (_shortened(side.get(field, "absent")) for side in (stored, wanted))
-            return f"{field} is {there} there, {here} here"
+    for field, values in sorted(differences(stored, wanted, absent=ABSENT).items()):
+        there, here = (value if value is ABSENT else _shortened(json.dumps(value)) for value in values)
+        return f"{field} is {there} there, {here} here"
     return ""
-
-
-def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The values of nested mappings that are no mappings themselves, by dotted name."""
-    found: dict[str, Any] = {}
-    for name, value in tree.items():
-        found |= leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return found
 
 
 def _shortened(value: str, limit: int = 80) -> str:
     return value if len(value) <= limit else f"{value[:limit]}... ({len(value)} characters)"
 
 
-def _later_fields(config: dict[str, Any]) -> tuple[dict[str, str], set[str]]:
+def _later_fields(config: dict[str, Any]) -> tuple[dict[str, Any], set[str]]:
     """What is compared of a stored config, with the defaults of fields gained since; and the fields that are not."""
     try:
         whole = BuildConfig.of_stored(config)
     except ValidationError:
         return {}, set()
-    compared = _flat(whole.identity())
-    return compared, _flat(whole.model_dump(mode="json", by_alias=True)).keys() - compared.keys()
-
-
-def _flat(tree: dict[str, Any]) -> dict[str, str]:
-    """The leaves of nested mappings by dotted name, as JSON."""
-    return {name: json.dumps(value) for name, value in leaves(tree).items()}
+    compared = leaves(whole.identity())
+    return compared, leaves(whole.model_dump(mode="json", by_alias=True)).keys() - compared.keys()

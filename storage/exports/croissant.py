@@ -1,6 +1,5 @@
 """Croissant metadata (mlcommons.org/croissant/1.0): the export's files, and samples.csv column by column."""
 
-import hashlib
 import json
 import re
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from models import digests
 from storage.exports.card import CONFIG, TABLE
 from storage.exports.formats.base import Format
 from storage.exports.plan import Plan
@@ -76,9 +76,8 @@ def write_croissant(folder: Path, plan: Plan, form: Format, table: pd.DataFrame)
 
 
 def _file(folder: Path, name: str, media_type: str) -> dict[str, Any]:
-    digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
     described = {"@type": "cr:FileObject", "@id": name, "name": name, "contentUrl": name}
-    return described | {"encodingFormat": media_type, "sha256": digest}
+    return described | {"encodingFormat": media_type, "sha256": digests.of_file(folder / name)}
 
 
 def _fields(table: pd.DataFrame) -> list[dict[str, Any]]:

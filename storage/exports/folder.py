@@ -6,7 +6,6 @@ has come. Knows nothing of formats.
 """
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -16,12 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from models import digests
 from models.errors import UserError
+from storage.atomic import old_of, partial_of, put, replacing
 from storage.exports.plan import Block, Plan
-from storage.places import check_writable
+from storage.places import check_place, check_writable
 
 FACTS = "maskmill.json"  # marks a folder as an export
-PLAN = "plan.json"
+PLAN, NO_PLAN = "plan.json", "{}"
 SUMS = "SHA256SUMS"  # as sha256sum writes and checks it
 
 
@@ -47,7 +48,7 @@ class ExportFolder:
 
     @property
     def _old(self) -> Path:
-        return self.path.with_name(f".{self.path.name}.old")
+        return old_of(self.path)
 
     def check(self, overwrite: bool) -> None:
         """UserError where nothing may be written, or what is there may not be replaced. Writes nothing."""
@@ -69,7 +70,7 @@ class ExportFolder:
         with self._held():
             wanted, file = json.dumps(plan.as_json()), self.partial / PLAN
             if not file.exists() or file.read_text(encoding="utf-8") != wanted:
-                self._forget()
+                shutil.rmtree(self._records, ignore_errors=True)
                 shutil.rmtree(self.content, ignore_errors=True)
                 _write(file, wanted)
             self._records.mkdir(exist_ok=True)
@@ -84,7 +85,11 @@ class ExportFolder:
         return self._record(block).exists()
 
     def record(self, block: Block, facts: dict[str, Any]) -> None:
-        """Note that a block is written, with what its format wants to know of it in the end."""
+        """Note that a block is written, with what its format wants to know of it in the end.
+
+        One sync of the file system before puts the block's files on the disk: no note outlives what it speaks of.
+        """
+        os.sync()
         _write(self._record(block), json.dumps(facts))
 
     def facts(self, block: Block) -> dict[str, Any]:
@@ -98,16 +103,13 @@ class ExportFolder:
         sums = "".join(f"{_digest(self.content / name)}  {name}\n" for name in _files(self.content))
         (self.content / SUMS).write_text(sums, encoding="utf-8")
         self._check_place(overwrite)  # again: much may have happened since
-        self._forget()  # before the export leaves: records without it would be taken for done
-        shutil.rmtree(self._old, ignore_errors=True)
-        if self.path.exists():
-            os.replace(self.path, self._old)
-        os.replace(self.content, self.path)
-        shutil.rmtree(self._old, ignore_errors=True)
+        _write(self.partial / PLAN, NO_PLAN)  # what a kill leaves from here on is begun anew by the next export
+        put(self.content, self.path)
         shutil.rmtree(self.partial, ignore_errors=True)
 
     def _check_place(self, overwrite: bool) -> None:
-        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
+        check_place(self.path, "export", is_ours=_is_export)
+        if not self.path.exists() or not any(self.path.iterdir()):
             return
         if not overwrite:
             raise UserError(f"--out {self.path}: is there already; choose another, or --overwrite an earlier export")
@@ -120,9 +122,6 @@ class ExportFolder:
 
     def _record(self, block: Block) -> Path:
         return self._records / f"{block.name}.json"
-
-    def _forget(self) -> None:
-        shutil.rmtree(self._records, ignore_errors=True)
 
     @contextmanager
     def _held(self) -> Iterator[None]:
@@ -139,12 +138,10 @@ class ExportFolder:
 
 def _first_change(folder: Path) -> str:
     """How a folder departs from an export as it was written, in a few words; empty where nothing would be lost."""
-    if not ((folder / FACTS).is_file() and (folder / SUMS).is_file()):
-        return "is no export of maskmill's"
     try:
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
         written = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
-    except ValueError:
+    except (ValueError, OSError):
         return f"{SUMS} is not as maskmill wrote it"
     for name in _files(folder):
         if name not in written and name != SUMS:
@@ -165,18 +162,19 @@ def _digest(path: Path) -> str:
     """SHA-256 of a file; what is no file has none."""
     if path.is_symlink() or not path.is_file():
         return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return digests.of_file(path)
+
+
+def _is_export(folder: Path) -> bool:
+    return (folder / FACTS).is_file() and (folder / SUMS).is_file()
 
 
 def _is_ours(folder: Path) -> bool:
     """Whether a folder is an export, or one begun."""
-    marks = (PLAN, f"{PLAN}.partial", FACTS)
+    marks = (PLAN, partial_of(Path(PLAN)).name, FACTS)
     return folder.is_dir() and (not any(folder.iterdir()) or any((folder / mark).is_file() for mark in marks))
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file whole: a kill leaves it before or after."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")

@@ -4,14 +4,13 @@ docs/benchmark-folders.md says it in words. Files are paired when a benchmark is
 for. Knows nothing of predictions.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from models import digests
 from models.errors import UserError
 from storage.photos.boxes import coco_boxes, listed, some, voc_boxes
 from storage.photos.pictures import PHOTO_SUFFIXES, is_picture, read_grey_mask, read_photo, same_size
@@ -46,6 +45,10 @@ class Benchmark:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def digest(self) -> str:
+        """Tells the pairs from others by their names: 8 hex digits."""
+        return digests.of(self.names, length=8)
 
     def pair(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """Photo (H, W, 3) uint8, and its mask (H, W) bool or boxes (N, 4) int: x0, y0, x1, y1 with exclusive ends.
@@ -141,17 +144,6 @@ def open_folder(layout: str | Layout, path: Path) -> Benchmark:
         return Benchmark(tuple(p.stem for p in boxes), tuple(boxes), tuple(boxes.values()), has_boxes=True)
     known = ", ".join([*LAYOUTS, *BOXED])
     raise UserError(f"expected a benchmark among {known}, got {layout}; for images and masks of your own it is folder")
-
-
-def folder_version(layout: str, benchmark: Benchmark) -> str:
-    """What a run trained on a folder names as its version: the layout and a digest of the pairs' names."""
-    return f"{layout}:{hashlib.sha256(json.dumps(benchmark.names).encode()).hexdigest()[:8]}"
-
-
-def layout_of(version: str) -> str | None:
-    """The layout that `folder_version` named; None for the version of a dataset."""
-    layout, colon, _ = version.partition(":")
-    return layout if colon else None
 
 
 def _masked(layout: Layout, path: Path) -> Benchmark:

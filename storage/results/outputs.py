@@ -5,9 +5,6 @@ there; any other is made again. Knows nothing of how anything is made.
 """
 
 import csv
-import hashlib
-import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -16,9 +13,11 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image
 
+from models import digests
 from models.errors import UserError
+from storage.atomic import replacing
 from storage.photos.pictures import PHOTO_SUFFIXES
-from storage.places import check_writable
+from storage.places import check_place
 
 
 @dataclass(frozen=True)
@@ -45,13 +44,11 @@ class OutputFolder:
 
     def check(self, photos: list[Path]) -> None:
         """UserError where nothing can be written: a file, a folder of the photos, a table that is not ours."""
-        if self.path.exists() and not self.path.is_dir():
-            raise UserError(f"--out {self.path}: expected a folder to write to, found a file; choose another path")
+        check_place(self.path, "pictures")
         if any(photo.parent.resolve() == self.path.resolve() for photo in photos):
             raise UserError(
                 f"--out {self.path}: is a folder of the photos, which masks would be taken for; choose another"
             )
-        check_writable(self.path)
         self.read()
 
     def read(self) -> dict[str, Any]:
@@ -74,12 +71,13 @@ class OutputFolder:
     def add(self, rows: Iterable[Row]) -> None:
         """Put rows into the table, in place of those of the same name; a kill leaves the table before or after."""
         table = self.read() | {row.name: row for row in rows}
-        partial = self.path / f"{self.table}.partial"
-        with partial.open("w", newline="", encoding="utf-8") as file:
+        with (
+            replacing(self.path / self.table) as partial,
+            partial.open("w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.DictWriter(file, [field.name for field in fields(self.row)])
             writer.writeheader()
             writer.writerows(asdict(row) for row in table.values())
-        os.replace(partial, self.path / self.table)
 
     def pending(self, photos: list[Path], identity: dict[str, Any]) -> list[Path]:
         """The photos that are not done."""
@@ -103,9 +101,8 @@ class OutputFolder:
     def write_pictures(self, name: str, *pictures: np.ndarray) -> None:
         """One uint8 picture, (H, W) or (H, W, 3), of each kind; a kill leaves none half written."""
         for kind, picture in zip(self.kinds, pictures, strict=True):
-            partial = self.path / f"{name}-{kind}.partial"
-            Image.fromarray(picture).save(partial, format="png")
-            os.replace(partial, self.picture(name, kind))
+            with replacing(self.picture(name, kind)) as partial:
+                Image.fromarray(picture).save(partial, format="png")
 
     def _row(self, line: dict[str, str]) -> Row:
         kinds = {field.name: field.type for field in fields(self.row)}
@@ -145,4 +142,4 @@ def _pictures_in(folder: Path) -> list[Path]:
 
 def digest(photo: Path, identity: dict[str, Any]) -> str:
     """What is made is made from: the photo's bytes and an identity of JSON values; OSError for an unreadable file."""
-    return hashlib.sha256(photo.read_bytes() + json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    return digests.of(photo.read_bytes(), identity)

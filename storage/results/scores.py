@@ -5,9 +5,6 @@ masks as 8-bit pictures of the images' own size. An image is done when its row h
 bytes and the same weights. Knows nothing of what a score means.
 """
 
-import hashlib
-import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from models import digests
+from storage.atomic import replacing
 from storage.photos.folders import Benchmark
 
 SHARD = 32  # images scored and written together
@@ -55,15 +54,15 @@ class ScoreFolder:
         """Write a shard in place of an earlier one; a kill leaves it before or after."""
         path = self._shard_path(shard)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        table(rows, curves=True).to_parquet(partial, index=False)
-        os.replace(partial, path)
+        with replacing(path) as partial:
+            table(rows, curves=True).to_parquet(partial, index=False)
 
     def write_prediction(self, name: str, soft: np.ndarray) -> None:
         """soft: (H, W) float32 in [0, 1], kept in 256 levels."""
         path = self.prediction_path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.rint(soft * 255).astype(np.uint8)).save(path)
+        with replacing(path) as partial:
+            Image.fromarray(np.rint(soft * 255).astype(np.uint8)).save(partial, format="png")
 
     def _shard_path(self, shard: int) -> Path:
         return self.path / "shards" / f"{shard:05d}.parquet"
@@ -97,9 +96,8 @@ def digest_of(pairs: Benchmark, i: int, made_by: dict[str, Any]) -> str:
     """What an image's score is made from: its bytes, its truth's, and the facts of the weights; '' if unreadable."""
     truth = pairs.truths[i]
     try:
-        content = pairs.photos[i].read_bytes() + (
-            truth.tobytes() if isinstance(truth, np.ndarray) else truth.read_bytes()
+        return digests.of(
+            pairs.photos[i].read_bytes(), truth if isinstance(truth, np.ndarray) else truth.read_bytes(), made_by
         )
     except OSError:
         return ""
-    return hashlib.sha256(content + json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]

@@ -6,7 +6,6 @@ validation, which predict. The folder's description is in storage/runs/folder.py
 
 import json
 import math
-import os
 import shutil
 from pathlib import Path
 from pickle import UnpicklingError
@@ -16,9 +15,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from models.errors import UserError
+from models.segmenters.protocol import Segmenter
 from models.segmenters.registry import segmenter_of
 from models.training.loop import save_state
 from models.training.weights import misfits
+from storage.atomic import replacing
 from storage.runs.folder import BEST, FILE, RunFolder, open_run, weights_facts
 
 STATE, LOG = "state.pt", "log.jsonl"
@@ -28,12 +29,11 @@ def save_checkpoint(run: RunFolder, state: dict[str, Any], better: bool) -> None
     """Save a training's state, and first its weights as the best ones where they are, so that no kill loses them."""
     if better:
         weights = {name: value.contiguous() for name, value in state.get("average", state["model"]).items()}
-        partial = run.path / f"{BEST}.partial"
         facts = {"segmenter": run.config.segmenter, "step": str(state["step"]), "score": repr(state["best"])}
         facts["config"] = json.dumps(run.config.identity())  # storage/runs/folder.py compares it
-        save_file(weights, partial, metadata=facts)
-        shutil.copymode(run.path / FILE, partial)  # safetensors leaves it to its owner alone
-        os.replace(partial, run.path / BEST)
+        with replacing(run.path / BEST) as partial:
+            save_file(weights, partial, metadata=facts)
+            shutil.copymode(run.path / FILE, partial)  # safetensors leaves it to its owner alone
     save_state(run.path / STATE, state)
 
 
@@ -56,7 +56,7 @@ def load_state(run: RunFolder, network: torch.nn.Module) -> dict[str, Any] | Non
     return state
 
 
-def load_segmenter(run: str | Path, device: str = "auto", **overrides: Any) -> Any:
+def load_segmenter(run: str | Path, device: str = "auto", **overrides: Any) -> Segmenter:
     """The trained segmenter of a run folder: `.predict(images)` makes (H, W) float32 in [0, 1] of each (H, W, 3) uint8.
 
     `overrides` replace fields that predictions alone depend on, as in tta=True. UserError for other fields,
@@ -65,7 +65,7 @@ def load_segmenter(run: str | Path, device: str = "auto", **overrides: Any) -> A
     return load_run(open_run(run, {"run": {"device": device}} | overrides))
 
 
-def load_run(folder: RunFolder) -> Any:
+def load_run(folder: RunFolder) -> Segmenter:
     """The same by an opened run's own configuration."""
     weights_facts(folder)
     segmenter = segmenter_of(folder.config.as_trained())
@@ -95,7 +95,8 @@ class Log:
     def __init__(self, run: RunFolder, step: int):
         self.path = run.path / LOG
         kept = [line for line in self._lines() if _step_of(line) <= step]
-        self.path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        with replacing(self.path) as partial:
+            partial.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         self.board = None
         if run.config.tensorboard:
             from torch.utils.tensorboard import SummaryWriter

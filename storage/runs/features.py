@@ -3,9 +3,7 @@
 Knows nothing of how features are made.
 """
 
-import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models import digests
 from models.errors import UserError
+from storage.atomic import replacing
 
 Shape = tuple[int, int, int]
 
@@ -27,7 +27,7 @@ class FeatureCache:
 
     def __init__(self, folder: Path, key: dict[str, Any], shapes: list[Shape]):
         text = json.dumps(key, sort_keys=True, indent=2)
-        self.folder = folder / hashlib.sha256(text.encode()).hexdigest()[:16]
+        self.folder = folder / digests.of(text.encode())
         self.shapes = shapes
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "key.json").write_text(text)
@@ -58,10 +58,8 @@ class FeatureCache:
             raise UserError(
                 f"sample {index}: its features pass half precision's range; make them anew with --set cache=false"
             )
-        partial = self._file(index).with_suffix(".partial")
-        with partial.open("wb") as file:
+        with replacing(self._file(index)) as partial, partial.open("wb") as file:
             np.save(file, values)
-        os.replace(partial, self._file(index))
 
     def read(self, index: int) -> list[NDArray[np.float16]]:
         """One sample's features: for each layer (C, h, w) float16."""

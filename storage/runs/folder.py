@@ -1,4 +1,4 @@
-"""A run folder's description: which segmenter was trained with which configuration on how much of which dataset.
+"""A run folder's description: which segmenter was trained with which configuration on how much of what.
 
 Imports no torch; the weights are in storage/runs/checkpoints.py. Knows nothing of training.
 """
@@ -13,15 +13,17 @@ from typing import Any
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
-from models.config.base import STORED, overlaid
+from models.config.base import PLACE, STORED, overlaid
+from models.config.difference import differences
 from models.config.overrides import complaints
 from models.config.training import TrainConfig
 from models.errors import UserError
 from models.segmenters.registry import SEGMENTERS
-from storage.places import check_writable
+from storage.atomic import replacing
+from storage.places import check_place
+from storage.sources import Source
 
 FILE, BEST, LOCK_FILE = "config.json", "best.safetensors", "train.lock"
-PLACES = {"backbone", "weights"}  # fields that may name a folder or a file, which a run moved elsewhere finds elsewhere
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,7 @@ class RunFolder:
 
     path: Path
     config: TrainConfig
-    data: Path  # the dataset, absolute
-    version: str  # of the dataset
+    source: Source  # resolved: by its absolute path, its version told
     training: int | None  # samples trained on; None of a run made before this was noted
 
 
@@ -49,8 +50,7 @@ def open_run(path: str | Path, overrides: dict[str, Any] | None = None) -> RunFo
         )
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-        config, data, version = found["config"], found["data"], found["version"]
-        run = RunFolder(path, config_of(config), Path(data), str(version), found.get("training"))
+        run = RunFolder(path, config_of(found["config"]), _source_of(found), found.get("training"))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         line = _in_a_line(error)
         raise UserError(f"{file}: is not the configuration of a run ({line}); restore it, or train anew") from None
@@ -71,39 +71,50 @@ def _with(run: RunFolder, overrides: dict[str, Any]) -> TrainConfig:
         raise UserError(complaints(error)) from None
 
 
-def create_run(path: Path, config: TrainConfig, data: Path, version: str, training: int) -> RunFolder:
-    """The folder of a new run, or of one to go on with; UserError where another run lies there (`check_run`)."""
-    check_run(path, config, data, version)
+def _source_of(found: dict[str, Any]) -> Source:
+    """Of a config.json's values; older ones have a folder's layout within the version, as in 'DUTS-TR:1a2b3c4d'."""
+    layout, version = found.get("layout"), str(found["version"])
+    if "layout" not in found and ":" in version:
+        layout, _, version = version.partition(":")
+    return Source(path=Path(found["data"]), layout=layout, version=version)
+
+
+def create_run(path: Path, config: TrainConfig, source: Source, training: int) -> RunFolder:
+    """The folder of a new run, or of one to resume; UserError where another run lies there (`check_run`).
+
+    source: resolved; training: the number of samples to train on.
+    """
+    check_run(path, config, source)
     path.mkdir(parents=True, exist_ok=True)
     content = {
         "maskmill_version": installed_version("maskmill"),
         "config": config.model_dump(mode="json"),
-        "data": str(data.resolve()),
-        "version": version,
+        "data": str(source.path),
+        "layout": source.layout,
+        "version": source.version,
         "training": training,
     }
-    partial = path / f"{FILE}.{os.getpid()}.partial"
-    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, path / FILE)
+    with replacing(path / FILE, mark=f".{os.getpid()}") as partial:  # each process of a training writes it
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     return open_run(path)
 
 
-def check_run(path: Path, config: TrainConfig, data: Path, version: str) -> None:
+def check_run(path: Path, config: TrainConfig, source: Source) -> None:
     """UserError where `path` cannot hold this run: a file, a folder of other things, another run. Writes nothing."""
-    if path.exists() and not path.is_dir():
-        raise UserError(f"--run {path}: expected a folder, found a file; choose another path")
-    check_writable(path)
-    if not path.exists() or all(entry.suffix == ".partial" or entry.name == LOCK_FILE for entry in path.iterdir()):
-        return  # what a kill left, or another process of this training is about to rename
+
+    def is_leftover(name: str) -> bool:  # of a kill, or what another process of this training is about to rename
+        return name.endswith(".partial") or name == LOCK_FILE
+
+    check_place(path, "run", option="--run", is_ours=lambda run: (run / FILE).is_file(), is_leftover=is_leftover)
     if not (path / FILE).is_file():
-        raise UserError(f"--run {path}: the folder is not empty and holds no run; choose another path")
+        return
     stored = open_run(path)
-    before = stored.config.identity() | {"data": str(stored.data), "version": stored.version}
+    before = stored.config.identity() | stored.source.identity()
     if (kind := stored.config.segmenter) != config.segmenter:
         raise UserError(
             f"--run {path}: holds a run of {kind} where {config.segmenter} is asked for; choose another folder"
         )
-    now = config.identity() | {"data": str(data.resolve()), "version": version}
+    now = config.identity() | source.identity()
     if found := _differences(before, now, "is asked for"):
         raise UserError(f"--run {path}: holds a run with {found}; leave them, or choose another folder")
 
@@ -125,7 +136,8 @@ def weights_facts(run: RunFolder) -> dict[str, Any]:
         raise UserError(f"{path}: cannot be read ({_in_a_line(error)}); restore it, or train again") from None
     if (kind := facts.get("segmenter", "none")) != run.config.segmenter:
         raise UserError(f"{path}: expected weights of {run.config.segmenter}, found those of {kind}; restore its own")
-    before, now = ({k: v for k, v in each.identity().items() if k not in PLACES} for each in (config, run.config))
+    configs = (config, run.config)
+    before, now = ({k: v for k, v in each.identity().items() if k not in each.marked(PLACE)} for each in configs)
     if found := _differences(before, now, f"is in {FILE}"):
         raise UserError(f"{path}: expected this run's weights, found those of one with {found}; restore its own")
     return facts | {"config": run.config.predicts_by()}
@@ -141,8 +153,8 @@ def config_of(values: dict[str, Any]) -> TrainConfig:
 
 def _differences(before: dict[str, Any], now: dict[str, Any], said: str) -> str:
     """The values that differ between two identities, as 'seed 0 where 1 is asked for'; empty where none does."""
-    changed = sorted(name for name in before | now if before.get(name) != now.get(name))
-    return ", ".join(f"{name} {before.get(name)!r} where {now.get(name)!r} {said}" for name in changed)
+    changed = sorted(differences(before, now).items())
+    return ", ".join(f"{name} {there!r} where {here!r} {said}" for name, (there, here) in changed)
 
 
 def _in_a_line(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """The kept samples of a dataset version, or a folder's pairs, as torch reads them: which train, and in which order.
 
 The order follows from (seed, epoch) alone, so a batch is known by its number and a resumed training reads on where the
-killed one stopped. Knows nothing of models.
+killed one stopped. Knows no segmenter.
 """
 
 from collections.abc import Iterator
@@ -18,8 +18,10 @@ from torch.utils.data import DataLoader
 from models.config.training import TrainConfig
 from models.errors import UserError
 from models.images import resized, resized_mask
+from models.segmenters.protocol import Batch
 from storage.dataset.reader import Dataset, open_dataset
-from storage.photos.folders import Benchmark, layout_of, open_folder
+from storage.photos.folders import Benchmark
+from storage.sources import Source, usable
 
 
 class Features(Protocol):
@@ -109,14 +111,19 @@ def split(
     return training[np.sort(order[:limit])], indices[held_out]
 
 
-def sides_of(data: Path, version: str, config: TrainConfig) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Indices that a configuration trains on and validates with: of a dataset's kept samples, or of a folder's pairs.
+def samples_of(
+    source: Source, indices: NDArray[np.intp], size: tuple[int, int], features: Features | None = None
+) -> KeptSamples | FolderSamples:
+    """Those of a source's samples, the photographs of a folder brought to `size`, (H, W)."""
+    data = source.open()
+    if isinstance(data, Dataset):
+        return KeptSamples(data.path, data.version, indices, features)
+    return FolderSamples(data, indices, size, features)
 
-    UserError as `split` has it.
-    """
-    layout = layout_of(version)
-    pool = np.arange(len(open_folder(layout, data))) if layout else open_dataset(data, version).kept()
-    return split(pool, config.val_fraction, config.limit)
+
+def sides_of(source: Source, config: TrainConfig) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Indices that a configuration trains on and validates with. UserError as `split` has it."""
+    return split(usable(source.open()), config.val_fraction, config.limit)
 
 
 def batches_in_epoch(samples: int, batch_size: int, processes: int = 1) -> int:
@@ -145,7 +152,7 @@ def training_batches(
     rank: int = 0,
     processes: int = 1,
     workers: int = 0,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Batch]:
     """Batches of tensors from number `start` on, without end; read by `workers` processes beside this one."""
     if len(data) < processes:
         raise UserError(f"expected a training sample for each of {processes} processes, got {len(data)}; use fewer")
@@ -159,7 +166,7 @@ def training_batches(
     )
 
 
-def all_batches(data: KeptSamples | FolderSamples, batch_size: int) -> Iterator[dict[str, Any]]:
+def all_batches(data: KeptSamples | FolderSamples, batch_size: int) -> Iterator[Batch]:
     """Every sample once, in order, in batches of tensors."""
     yield from DataLoader(data, batch_size=batch_size)
 

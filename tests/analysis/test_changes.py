@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from analysis.changes import ABSENT, Changes, changes, draw_changed, flat
+from analysis.changes import ABSENT, Changes, changes, draw_changed
 from storage.dataset.reader import open_dataset
 from tests.analysis.versions import three_versions
 
@@ -33,7 +33,6 @@ def test_counts_and_transitions_are_those_of_both_tables(found: Changes) -> None
 
 def test_configuration_names_what_differs_and_nothing_else(found: Changes) -> None:
     assert found.config == [("count", "10", "14"), ("cut.alpha", "2.5", "3.0")]
-    assert flat({"a": {"b": {"c": [1]}, "d": None}}) == {"a.b.c": "[1]", "a.d": "None"}
 
 
 def test_scores_move_as_the_samples_in_both_do(found: Changes) -> None:

@@ -1,8 +1,11 @@
 """Figures on the page are those of the JSON files, and a bar that is missed says so."""
 
+import json
+
 import pytest
 
-from benchmarks.run import command, page, run_benchmark, section
+from benchmarks.page import page, section
+from benchmarks.run import BENCHMARKS, FOLDER, PAGE, command, run_benchmark
 
 RECORD = {
     "name": "pocket",
@@ -22,6 +25,12 @@ def test_the_page_holds_every_figure_its_command_and_its_bar() -> None:
     assert "| low | 0.5 | 0.8 **not reached** |" in text
     assert "| free | 3 |  |" in text
     assert "`maskmill bench pocket` at commit abc1234, 2026-01-02, a machine, 7" in text
+
+
+def test_the_committed_page_is_what_the_committed_figures_render_to() -> None:
+    records = [json.loads(file.read_text()) for file in sorted(FOLDER.glob("*.json"))]
+    assert PAGE.read_text() == page(records)
+    assert {record["name"] for record in records} <= set(BENCHMARKS)
 
 
 def test_folders_of_this_machine_stay_out_of_the_command() -> None:

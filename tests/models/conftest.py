@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from models.backbone.load import Backbone, load_backbone
+from models.backbone.load import load_backbone
+from models.backbone.stable_diffusion import StableDiffusion
 from tests.tiny import TINY
 
 
@@ -15,5 +16,5 @@ def folder(request, tiny_folders) -> Path:
 
 
 @pytest.fixture
-def backbone(folder) -> Backbone:
+def backbone(folder) -> StableDiffusion:
     return load_backbone(str(folder), "cpu")

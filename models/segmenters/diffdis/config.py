@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from models.config.base import PREDICTING
-from models.config.training import LatentConfig
+from models.config.training import Facts, LatentConfig, TrainingSet
 from models.errors import UserError
 
 
@@ -78,6 +78,31 @@ class DiffDisConfig(LatentConfig):
 
     def rates(self) -> dict[str, float]:
         return {"unet.class_embedding": 10.0}
+
+    def check(self, facts: Facts | None, training: TrainingSet | None) -> None:
+        super().check(facts, training)
+        assert facts is not None, "of the backbone"
+        if self.swci and facts.num_halvings < 3:
+            raise UserError(
+                f"swci: expected a UNet that halves its grid three times or more, got {facts.num_halvings} of backbone "
+                f"{self.backbone}; set swci to false, or choose another backbone"
+            )
+        if self.dbia != "none" and facts.num_middle != 1:
+            raise UserError(
+                f"dbia: expected a UNet with one transformer block in its middle, got {facts.num_middle} of backbone "
+                f"{self.backbone}; set dbia to none, or choose another backbone"
+            )
+        if training is not None:
+            self._check_normalised(facts, training)
+
+    def _check_normalised(self, facts: Facts, training: TrainingSet) -> None:
+        """SWCI normalises each channel over a batch's cells, which must be more than one."""
+        smallest = self.size // facts.multiple * 2 ** (facts.num_halvings - 3)  # cells on a side of the third scale
+        if self.swci and not self.edge and smallest == 1 and min(self.batch_size, training.samples) == 1:
+            raise UserError(
+                f"swci: expected two samples or more in a batch of {self.size} pixels without edge, got 1; raise "
+                "batch_size or size, or set edge to true or swci to false"
+            )
 
 
 DIFFDIS_PRESETS: dict[str, dict[str, Any]] = {

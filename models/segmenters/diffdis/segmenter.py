@@ -19,6 +19,7 @@ from models.segmenters.diffdis.augmentation import augmented, cutmix_boxes, cutm
 from models.segmenters.diffdis.config import DiffDisConfig
 from models.segmenters.diffdis.interaction import Injector, InteractiveBlock, injected
 from models.segmenters.latent import LatentSegmenter, empty_prompt, in_float32, unet_of, widened
+from models.segmenters.protocol import Batch
 
 LABELS = ((0.0, 1.0), (1.0, 0.0))  # d_lab of masks and of edges
 DISCOUNT = 0.8  # of the pyramid noise in training
@@ -75,7 +76,7 @@ class Segmenter(LatentSegmenter):
             trailing(int(config.steps.partition("/")[2]), len(self.alpha_bar)), device=self.device
         )
 
-    def loss(self, network: nn.Module, batch: dict[str, Any]) -> torch.Tensor:
+    def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         """Squared error of the masks' clean latents, and of the edges' (eq. 5, algorithm 1)."""
         rgb, clean, conditions = self._latents(batch)
         noises = self._noises(len(rgb), clean)
@@ -85,7 +86,7 @@ class Segmenter(LatentSegmenter):
         halves = (each.split(len(rgb)) for each in (found, clean))
         return torch.stack([F.mse_loss(f, c) for f, c in zip(*halves, strict=True)]).sum()
 
-    def soft_masks(self, batch: dict[str, Any]) -> np.ndarray:
+    def soft_masks(self, batch: Batch) -> np.ndarray:
         """Masks of a batch at the images' size, as a validation has them, by one view: (B, H, W) float32 in [0, 1]."""
         return np.stack(self.at_own_sizes(list(batch["image"].numpy()), self._masks))
 
@@ -134,7 +135,7 @@ class Segmenter(LatentSegmenter):
             return pyramid_noise(tuple(clean.shape), DISCOUNT).to(self.device)
         return torch.randn(count, *clean.shape[1:]).repeat(len(clean) // count, 1, 1, 1).to(self.device)
 
-    def _latents(self, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor] | None]:
+    def _latents(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor] | None]:
         """A training batch, altered and mixed: latents of images (B, C, h, w), of masks and edges (N, C, h, w).
 
         Third is what the injectors read.

@@ -6,7 +6,8 @@ from pydantic import Field
 
 from models.config.backbone import BackboneConfig
 from models.config.photos import PriorConfig
-from models.config.training import DecoderConfig
+from models.config.training import DecoderConfig, Facts, TrainingSet
+from models.errors import UserError
 
 
 class DiffusionSegConfig(DecoderConfig, BackboneConfig):
@@ -23,8 +24,32 @@ class DiffusionSegConfig(DecoderConfig, BackboneConfig):
         description="half of the UNet that features are taken from, two layers per resolution (paper: encoder)",
     )
 
+    def uses_backbone(self) -> str | None:
+        return self.backbone
+
+    def takes_class(self) -> bool:
+        return self.prior.clip != "none"
+
+    def clip_asked(self, category: str | None) -> str:
+        return self.prior.clip if category is None and self.prior.category is None else "none"
+
+    def check(self, facts: Facts | None, training: TrainingSet | None) -> None:
+        """Its features are of images whose classes are known and whose size the backbone takes: a dataset's."""
+        assert facts is not None, "of the backbone"
+        super().check(facts, training)
+        if facts.vae_factor != 8:
+            raise UserError(
+                f"backbone {self.backbone}: the decoder needs latents of an eighth of the image's size, got "
+                f"1/{facts.vae_factor}; choose another backbone"
+            )
+        if training is None:
+            return
+        if training.image_size is None:
+            raise UserError(f"--folder: {self.segmenter} trains on a dataset; give --data, or train another segmenter")
+        facts.sizes(*training.image_size)
+
     def features(self) -> dict[str, Any]:
-        """What a sample's features follow from, beside its image, its category and the backbone's weights."""
+        """The image's category, which is one of a dataset's, counts too unless the prompt is empty."""
         return {
             "backbone": self.backbone, "steps": self.steps, "blocks": self.blocks, "prompt": self.prior.clip != "none"
         }  # fmt: skip

@@ -6,22 +6,20 @@ grid to pixels.
 Letters: B images, C channels, h x w latent grid, H x W = 8h x 8w pixels of the backbone's image.
 """
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import nn
 
-from models.backbone.features import Shape, feature_shapes, features_of
+from models.backbone.features import feature_shapes, features_of
 from models.backbone.load import load_backbone
 from models.backbone.sampling import OnStep
 from models.batching import in_batches
 from models.clip.categories import categories_of, prompt_of
-from models.errors import UserError
 from models.images import resized
 from models.photos import backbone_size
 from models.segmenters.decoder import Decoder, at_own_size, mask_loss
 from models.segmenters.diffusionseg.config import DiffusionSegConfig
+from models.segmenters.protocol import Batch, Shape
 from models.training.loop import mixed_precision
 from models.training.weights import digest_of
 
@@ -32,24 +30,20 @@ class Segmenter:
     def __init__(self, config: DiffusionSegConfig):
         self.config = config
         self.backbone = load_backbone(config.backbone, config.run.device, config.run.dtype)
-        facts = self.backbone.facts
-        if facts.vae_factor != 8:
-            raise UserError(
-                f"backbone {config.backbone}: the decoder needs latents of an eighth of the image's size, got "
-                f"1/{facts.vae_factor}; choose another backbone"
-            )
+        config.check(self.backbone.facts, None)
+        self.size = self.backbone.facts.image_size
         torch.manual_seed(config.seed)
-        self.network = Decoder(self.feature_shapes(facts.image_size), config.widths, config.projection)
+        self.network = Decoder(self.feature_shapes(self.size), config.widths, config.projection)
         self.network.to(self.backbone.device)
 
     def feature_shapes(self, image_size: tuple[int, int]) -> list[Shape]:
         """(C, h, w) of each feature map of an image of so many pixels."""
         _, grid = self.backbone.facts.sizes(*image_size)
-        return feature_shapes(self.backbone.unet, grid, self.config.blocks)
+        return feature_shapes(self.backbone, grid, self.config.blocks)
 
     def weights_digest(self) -> str:
         """Tells the backbone's weights, as loaded, from others."""
-        return digest_of(self.backbone.vae, self.backbone.unet, self.backbone.text_encoder)
+        return digest_of(*self.backbone.networks)
 
     def features(self, images: np.ndarray, categories: list[str], on_step: OnStep | None = None) -> list[torch.Tensor]:
         """(B, H, W, 3) uint8 and each image's category -> for each layer (B, C, h, w) float32; eq. 8.
@@ -60,14 +54,14 @@ class Segmenter:
         with torch.autocast(self.backbone.device.type, enabled=False):  # the same in training as in prediction
             return features_of(self.backbone, images, prompts, self.config.steps, self.config.blocks, on_step)
 
-    def loss(self, network: nn.Module, batch: dict[str, Any]) -> torch.Tensor:
+    def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         """Of a batch that holds "features", or "image" and "category" to make them from."""
         logits = network(self._features_of_batch(batch)).float()
         truth = batch["mask"].to(logits.device).float()
         return mask_loss(logits, truth, self.config.loss)
 
     @torch.no_grad()
-    def soft_masks(self, batch: dict[str, Any]) -> np.ndarray:
+    def soft_masks(self, batch: Batch) -> np.ndarray:
         """Masks of a batch at the images' size: (B, H, W) float32 in [0, 1]."""
         features = self._features_of_batch(batch)
         with mixed_precision(self.backbone.device):
@@ -97,7 +91,7 @@ class Segmenter:
         config = self.config
         return [name for name, _ in categories_of(images, config.backbone, config.prior, config.run.device)]
 
-    def _features_of_batch(self, batch: dict[str, Any]) -> list[torch.Tensor]:
+    def _features_of_batch(self, batch: Batch) -> list[torch.Tensor]:
         if "features" in batch:
             return [layer.to(self.backbone.device, torch.float32) for layer in batch["features"]]
         return self.features(batch["image"].numpy(), batch["category"])

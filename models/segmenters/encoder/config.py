@@ -26,6 +26,10 @@ class EncoderConfig(DecoderConfig):
     def label(self) -> str:
         return f"{self.segmenter}, {self.encoder}, {weights_label(self.weights)}"
 
+    def fetch_weights(self) -> None:
+        from models.segmenters.encoders import load_encoder
+
+        load_encoder(self.encoder, self.weights, self.layers, self.seed, self.run.device)
+
     def features(self) -> dict[str, Any]:
-        """What a sample's features follow from, beside its image and the encoder's weights."""
         return {"encoder": self.encoder, "layers": self.layers}

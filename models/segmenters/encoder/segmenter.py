@@ -7,8 +7,6 @@ interpolated the more.
 Letters: B images, C channels of a feature map, h x w its grid, H x W the mask's size.
 """
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import nn
@@ -16,9 +14,10 @@ from torch.nn import functional as F
 
 from models.batching import in_batches
 from models.images import resized_soft
-from models.segmenters.decoder import Decoder, Shape, at_own_size, mask_loss
+from models.segmenters.decoder import Decoder, at_own_size, mask_loss
 from models.segmenters.encoder.config import EncoderConfig
 from models.segmenters.encoders import load_encoder
+from models.segmenters.protocol import Batch, Shape
 from models.training.loop import mixed_precision
 from models.training.weights import digest_of
 
@@ -47,14 +46,14 @@ class Segmenter:
         """(B, H, W, 3) uint8 -> for each layer (B, C, h, w) float32; no class is asked for."""
         return self.encoder.features(list(images))
 
-    def loss(self, network: nn.Module, batch: dict[str, Any]) -> torch.Tensor:
+    def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         """Of a batch that holds "features", or "image" to make them from."""
         logits = network(self._features_of_batch(batch)).float()
         truth = batch["mask"].to(logits.device).float()
         logits = F.interpolate(logits[:, None], truth.shape[1:], mode="bilinear", antialias=True)[:, 0]  # (B, H, W)
         return mask_loss(logits, truth, self.config.loss)
 
-    def soft_masks(self, batch: dict[str, Any]) -> np.ndarray:
+    def soft_masks(self, batch: Batch) -> np.ndarray:
         """Masks of a batch at its masks' size: (B, H, W) float32 in [0, 1]."""
         size = tuple(batch["mask"].shape[1:])
         return np.stack([resized_soft(soft, size) for soft in self._decoded(self._features_of_batch(batch))])
@@ -76,7 +75,7 @@ class Segmenter:
             logits = self.network.eval()(features)
         return logits.float().sigmoid().cpu().numpy()
 
-    def _features_of_batch(self, batch: dict[str, Any]) -> list[torch.Tensor]:
+    def _features_of_batch(self, batch: Batch) -> list[torch.Tensor]:
         if "features" in batch:
             return [layer.to(self.encoder.device, torch.float32) for layer in batch["features"]]
         return self.encoder.features(list(batch["image"].numpy()))

@@ -5,8 +5,6 @@ image's size. The loss is the binary cross-entropy. Encoders start from random w
 data is not one of what an encoder saw before.
 """
 
-from typing import Any
-
 import numpy as np
 import segmentation_models_pytorch as smp
 import torch
@@ -16,6 +14,7 @@ from torch.nn import functional as F
 from models.batching import in_batches
 from models.hardware import resolve_device
 from models.images import IMAGENET_MEAN, IMAGENET_STD, resized, resized_mask, resized_soft
+from models.segmenters.protocol import Batch
 from models.segmenters.smp.config import BaselineConfig
 from models.training.loop import mixed_precision
 
@@ -32,7 +31,7 @@ class Segmenter:
         self.network = NETWORKS[config.segmenter](encoder_name=config.encoder, encoder_weights=None, classes=1)
         self.network.to(self.device, memory_format=torch.channels_last)  # a third faster on a CPU
 
-    def loss(self, network: nn.Module, batch: dict[str, Any]) -> torch.Tensor:
+    def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         """Binary cross-entropy of a batch's masks, images and masks mirrored alike where `flips` has it so."""
         images = self._input(list(batch["image"].numpy()))
         masks = [resized_mask(mask, self.size) for mask in batch["mask"].numpy()]
@@ -43,7 +42,7 @@ class Segmenter:
             truth = torch.where(turned[:, None, None], truth.flip(2), truth)
         return F.binary_cross_entropy_with_logits(network(images)[:, 0].float(), truth)
 
-    def soft_masks(self, batch: dict[str, Any]) -> np.ndarray:
+    def soft_masks(self, batch: Batch) -> np.ndarray:
         """Masks of a batch at the images' size: (B, H, W) float32 in [0, 1]."""
         return np.stack(self.predict(list(batch["image"].numpy())))
 

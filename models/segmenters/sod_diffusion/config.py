@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from models.config.backbone import POCKET, is_pocket
 from models.config.base import PREDICTING
-from models.config.training import LatentConfig, Weights, weights_label
+from models.config.training import Facts, LatentConfig, TrainingSet, Weights, weights_label
 from models.errors import UserError
 
 
@@ -92,6 +92,22 @@ class SodDiffusionConfig(LatentConfig):
 
     def as_trained(self) -> Self:
         return super().as_trained().model_copy(update={"weights": "random"})
+
+    def fetch_weights(self) -> None:
+        if self.swin == "none" or is_pocket(self.swin):
+            return
+        from models.segmenters.encoders import timm_encoder
+
+        timm_encoder(self.swin, self.weights)
+
+    def check(self, facts: Facts | None, training: TrainingSet | None) -> None:
+        super().check(facts, training)
+        assert facts is not None, "of the backbone"
+        if self.swin != "none" and self.context_projection == "tile16" and facts.cross_width % 64:
+            raise UserError(
+                f"context_projection: tile16 repeats 64 channels to the backbone's cross-attention, and that of "
+                f"{self.backbone} has {facts.cross_width}, no multiple of 64; choose conv1x1"
+            )
 
     def label(self) -> str:
         swin = "no encoder" if self.swin == "none" else f"{self.swin}, {weights_label(self.weights)}"

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from models.backbone.ddim import noise, noised, predict_x0_eps, pyramid_noise, target_of, timesteps, trailing
 from models.images import stretched
 from models.segmenters.latent import LatentSegmenter, empty_prompt, unet_of, widened
+from models.segmenters.protocol import Batch
 from models.segmenters.sod_diffusion.config import SodDiffusionConfig
 from models.segmenters.sod_diffusion.ensemble import ensembled
 from models.segmenters.sod_diffusion.fusion import WIDTH, Fusion, PlainCrossAttention, Tile
@@ -93,7 +94,7 @@ class Segmenter(LatentSegmenter):
             unet.conv_in = widened(unet.conv_in)
         self.network = Network(unet, config, empty_prompt(self)).to(self.device)
 
-    def loss(self, network: nn.Module, batch: dict[str, Any]) -> torch.Tensor:
+    def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         """Squared error of the predicted eps or v, and of the mask that f gives, on the latent grid."""
         rgb, mask = self.pixels(list(batch["image"].numpy())), self.mask_pixels(batch["mask"].numpy())
         clean = self.encoded(mask)
@@ -107,7 +108,7 @@ class Segmenter(LatentSegmenter):
         small = F.interpolate(mask, hint.shape[2:], mode="bilinear")  # (B, 3, h, w)
         return loss + self.config.auxiliary * F.mse_loss(hint.float(), small)
 
-    def soft_masks(self, batch: dict[str, Any]) -> np.ndarray:
+    def soft_masks(self, batch: Batch) -> np.ndarray:
         """Masks of a batch at the images' size, as a validation has them: (B, H, W) float32 in [0, 1]."""
         masks_of = partial(
             self.masks_of, levels=trailing(self.config.validation_steps, len(self.alpha_bar)), ensemble=1

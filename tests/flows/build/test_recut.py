@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from flows.build import build
-from flows.recut import check_recut, recut
+from flows.checks.recut import check_recut
+from flows.recut import recut
 from storage.dataset.reader import open_dataset
 from tests.flows.conftest import arrays, changed
 

@@ -6,7 +6,7 @@ import pytest
 import flows.build
 import tasks.screening
 from flows.build import finish
-from flows.recut import first_stage
+from flows.checks.recut import first_stage
 from models.config.build import BuildConfig
 from storage.dataset import schema
 from storage.dataset.reader import Dataset, open_dataset

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import photographs
 from benchmarks.run import run_benchmark
+from benchmarks.training import photographs
 
 SETS = {"DUTS-TR/DUTS-TR-Image": "DUTS-TR/DUTS-TR-Mask", "ECSSD/images": "ECSSD/ground_truth_mask"}
 

@@ -231,7 +231,7 @@ def test_a_run_goes_where_it_can_be_written(data, options, tmp_path):
     (tmp_path / "killed" / "config.json.123.partial").write_text("{")
     command = ("train", "diffusionseg", "--data", data, "--config", options, "--set", "epochs=1", "--run")
     refused = invoke(*command, tmp_path / "file" / "below")
-    assert refused.exit_code == 2 and "no folder that can be written to" in refused.output
+    assert refused.exit_code == 2 and "not a folder that can be written to" in refused.output
     assert invoke(*command, tmp_path / "killed").exit_code == 0
 
 

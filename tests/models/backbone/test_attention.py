@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from models.backbone import attention
 from models.backbone.attention import Record, record_attention
 from models.backbone.ddim import noise
+from models.backbone.protocol import AttentionLayer
 from models.backbone.sampling import denoise
 from models.backbone.tokens import category_span
 from models.config.cut import CutConfig
@@ -21,16 +22,20 @@ PROMPTS, CATEGORIES = ["a cat", "one red box"], ["cat", "red box"]
 STEPS = 3
 
 
+def self_layer(halvings):
+    return AttentionLayer("self", halvings, is_cross=False)
+
+
 def start(backbone, grid):
-    text = backbone.encode_prompts(PROMPTS)
-    empty = backbone.encode_prompts([""]).expand_as(text)
+    text = backbone.encode_text(PROMPTS)
+    empty = backbone.encode_text([""]).repeated(len(PROMPTS))
     return torch.stack([noise(30 + i, (4, *grid)) for i in range(2)]), text, empty
 
 
 def recorded(backbone, grid, mode):
     latents, text, empty = start(backbone, grid)
     spans = [category_span(backbone.tokenizer, p, c) for p, c in zip(PROMPTS, CATEGORIES, strict=True)]
-    with record_attention(backbone.unet, grid, spans, text.shape[1], mode) as record:
+    with record_attention(backbone, grid, spans, text.tokens.shape[1], mode) as record:
         denoise(backbone, latents, text, empty, STEPS, 3.0)
     return record
 
@@ -131,8 +136,9 @@ def test_the_evidence_is_attentioncuts(backbone, grid, few_seed_cells):
 def test_evidence_mode_keeps_no_whole_map():
     """At 64x64, nothing held of a sample is larger than all queries by a quarter of the keys."""
     record = Record((64, 64), torch.ones(1, 4), "evidence")
-    for cells in (4096, 1024, 256, 64):
-        record.add_self(torch.randn(1, 2, cells, 4), torch.randn(1, 2, cells, 4), 0.5)
+    for halvings in range(4):
+        cells = 4096 >> 2 * halvings
+        record.add(self_layer(halvings), torch.randn(1, 2, cells, 4), torch.randn(1, 2, cells, 4), 0.5)
     held = [t for sums in (record.whole, record.columns, record.stencil) for t in sums.values()]
     assert not record.whole and max(t.numel() for t in held) <= 4096 * 1024
     assert sum(t.numel() for t in held) < 4096 * 4096 / 2
@@ -150,7 +156,7 @@ def test_queries_in_blocks_give_the_same(backbone, monkeypatch):
 def test_processors_come_back_even_after_an_exception(backbone):
     own = dict(backbone.unet.attn_processors)
     with pytest.raises(RuntimeError, match="on purpose"):
-        with record_attention(backbone.unet, (16, 16), [[1]], 32):
+        with record_attention(backbone, (16, 16), [[1]], 32):
             assert all(p is not own[name] for name, p in backbone.unet.attn_processors.items())
             raise RuntimeError("on purpose")
     assert dict(backbone.unet.attn_processors) == own
@@ -206,13 +212,13 @@ def structured_records(grid, seed):
     image = np.clip(255 * (0.3 + 0.4 * inside[..., None] + rng.normal(0, 0.03, (*grid, 3))), 0, 255).astype(np.uint8)
     class_map = (inside * rng.uniform(0.6, 1, grid) + rng.uniform(0, 0.25, grid)).astype(np.float32)
     records = [Record(grid, torch.ones(1, 1), mode) for mode in ("full", "evidence")]
-    for factor in (1, 2, 4):
+    for halvings, factor in enumerate((1, 2, 4)):
         small = features.reshape(h // factor, factor, w // factor, factor, 4).mean((1, 3))
         f = torch.from_numpy(small.reshape(1, 1, -1, 4)).float()
         key = torch.cat([f, -(f**2).sum(-1, keepdim=True) / 2], -1)  # q.k: -|f_q - f_k|^2 / 2 and the query's own part
         query = torch.cat([f, torch.ones_like(f[..., :1])], -1)
         for record in records:
-            record.add_self(query, key, 6.0)
+            record.add(self_layer(halvings), query, key, 6.0)
     return image, class_map, records
 
 
@@ -236,6 +242,6 @@ def test_half_precision_queries_are_summed_in_float32(dtype):
     query, key = (torch.randn(1, 2, 64, 8, generator=generator).to(dtype) for _ in range(2))
     record = Record((8, 8), torch.ones(1, 1), "full")
     for _ in range(5):
-        record.add_self(query, key, 8**-0.5)
+        record.add(self_layer(0), query, key, 8**-0.5)
     expected = torch.einsum("hnd,hmd->hnm", query[0].double(), key[0].double()).mul(8**-0.5).softmax(-1).mean(0)
     assert error(record.self_attention(0), expected.numpy()) <= 1e-5

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from models.backbone.ddim import noised, predict_x0_eps, pyramid_noise, target_of
 from models.backbone.facts import check_backbone
-from models.backbone.load import load_network, load_scheduler
+from models.backbone.stable_diffusion import load_network, load_scheduler
 from models.backbone.vae import decoded, encoded
 
 SHAPE = (3, 4, 6, 5)

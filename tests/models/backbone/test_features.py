@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from models.backbone.ddim import noise, timesteps
-from models.backbone.features import feature_layers, feature_shapes, features_of, record_features
+from models.backbone.features import feature_shapes, features_of, record_features
 from models.backbone.files import POCKET_FOLDER
 from models.backbone.inversion import invert
-from models.backbone.sampling import ddim_step, denoise, predict
+from models.backbone.sampling import ddim_step, denoise
+from models.backbone.stable_diffusion import feature_modules
 
 PROMPTS = ["a cat", ""]
 
@@ -24,7 +25,7 @@ def outputs(backbone, names, latents, t, text):
     for name in names:
         module = backbone.unet.get_submodule(name)
         hooks.append(module.register_forward_hook(lambda m, a, out, name=name: kept.__setitem__(name, out[0].clone())))
-    found = predict(backbone, latents, t, text)
+    found = backbone.predict(latents, t, text)
     for hook in hooks:
         hook.remove()
     return [kept[name] for name in names], found
@@ -37,7 +38,7 @@ def test_the_mean_over_the_reverse_pass_is_eq_8(backbone, blocks):
         "decoder": [f"up_blocks.{i}.attentions.1" for i in (1, 2, 3)],
     }[blocks]
     found = features_of(backbone, pictures(), PROMPTS, 4, blocks)
-    latents, text = invert(backbone, pictures(), PROMPTS, 4), backbone.encode_prompts(PROMPTS)
+    latents, text = invert(backbone, pictures(), PROMPTS, 4), backbone.encode_text(PROMPTS)
     kept = []
     levels = [*timesteps(4), 0]
     with torch.no_grad():
@@ -53,21 +54,21 @@ def test_the_mean_over_the_reverse_pass_is_eq_8(backbone, blocks):
 @pytest.mark.parametrize("blocks", ["encoder", "decoder"])
 def test_shapes_are_known_without_running(backbone, blocks):
     found = features_of(backbone, pictures(), PROMPTS, 1, blocks)
-    assert [tuple(layer.shape[1:]) for layer in found] == feature_shapes(backbone.unet, (16, 16), blocks)
+    assert [tuple(layer.shape[1:]) for layer in found] == feature_shapes(backbone, (16, 16), blocks)
     wide = np.zeros((1, 64, 192, 3), np.uint8)
     found = features_of(backbone, wide, [""], 1, blocks)
-    assert [tuple(layer.shape[1:]) for layer in found] == feature_shapes(backbone.unet, (8, 24), blocks)
+    assert [tuple(layer.shape[1:]) for layer in found] == feature_shapes(backbone, (8, 24), blocks)
 
 
 def test_only_the_conditional_half_is_recorded_and_the_image_does_not_change(backbone):
     latents = torch.stack([noise(i, (4, 16, 16)) for i in range(2)])
-    text, empty = backbone.encode_prompts(["a cat", "red box"]), backbone.encode_prompts(["", ""])
+    text, empty = backbone.encode_text(["a cat", "red box"]), backbone.encode_text(["", ""])
     plain = denoise(backbone, latents, text, empty, 3, 2.0)
-    with record_features(backbone.unet, 2) as record:
+    with record_features(backbone, 2) as record:
         recorded = denoise(backbone, latents, text, empty, 3, 2.0)
     assert torch.equal(plain, recorded) and set(record.steps.values()) == {3}
     halves = []
-    with record_features(backbone.unet, 4) as whole:
+    with record_features(backbone, 4) as whole:
         denoise(backbone, latents, text, empty, 3, 2.0)
     for both, conditional in zip(whole.mean(), record.mean(), strict=True):
         halves.append(not torch.allclose(both[:2], both[2:]))
@@ -76,9 +77,9 @@ def test_only_the_conditional_half_is_recorded_and_the_image_does_not_change(bac
 
 
 def test_hooks_go_when_the_context_breaks(backbone):
-    with pytest.raises(RuntimeError), record_features(backbone.unet, 1):
+    with pytest.raises(RuntimeError), record_features(backbone, 1):
         raise RuntimeError
-    assert not any(layer._forward_hooks for layer, _ in feature_layers(backbone.unet).values())
+    assert not any(layer._forward_hooks for _, layer in feature_modules(backbone.unet, "encoder"))
 
 
 def test_the_prompt_counts_and_progress_is_told(backbone):
@@ -96,6 +97,6 @@ def test_pocket_has_the_papers_six_layers():
     with torch.device("meta"):
         unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(POCKET_FOLDER / "unet"))
     for blocks in ("encoder", "decoder"):
-        assert len(feature_layers(unet, blocks)) == 6
-        assert sorted(h for _, h in feature_layers(unet, blocks).values()) == [0, 0, 1, 1, 2, 2]
-    assert feature_shapes(unet, (16, 16)) == [(64, 16, 16)] * 2 + [(96, 8, 8)] * 2 + [(128, 4, 4)] * 2
+        layers = [layer for layer, _ in feature_modules(unet, blocks)]
+        shapes = sorted((layer.halvings, layer.channels) for layer in layers)
+        assert shapes == [(0, 64)] * 2 + [(1, 96)] * 2 + [(2, 128)] * 2

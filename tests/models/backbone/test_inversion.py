@@ -35,7 +35,7 @@ def pictures():
 
 def test_inversion_then_reverse_reconstructs_the_latents(smooth):
     clean = torch.stack([noise(80 + i, (4, 16, 16)) for i in range(2)])
-    text = smooth.encode_prompts(PROMPTS)
+    text = smooth.encode_text(PROMPTS)
     noisy = invert_latents(smooth, clean, PROMPTS, 100)
     assert float((noisy - clean).abs().mean()) > 0.05  # the way is not trivial
     back = denoise(smooth, noisy, text, None, 100, 1.0)
@@ -44,7 +44,7 @@ def test_inversion_then_reverse_reconstructs_the_latents(smooth):
 
 def test_more_steps_reconstruct_better(smooth):
     clean = torch.stack([noise(80 + i, (4, 16, 16)) for i in range(2)])
-    text = smooth.encode_prompts(PROMPTS)
+    text = smooth.encode_text(PROMPTS)
 
     def loss(steps):
         return float(
@@ -66,11 +66,11 @@ def test_the_network_is_asked_at_the_current_level(backbone):
     finally:
         hook.remove()
     assert [t for t, _ in seen] == [0, *reversed(timesteps(4)[1:])]
-    text, alpha_bar = backbone.encode_prompts(PROMPTS[:1]), backbone.scheduler.alphas_cumprod.double()
+    text, alpha_bar = backbone.encode_text(PROMPTS[:1]), backbone.alpha_bar.double()
     x = clean.double()
     for t, target in zip([0, 1, 251, 501], [1, 251, 501, 751], strict=True):
         with torch.no_grad():
-            out = backbone.unet(x.float(), t, encoder_hidden_states=text).sample.double()
+            out = backbone.unet(x.float(), t, encoder_hidden_states=text.tokens).sample.double()
         v = backbone.facts.prediction_type == "v_prediction"
         f = (
             alpha_bar[t] ** 0.5 * x - (1 - alpha_bar[t]) ** 0.5 * out

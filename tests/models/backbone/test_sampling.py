@@ -11,7 +11,9 @@ from benchmarks.fullsize import PUBLISHED, full_size
 from models.backbone.ddim import noise, timesteps
 from models.backbone.facts import check_backbone
 from models.backbone.load import load_backbone
+from models.backbone.protocol import Conditioning
 from models.backbone.sampling import decode, denoise, sample, sample_batched, sample_from
+from models.backbone.stable_diffusion import load_scheduler
 from models.config.cut import CutConfig
 from models.config.sampling import SamplingConfig
 from models.cut.attentioncut import cut
@@ -42,17 +44,17 @@ def test_the_schedule_is_compvis_uniform():
 
 def test_the_loop_equals_diffusers_ddim(backbone):
     """DDIMScheduler with leading spacing and offset 1 is the same sampler, for both kinds of prediction."""
-    text, empty = backbone.encode_prompts(["a cat"]), backbone.encode_prompts([""])
+    text, empty = backbone.encode_text(["a cat"]), backbone.encode_text([""])
     latents = noise(0, (4, 16, 16))[None]
     other = DDIMScheduler.from_config(
-        backbone.scheduler.config, prediction_type=backbone.facts.prediction_type,
+        load_scheduler(backbone.facts).config, prediction_type=backbone.facts.prediction_type,
         timestep_spacing="leading", steps_offset=1, set_alpha_to_one=False, clip_sample=False,
     )  # fmt: skip
     other.set_timesteps(5)
     expected = latents
     for t in other.timesteps:
         with torch.no_grad():
-            plain, guided = (backbone.unet(expected, t, encoder_hidden_states=c).sample for c in (empty, text))
+            plain, guided = (backbone.unet(expected, t, encoder_hidden_states=c.tokens).sample for c in (empty, text))
         expected = other.step(plain + 3.0 * (guided - plain), t, expected).prev_sample
     torch.testing.assert_close(denoise(backbone, latents, text, empty, 5, 3.0), expected, rtol=1e-4, atol=1e-4)
 
@@ -60,7 +62,7 @@ def test_the_loop_equals_diffusers_ddim(backbone):
 @pytest.mark.parametrize("mode", ["full", "evidence"])
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
 def test_capture_does_not_change_the_image(backbone, mode, guidance):
-    text, empty = backbone.encode_prompts(PROMPTS[:2]), backbone.encode_prompts([""] * 2)
+    text, empty = backbone.encode_text(PROMPTS[:2]), backbone.encode_text([""] * 2)
     latents = torch.stack([noise(10 + i, (4, 16, 16)) for i in range(2)])
     uncaptured = denoise(backbone, latents, text, empty if guidance > 1 else None, 4, guidance)
     captured = SAMPLING.model_copy(update={"capture": mode, "guidance": guidance})
@@ -70,13 +72,14 @@ def test_capture_does_not_change_the_image(backbone, mode, guidance):
 
 
 def test_a_sample_is_the_same_alone_and_in_a_batch_of_8(backbone):
-    text = backbone.encode_prompts(PROMPTS)
-    empty = backbone.encode_prompts([""] * 8)
+    text = backbone.encode_text(PROMPTS)
+    empty = backbone.encode_text([""] * 8)
     latents = torch.stack([noise(20 + i, (4, 16, 16)) for i in range(8)])
     batch = denoise(backbone, latents, text, empty, 4, 3.0)
     together = sample(backbone, PROMPTS, CATEGORIES, list(range(20, 28)), SAMPLING, CUT)
     for i in (1, 6):
-        alone = denoise(backbone, latents[i : i + 1], text[i : i + 1], empty[:1], 4, 3.0)
+        own = [Conditioning(each.tokens[i : i + 1]) for each in (text, empty)]
+        alone = denoise(backbone, latents[i : i + 1], *own, 4, 3.0)
         assert float((alone[0] - batch[i]).abs().max()) <= 1e-4
         (single,) = sample(backbone, PROMPTS[i : i + 1], CATEGORIES[i : i + 1], [20 + i], SAMPLING, CUT)
         assert np.abs(single.image.astype(int) - together[i].image).max() <= 1

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from benchmarks.cut import iou
+from benchmarks.masks.cut import iou
 from models.backbone.facts import check_backbone
 from models.backbone.files import POCKET_FOLDER
 from models.backbone.inversion import invert, reconstruct_with_capture

@@ -55,7 +55,7 @@ def run_to_death(path: Path, point: str) -> None:
 @pytest.mark.parametrize(
     "point",
     [
-        "rename:1",  # the repository is written but not yet in place
+        "replace:1",  # the repository is written but not yet in place
         "commit:2",  # prompts
         "commit:6",  # images of the second shard, written but not committed
         "merge:8",  # masks

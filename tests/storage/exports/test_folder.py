@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from models import atomic
 from models.config.export import ExportConfig
 from storage.dataset.reader import open_dataset
 from storage.exports import FORMATS, folder, writing
@@ -108,24 +109,21 @@ def test_an_export_that_dies_at_any_point_leaves_the_earlier_one_and_goes_on(
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-@pytest.mark.parametrize("last", [1, 2])
+@pytest.mark.parametrize("exchanged", [False, True], ids=["before", "after"])
 def test_an_export_killed_while_it_takes_the_place_of_another_is_whole_after_the_next(
-    dataset, tmp_path, whole, last, monkeypatch
+    dataset, tmp_path, whole, exchanged, monkeypatch
 ):
     out = export(dataset, tmp_path / "out", "folders", seed=1)
-    replace, calls = os.replace, []
+    earlier, exchange = contents(out), atomic._exchange
 
-    def dies(source, target):
-        if Path(target).name in ("out", ".out.old"):
-            calls.append(target)
-            if len(calls) == last:
-                raise KeyboardInterrupt
-        replace(source, target)
+    def dies(one, other):
+        assert not exchanged or exchange(one, other)
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(os, "replace", dies)
+        patched.setattr(atomic, "_exchange", dies)
         export(dataset, out, "folders", overwrite=True)
-    assert out.exists() == (last == 1)
+    assert contents(out) == (whole if exchanged else earlier)
     assert contents(export(dataset, out, "folders", overwrite=True)) == whole
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -179,7 +177,7 @@ CHANGES = {
 def test_an_export_that_somebody_changed_is_not_overwritten(dataset, tmp_path, change):
     out = export(dataset, tmp_path / "out", "folders", split="1", seed=0)
     CHANGES[change](out)
-    refused(dataset, out, "move it away")
+    refused(dataset, out, "holds no export; choose" if change in ("no sums", "no facts") else "move it away")
 
 
 def test_a_file_added_during_the_export_is_not_lost(dataset, tmp_path):
@@ -198,9 +196,9 @@ def test_strangers_are_never_replaced(dataset, tmp_path):
     (tmp_path / ".new.partial").mkdir()
     (tmp_path / ".new.partial/mine").touch()
     (tmp_path / ".newer.old").write_text("mine")
-    refused(dataset, tmp_path / "photos", "is no export of maskmill's")
-    refused(dataset, tmp_path / "file", "is no export of maskmill's")
-    refused(dataset, tmp_path / "file" / "out", "no folder that can be written to")
+    refused(dataset, tmp_path / "photos", r"\(a.jpg\) and holds no export")
+    refused(dataset, tmp_path / "file", "expected a folder for the export, found a file")
+    refused(dataset, tmp_path / "file" / "out", "not a folder that can be written to")
     refused(dataset, tmp_path / "new", "in the way")
     refused(dataset, tmp_path / "newer", "in the way")
     (tmp_path / "empty").mkdir()
@@ -209,7 +207,7 @@ def test_strangers_are_never_replaced(dataset, tmp_path):
 
 def test_a_datasets_own_folders_are_refused(tmp_path):
     dataset = write_dataset(tmp_path / "data", 10)
-    refused(dataset, tmp_path / "data", "is no export")
+    refused(dataset, tmp_path / "data", "holds no export")
     refused(dataset, tmp_path / "data/repo", "repository")
     refused(dataset, tmp_path / "data/repo/new", "repository")
     export(dataset, tmp_path / "data/exports/new", "folders", split="1")

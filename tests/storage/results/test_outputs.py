@@ -79,7 +79,7 @@ def test_a_table_with_its_columns_in_another_order_is_read(done, photo):
 
 def test_a_folder_that_cannot_be_written_to_is_refused(done, photo, tmp_path):
     (tmp_path / "file").write_text("x")
-    for path, words in ((tmp_path / "file", "found a file"), (tmp_path / "file" / "below", "no folder that can be")):
+    for path, words in ((tmp_path / "file", "found a file"), (tmp_path / "file" / "below", "not a folder that can be")):
         with pytest.raises(ValueError, match=words):
             PredictionFolder(path).check([photo])
     with pytest.raises(ValueError, match="is a folder of the photos"):

@@ -8,7 +8,7 @@ from transformers import CLIPTextModel
 
 from benchmarks.fullsize import full_size
 from models.backbone.ddim import pyramid_noise, target_of
-from models.backbone.load import load_network
+from models.backbone.stable_diffusion import load_network
 from models.metrics import iou
 from models.pocket.scenes import render
 from models.segmenters.diffdis import segmenter as diffdis

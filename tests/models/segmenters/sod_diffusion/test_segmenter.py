@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from benchmarks.fullsize import PUBLISHED, full_size
 from flows.checks.build import check_encoder, check_latents
 from models.backbone.ddim import noised, target_of, timesteps, trailing
-from models.backbone.load import load_network
+from models.backbone.stable_diffusion import load_network
 from models.pocket.scenes import render
 from models.segmenters.registry import segmenter_of
 from models.segmenters.sod_diffusion.config import SodDiffusionConfig

@@ -1,0 +1,1 @@
+"""Benchmarks of what is made of a dataset: its statistics, its report and its exports."""

@@ -1,0 +1,81 @@
+"""Rendered scenes with the attention of their inversion, captured once and kept in the user's cache folder.
+
+A batch is known by its images, prompts and classes, by the backbone's weights and by how it was captured; a bench that
+was killed goes on at the batch it had reached. The code is no part of the name: remove FOLDER after changing how
+attention is recorded. Knows nothing of masks.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.masks.pocket import batches
+from models.backbone.files import POCKET_FOLDER
+from models.backbone.inversion import invert, reconstruct_with_capture
+from models.backbone.load import load_backbone
+from models.backbone.stable_diffusion import CONFIGS, HEAVY_FILES
+from models.config.cut import CutConfig
+from models.config.sampling import SamplingConfig
+from models.pocket.scenes import Scene
+
+FOLDER = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maskmill" / "captured"
+
+
+@dataclass(frozen=True)
+class Captured:
+    """Attention of one scene, on pocket's 16x16 cells.
+
+    layer_maps: (layers, h, w) float16, the class's map in each layer; attention: (N, N) float16, symmetrised A_s.
+    """
+
+    layer_maps: np.ndarray
+    attention: np.ndarray
+
+
+def capture(
+    scenes: list[Scene], prompts: list[str], categories: list[str], sampling: SamplingConfig, name: str
+) -> list[Captured]:
+    """Attention of every scene, inverted under its prompt; `name` stands before the progress bar."""
+    sampling = sampling.model_copy(update={"keep_pooled": True})
+    found: list[Captured] = []
+    for part in batches(list(zip(scenes, prompts, categories, strict=True)), name):
+        images = np.stack([scene.image for scene, _, _ in part])
+        found += _batch(images, [prompt for _, prompt, _ in part], [category for *_, category in part], sampling)
+    return found
+
+
+def _batch(images: np.ndarray, prompts: list[str], categories: list[str], sampling: SamplingConfig) -> list[Captured]:
+    """One batch, read where it is kept, else captured and kept."""
+    file = FOLDER / f"{_name(images, prompts, categories, sampling)}.npz"
+    if not file.exists():
+        backbone = load_backbone("pocket")
+        latents = invert(backbone, images, prompts, sampling.steps)
+        made = reconstruct_with_capture(backbone, latents, prompts, categories, sampling, CutConfig())
+        assert all(each.finite for each in made)
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        unfinished = file.with_suffix(f".{os.getpid()}.npz")
+        maps = [np.asarray(each.layer_maps) for each in made]
+        attention = [np.asarray(each.pooled) for each in made]
+        np.savez(unfinished, layer_maps=np.stack(maps), attention=np.stack(attention))
+        os.replace(unfinished, file)
+    with np.load(file) as kept:
+        return [Captured(*pair) for pair in zip(kept["layer_maps"], kept["attention"], strict=True)]
+
+
+def _name(images: np.ndarray, prompts: list[str], categories: list[str], sampling: SamplingConfig) -> str:
+    digest = hashlib.sha256(images.tobytes())
+    digest.update(repr((_weights(), sampling.model_dump_json(), prompts, categories)).encode())
+    return digest.hexdigest()[:32]
+
+
+@cache
+def _weights() -> str:
+    """Digest of what pocket computes with."""
+    digest = hashlib.sha256()
+    for name in (*CONFIGS.values(), *HEAVY_FILES):
+        digest.update((POCKET_FOLDER / name).read_bytes())
+    return digest.hexdigest()

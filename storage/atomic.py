@@ -1,0 +1,5 @@
+"""The one way a file or a folder is replaced, for whoever writes beside the store: see `models.atomic`."""
+
+from models.atomic import old_of, partial_of, put, replacing, replacing_folder
+
+__all__ = ["old_of", "partial_of", "put", "replacing", "replacing_folder"]

@@ -1,0 +1,69 @@
+"""Where something may be written: what is refused, in which words, and that nothing is ever written."""
+
+from pathlib import Path
+
+import pytest
+
+from models.errors import UserError
+from storage.places import check_place
+
+
+def marked(folder: Path) -> bool:
+    return (folder / "mark").exists()
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Path:
+    for name in ("empty", "ours", "other", "killed", "dataset/repo", "locked"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("ours/mark", "ours/more", "other/b", "other/a", "killed/x.partial", "file"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    return tmp_path
+
+
+def check(path: Path, option: str = "--out") -> None:
+    dataset = next(each for each in path.absolute().parents if (each / "dataset").exists()) / "dataset"
+    leftover = ".partial"
+    check_place(
+        path, "run", option=option, is_ours=marked, is_leftover=lambda n: n.endswith(leftover), outside=[dataset]
+    )
+
+
+@pytest.mark.parametrize("name", ["new", "new/below", "empty", "link", "ours", "killed", "dataset/new"])
+def test_a_new_an_empty_and_an_earlier_folder_are_taken_and_stay_as_they_are(places, name):
+    before = sorted(places.rglob("*"))
+    check(places / name)
+    assert sorted(places.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nowhere", "is a link to nowhere"),
+        ("file", "expected a folder for the run, found a file"),
+        ("file/below", "file is not a folder that can be written to"),
+        ("other", r"is not empty \(a\) and holds no run"),
+        ("dataset/repo", "lies in the dataset's repository"),
+        ("dataset/repo/new", "lies in the dataset's repository"),
+    ],
+)
+def test_others_are_refused_with_the_option_and_what_to_do(places, name, said):
+    before = sorted(places.rglob("*"))
+    with pytest.raises(UserError, match=rf"^--out {places / name}: .*{said}.*; choose .*") as error:
+        check(places / name)
+    assert "\n" not in str(error.value) and sorted(places.rglob("*")) == before
+
+
+def test_a_folder_that_may_not_be_written_to_is_refused(places, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != places / "locked")  # root may write anywhere
+    for path in (places / "locked", places / "locked" / "below"):
+        with pytest.raises(UserError, match="locked is not a folder that can be written to"):
+            check(path)
+
+
+def test_where_anything_may_lie_other_files_are_no_hindrance_and_a_path_needs_no_option(places):
+    check_place(places / "other", "pictures")
+    with pytest.raises(UserError, match=f"^{places / 'file'}: expected"):
+        check_place(places / "file", "pictures", option="")
