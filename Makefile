@@ -39,8 +39,8 @@ lint: $(STAMP) ## Check style, formatting, types and spelling
 	$(BIN)/mypy flows tasks analysis storage models benchmarks maskmill tests
 	$(BIN)/codespell
 
-docs: $(STAMP) ## Build the documentation site into site/
-	$(BIN)/mkdocs build
+docs: $(STAMP) ## Build the documentation site into site/ and check its links
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # The server runs in a session of its own, so that Ctrl-C reaches the worker first, which needs the server to stop.
 # Not `server start --background`: that server dies at its first log line, which nobody reads (prefect 3.8.8).

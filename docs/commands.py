@@ -11,7 +11,9 @@ from maskmill.cli import app
 def commands() -> str:
     """Every command: what it does, its usage, its arguments and options, an example."""
     group: Any = typer.main.get_command(app)
-    return "\n\n".join(_command(name, command) for name, command in group.commands.items())
+    shared = [f"- `{param.opts[0]}`: {_text(param.help)}" for param in group.params if "completion" not in param.name]
+    parts = ["Options of `maskmill` itself:\n\n" + "\n".join(shared)]
+    return "\n\n".join([*parts, *(_command(name, command) for name, command in group.commands.items())])
 
 
 def _command(name: str, command: Any) -> str:

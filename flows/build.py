@@ -91,7 +91,7 @@ def finish(writer: DatasetWriter, cuts: list[PrefectFuture[Any]], config: BuildC
         writer.commit(cut.result(), "Cut a shard")
     if writer.published:
         return writer.publish(message)
-    writer.begin_screening(embedding_width(config))
+    writer.begin_screening(embedding_width(config), config.screen)
     for shard in writer.pending("screen"):
         writer.commit(screen_shard(writer.fork(), shard, config), f"Screen shard {shard}")
     writer.commit(rank_samples(writer.fork(), config), "Rank the samples")

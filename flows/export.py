@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from tqdm import tqdm
 
 from models.config.export import ExportConfig
-from storage.exports import FORMATS
+from storage.exports import format_of
 from storage.exports.folder import ExportFolder
 from storage.exports.writing import check_export
 from tasks.exporting import export_block, finish_export
@@ -28,7 +28,7 @@ def export(config: ExportConfig, dataset: Path, out: Path, overwrite: bool = Fal
     plan = check_export(config, dataset, out, overwrite)
     folder = ExportFolder.at(out)
     with folder.begun(plan), tqdm(total=len(plan), desc="exporting", unit="sample") as bar:
-        for block in plan.blocks(FORMATS[plan.format].block):
+        for block in plan.blocks(format_of(plan.format).block):
             if not folder.is_done(block):
                 export_block(dataset, out, block)
             bar.update(len(block.indices))

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import ndimage
 
-from models.cut.masks import box
+from models.cut.masks import largest_box
 from models.errors import UserError
 
 BETA_SQUARED = 0.3
@@ -87,7 +87,7 @@ class BoxScores:
 
     def add(self, prediction: np.ndarray, boxes: np.ndarray) -> dict[str, float]:
         """Count one image, (H, W) floats in [0, 1] and (N, 4) x0, y0, x1, y1 with exclusive ends; its own figures."""
-        overlap = float(box_iou(box(checked(prediction) > 0.5), boxes).max(initial=0))
+        overlap = float(box_iou(largest_box(checked(prediction) > 0.5), boxes).max(initial=0))
         figures = {"corloc": float(overlap >= 0.5), "box_iou": overlap}
         self.count += 1
         self.sums = {name: self.sums.get(name, 0.0) + figure for name, figure in figures.items()}

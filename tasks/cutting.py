@@ -6,7 +6,7 @@ import numpy as np
 
 from models.config.build import BuildConfig
 from storage.dataset.schema import CUT, SAMPLED
-from storage.dataset.shards import read_shard, write_shard
+from storage.dataset.shards import Fork, read_shard, write_shard
 from tasks.base import task
 
 EVIDENCE = ("class_map", "refined", "affinities")
@@ -14,7 +14,7 @@ KEPT = ("layer_maps", "pooled")  # where sampling.keep_pooled is set: what class
 
 
 @task(task_run_name="cut-{shard:05d}")
-def cut_shard(fork: Any, shard: int, config: BuildConfig, redraw: bool = False) -> Any:
+def cut_shard(fork: Fork, shard: int, config: BuildConfig, redraw: bool = False) -> Fork:
     """AttentionCut of what is sampled in the shard; returns the store fork.
 
     With `redraw` A_c and r(p) are made anew from the kept attention, under the config's top_k, tau and num_seeds.

@@ -1,16 +1,14 @@
 """Plan samples: class, prompt and noise seed of every sample that has none yet."""
 
-from typing import Any
-
 import numpy as np
 
 from models.config.build import BuildConfig
-from storage.dataset.shards import read_shard, write_shard
+from storage.dataset.shards import Fork, read_shard, write_shard
 from tasks.base import task
 
 
 @task(name="plan")
-def plan_samples(fork: Any, shards: list[int], config: BuildConfig) -> Any:
+def plan_samples(fork: Fork, shards: list[int], config: BuildConfig) -> Fork:
     """Write the plan of the unplanned samples of `shards`; returns the store fork.
 
     UserError where a prompt does not name its category within the backbone's context.

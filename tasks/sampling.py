@@ -7,12 +7,14 @@ import numpy as np
 
 from models.config.build import BuildConfig
 from storage.dataset.schema import FAILED, PLANNED, SAMPLED
-from storage.dataset.shards import read_shard, write_shard
+from storage.dataset.shards import Fork, read_shard, write_shard
 from tasks.base import task
 
 
 @task(task_run_name="sample-{shard:05d}")
-def sample_shard(fork: Any, shard: int, config: BuildConfig, on_step: Callable[[int, int], None] | None = None) -> Any:
+def sample_shard(
+    fork: Fork, shard: int, config: BuildConfig, on_step: Callable[[int, int], None] | None = None
+) -> Fork:
     """Sample what is planned in the shard; returns the store fork. A sample that is not finite is marked failed."""
     from models.backbone.load import load_backbone
     from models.backbone.sampling import sample_batched

@@ -1,55 +1,52 @@
 """Screen: score the pairs of one shard, and once all are scored, keep or reject each, with the reason."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from models.config.build import BuildConfig
 from storage.dataset.schema import CUT, KEPT, REJECTED
-from storage.dataset.shards import read_columns, read_shard, write_changes, write_shard
+from storage.dataset.shards import Fork, read_columns, read_shard, write_changes, write_shard
 from tasks.base import task
+
+if TYPE_CHECKING:
+    from models.screening.rules import Score
 
 
 @task(task_run_name="screen-{shard:05d}")
-def screen_shard(fork: Any, shard: int, config: BuildConfig) -> Any:
-    """Score what is cut in the shard, and reject what fails a test of its own; returns the store fork."""
+def screen_shard(fork: Fork, shard: int, config: BuildConfig) -> Fork:
+    """Score what is cut in the shard, and reject what fails a rule by itself; returns the store fork."""
     from models.clip.categories import categories
-    from models.cut.masks import border_of, num_components_of
-    from models.screening.sample import entropy_of, reasons
+    from models.screening.rules import EMBEDDING, columns_read, reasons, scores
 
     names = categories(config.backbone, config.screen.clip, config.classes)
-    wanted = ["status", "image", "category", "mask", "objectness", "area", "uncertainty"]
-    stored = read_shard(fork, shard, wanted)
+    given = [name for name in columns_read(config.screen) if name not in scores() and name != EMBEDDING]
+    measured = [name for score in scores().values() for name in score.reads]
+    stored = read_shard(fork, shard, dict.fromkeys(["status", "image", "category", *given, *measured]))
     rows = np.flatnonzero(stored["status"] == CUT)
-    masks = stored["mask"][rows]
-    columns: dict[str, Any] = {
-        "border": np.array([border_of(mask) for mask in masks], dtype=np.float32),
-        "num_components": np.array([num_components_of(mask) for mask in masks]),
-        "entropy": np.array([entropy_of(objectness) for objectness in stored["objectness"][rows]], dtype=np.float32),
-        "similarity": np.full(len(rows), np.nan),
-        "clip_score": np.full(len(rows), np.nan, dtype=np.float32),
-    }
+    stored = {name: values[rows] for name, values in stored.items()}
+    columns = {name: _score(score, stored, len(rows)) for name, score in scores().items()}
+    columns["similarity"] = np.full(len(rows), np.nan)
     if config.screen.clip != "none":
-        columns |= _clip_columns(stored["image"][rows], stored["category"][rows], names, config)
-    scores = columns | {name: stored[name][rows] for name in ("area", "uncertainty")}
-    reason = reasons(scores, config.screen, len(names))
+        columns |= _clip_columns(stored["image"], stored["category"], names, config)
+    reason = reasons(columns | {name: stored[name] for name in given}, config.screen, len(names))
     write_shard(fork, shard, columns | _verdict(reason), rows=rows)
     return fork
 
 
 @task(name="rank")
-def rank_samples(fork: Any, config: BuildConfig) -> Any:
+def rank_samples(fork: Fork, config: BuildConfig) -> Fork:
     """Keep or reject each of the dataset's screened samples, compared with one another; returns the store fork.
 
     From the stored scores alone, so that it may be done again: after a kill, and when there are more samples.
     """
     from models.clip.categories import categories
     from models.screening.dataset import verdicts
-    from models.screening.sample import SCORES
+    from models.screening.rules import columns_read
 
     names = categories(config.backbone, config.screen.clip, config.classes)
-    embedding = () if config.screen.duplicate_image is None else ("embedding",)
-    stored = read_columns(fork, ["status", "reason", "similarity", "category", "prompt", *SCORES, *embedding])
+    wanted = ["status", "reason", "similarity", "category", "clip_score", *columns_read(config.screen)]
+    stored = read_columns(fork, dict.fromkeys(wanted))
     rows = np.flatnonzero(np.isin(stored["status"], (KEPT, REJECTED)))
     table = {name: values[rows] for name, values in stored.items()}
     reason, similarity = verdicts(table, config.screen, len(names))
@@ -58,6 +55,13 @@ def rank_samples(fork: Any, config: BuildConfig) -> Any:
         stored[name][rows] = values
     write_changes(fork, {name: stored[name] for name in columns})
     return fork
+
+
+def _score(score: "Score", stored: dict[str, Any], count: int) -> Any:
+    """A column of scores, (count,), from the samples' stored arrays; unwritten where CLIP is to give it."""
+    if score.of is None:
+        return np.full(count, np.nan, dtype=score.dtype)
+    return np.array([score.of(*(stored[name][i] for name in score.reads)) for i in range(count)], dtype=score.dtype)
 
 
 def _verdict(reason: Any) -> dict[str, Any]:

@@ -25,7 +25,8 @@ from models.metrics import iou
 from models.pocket import judges
 from models.pocket.scenes import CLASSES
 from models.screening.dataset import most_uncertain, verdicts
-from models.screening.sample import entropy_of, reasons
+from models.screening.rules import reasons
+from models.screening.sample import entropy_of
 from storage.dataset.reader import Dataset, open_dataset
 from storage.dataset.shards import array_of
 

@@ -1,1 +1,1 @@
-
+"""Prefect's temporary server."""

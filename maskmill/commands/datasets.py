@@ -8,6 +8,7 @@ import typer
 
 from maskmill.commands.options import Assignments, ConfigFile, Out, PathArgument, source_of
 from maskmill.failures import checked, running
+from models.config.formats import format_names
 
 
 def build(
@@ -127,7 +128,7 @@ def statistics(
 
 def export(
     path: PathArgument,
-    form: Annotated[str, typer.Option("--format", help="coco, yolo, voc, folders, webdataset, hf or zarr.")],
+    form: Annotated[str, typer.Option("--format", help=f"{format_names()}.")],
     out: Annotated[Path, typer.Option(help="Folder of the export.")],
     version: Annotated[str | None, typer.Option(help="Version to export; the latest when absent.")] = None,
     split: Annotated[str | None, typer.Option(help="Shares, as 0.7,0.2,0.1 or train=0.9,val=0.1.")] = None,
@@ -145,8 +146,8 @@ def export(
 
     with checked():
         resolved = resolve(ExportConfig, None, {"format": form, "version": version, "split": split, "seed": seed}, [])
-        from flows.export import check_export
         from flows.export import export as run_export
+        from storage.exports.writing import check_export
 
         check_export(resolved, path, out, overwrite)
     with running():

@@ -1,1 +1,1 @@
-
+"""CLIP models, and the classes that they recognise in images."""

@@ -1,4 +1,4 @@
-"""Frozen configurations, one module a stage. Those that users name are in `maskmill`."""
+"""Configurations, one stage a file: the schema of options, of YAML files and of the forms in the Prefect UI."""
 
 from models.moved import moved
 

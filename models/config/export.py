@@ -5,15 +5,15 @@ As models/config/build.py's configurations, it is the Prefect form's and the com
 
 import re
 from fractions import Fraction
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from models.config.base import Config
+from models.config.formats import FORMATS, format_names
 from models.errors import UserError
 
 SPLITS = ("train", "val", "test")  # the names of splits that are given by their shares alone
-Formats = Literal["coco", "yolo", "voc", "folders", "webdataset", "hf", "zarr"]
 
 
 def shares_of(text: str) -> dict[str, Fraction]:
@@ -57,10 +57,19 @@ def _checked(text: str) -> str:
     return "".join(text.split())
 
 
+def _known(name: str) -> str:
+    if name not in FORMATS:
+        raise UserError(f"format: expected {format_names(quote=chr(39))}, got {name!r}; change it")
+    return name
+
+
 class ExportConfig(Config):
     """What is exported, and in which form."""
 
-    format: Formats = Field(description="format on disk; docs/exports.md says how each lies and what it loses")
+    format: Annotated[str, AfterValidator(_known)] = Field(
+        description="format on disk; docs/exports.md says how each lies and what it loses",
+        json_schema_extra={"enum": list(FORMATS)},
+    )
     version: str | None = Field(None, description="published version to export; the latest when absent")
     split: Annotated[str, AfterValidator(_checked)] = Field(
         "train=1",

@@ -44,12 +44,17 @@ def num_components_of(mask: np.ndarray) -> int:
 
 
 def box(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """Tight (x0, y0, x1, y1) of the largest component of (H, W) bool, x1 and y1 exclusive; zeros where it is empty.
+    """Tight (x0, y0, x1, y1) of all pixels of (H, W) bool, x1 and y1 exclusive; zeros where it is empty."""
+    if not mask.any():
+        return 0, 0, 0, 0
+    y, x = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    return int(x[0]), int(y[0]), int(x[-1]) + 1, int(y[-1]) + 1
+
+
+def largest_box(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """`box` of the largest component of (H, W) bool, as LOST and TokenCut box a mask for CorLoc.
 
     Pixels that touch by a corner belong together; of two components of one size the first in reading order is taken.
     """
     parts, areas = components(mask, np.ones((3, 3)))
-    if not len(areas):
-        return 0, 0, 0, 0
-    y, x = np.nonzero(parts == 1 + areas.argmax())
-    return int(x.min()), int(y.min()), int(x.max()) + 1, int(y.max()) + 1
+    return box(parts == 1 + areas.argmax()) if len(areas) else (0, 0, 0, 0)

@@ -1,1 +1,1 @@
-
+"""The backbone that ships inside: scenes, networks, training and weights."""

@@ -1,1 +1,1 @@
-
+"""Prompts: the built-in grammar, language models, their checks and their budget."""

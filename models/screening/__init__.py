@@ -1,1 +1,1 @@
-
+"""Which pairs a dataset keeps: rules for each sample, and comparisons between samples."""

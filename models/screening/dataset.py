@@ -11,7 +11,13 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from models.config.screening import ScreenConfig
-from models.screening.sample import WRONG_CLASS, reasons
+from models.screening.rules import (
+    DUPLICATE_IMAGE,
+    DUPLICATE_PROMPT,
+    MOST_UNCERTAIN,
+    WRONG_CLASS,
+    reasons,
+)
 from models.screening.similarity import image_similarity, prompt_similarity
 
 Table = Mapping[str, np.ndarray]
@@ -20,8 +26,8 @@ Table = Mapping[str, np.ndarray]
 def verdicts(table: Table, config: ScreenConfig, num_names: int) -> tuple[np.ndarray, np.ndarray]:
     """The first test that each sample fails, "" where it is kept, (n,) str; and `similarity`, (n,) float32.
 
-    table: models.screening.SCORES, and "category" and "prompt", by name, (n,) each, in the order of the dataset;
-    "embedding" (n, D) too where images are compared. Duplicates are of any earlier sample of their class that passes
+    table: "category", "clip_score" and what the active rules read, by name, (n,) each, in the order of the dataset;
+    "embedding" is (n, D). Duplicates are of any earlier sample of their class that passes
     the tests of each alone, and similarity is the largest cosine to one, NaN where images are not compared.
     """
     verdict = reasons(table, config, num_names).astype(object)
@@ -37,9 +43,10 @@ def verdicts(table: Table, config: ScreenConfig, num_names: int) -> tuple[np.nda
             prompts = [str(prompt) for prompt in table["prompt"][rows]]
             repeated[rows] = prompt_similarity(prompts) >= np.float32(config.duplicate_prompt)
     similarity[np.isneginf(similarity)] = np.nan  # of a class's first
-    verdict[repeated] = "duplicate prompt"
-    verdict[alike] = "duplicate image"
-    verdict[most_uncertain(verdict == "", table["entropy"], config.drop_uncertain)] = "most uncertain"
+    verdict[repeated] = DUPLICATE_PROMPT
+    verdict[alike] = DUPLICATE_IMAGE
+    if config.drop_uncertain:
+        verdict[most_uncertain(verdict == "", table["entropy"], config.drop_uncertain)] = MOST_UNCERTAIN
     return verdict, similarity
 
 

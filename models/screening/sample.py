@@ -1,41 +1,13 @@
-"""Screening one sample at a time: scores of its mask, and the first test that it fails.
+"""Scores of one sample's mask, and whether CLIP recognises its class.
 
-Plain numbers in; knows no CLIP model and no dataset. models/screening/dataset.py compares samples with one another.
+Plain numbers in; knows no CLIP model, no rule and no dataset. models/screening/rules.py has the tests they are for.
 
-Letters: n samples, H, W image pixels, h, w attention grid.
+Letters: n samples, h, w attention grid.
 """
-
-from collections.abc import Mapping
 
 import numpy as np
 
 from models.config.screening import ScreenConfig
-
-WRONG_CLASS = "wrong class"
-SCORES = ("area", "border", "num_components", "uncertainty", "entropy", "clip_score")  # what the tests look at
-
-
-def reasons(scores: Mapping[str, np.ndarray], config: ScreenConfig, num_names: int) -> np.ndarray:
-    """The first test that each sample fails, "" where it passes them all: (n,) str.
-
-    scores: SCORES by name, (n,) each; area in [0, 1] of the image, clip_score the class's confidence among num_names.
-    A score that is NaN fails its test.
-    """
-    everything = np.ones(len(scores["area"]), dtype=bool)
-    tests = {
-        "empty": scores["area"] > 0,
-        "too small": scores["area"] >= config.min_area,
-        "too large": scores["area"] <= config.max_area,
-        "at the border": everything if config.max_border is None else scores["border"] <= config.max_border,
-        "in pieces": everything if config.max_components is None else _within(scores, config.max_components),
-        "uncertain": scores["uncertainty"] <= config.max_uncertainty,
-        WRONG_CLASS: everything if config.clip == "none" else recognised(scores["clip_score"], config, num_names),
-    }
-    return np.select([~passed for passed in tests.values()], list(tests), default="")
-
-
-def _within(scores: Mapping[str, np.ndarray], max_components: int) -> np.ndarray:
-    return (scores["num_components"] > 0) & (scores["num_components"] <= max_components)
 
 
 def recognised(clip_score: np.ndarray, config: ScreenConfig, num_names: int) -> np.ndarray:

@@ -1,1 +1,1 @@
-
+"""Segmenters, a folder a family, and the table of their names."""

@@ -1,4 +1,4 @@
-"""Datasets in the store: their schema, reading, writing and checks. What users open them with is in `maskmill`."""
+"""Datasets: Zarr arrays in an Icechunk repository, read, written and versioned."""
 
 from models.moved import moved
 

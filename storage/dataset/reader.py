@@ -34,7 +34,7 @@ from storage.dataset.shards import array_of
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One image, its mask, its prompt, its scores and its provenance."""
+    """One image, its mask, its prompt, its scores and its provenance; `Dataset.frame` may have further scores."""
 
     index: int
     image: NDArray[np.uint8]  # (H, W, 3)
@@ -54,7 +54,7 @@ class Sample:
     num_components: int
     entropy: float
     similarity: float
-    box: tuple[int, int, int, int]  # x0, y0, x1, y1
+    box: tuple[int, int, int, int]  # x0, y0, x1, y1 of all pixels of the mask, x1 and y1 exclusive; see `frame`
     num_clamped: int
     bilateral_refused: bool
 
@@ -78,7 +78,7 @@ class Dataset:
             index=position,
             image=self.read("image", position),
             mask=self.read("mask", position),
-            **self._records[position],
+            **{name: value for name, value in self._records[position].items() if name in Sample.__dataclass_fields__},
         )
 
     @property
@@ -127,12 +127,16 @@ class Dataset:
         return np.flatnonzero(self._table["status"] == schema.STATUS[schema.KEPT])
 
     def frame(self) -> pd.DataFrame:
-        """The table, one row a sample: status by name, box as a tuple (x0, y0, x1, y1), index the sample's."""
+        """The table, one row a sample: status by name, box as a tuple (x0, y0, x1, y1), index the sample's.
+
+        The box is as stored: of all pixels of the mask, x1 and y1 exclusive; of samples cut before 0.1.0 was released,
+        of the mask's largest component, until a recut. An export makes its boxes of the masks.
+        """
         return self._table.copy()
 
     @cached_property
     def _table(self) -> pd.DataFrame:
-        columns = {name: self._column(name, spec) for name, spec in schema.TABLE.items()}
+        columns = {name: self._column(name, spec) for name, spec in schema.table().items()}
         table = pd.DataFrame({name: _series(values) for name, values in columns.items()})
         table["status"] = np.asarray(schema.STATUS, dtype=object)[columns["status"]]
         return table.rename_axis("index")

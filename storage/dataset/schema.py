@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from models.errors import UserError
+from models.screening.rules import scores
 
 SCHEMA_VERSION = 1
 STATUS = ("planned", "sampled", "cut", "kept", "rejected", "failed")  # the code is the position
@@ -37,7 +38,8 @@ class ArraySpec:
         return int(np.prod(self.shape)) * (TEXT_BYTES if self.is_text else np.dtype(self.dtype).itemsize)
 
 
-TABLE = {
+# Columns before and after those that screening fills, which follow from its rules: `table`.
+FIRST = {
     "status": ArraySpec((), "u1", PLANNED),
     "category": ArraySpec((), "str", ""),
     "phrase": ArraySpec((), "str", ""),  # words of the prompt whose attention is read; '': the category, as once
@@ -49,14 +51,19 @@ TABLE = {
     "uncertainty": ArraySpec((), "f4", float("nan")),
     "energy": ArraySpec((), "f4", float("nan")),
     "area": ArraySpec((), "f4", float("nan")),
-    "border": ArraySpec((), "f4", float("nan")),  # this and the next three are screening's: models/screening/sample.py
-    "num_components": ArraySpec((), "i4"),
-    "entropy": ArraySpec((), "f4", float("nan")),
+}
+LAST = {
     "similarity": ArraySpec((), "f4", float("nan")),
-    "box": ArraySpec((4,), "i4"),  # x0, y0, x1, y1
+    "box": ArraySpec((4,), "i4"),  # x0, y0, x1, y1 of all pixels; in older datasets of the largest component
     "num_clamped": ArraySpec((), "i4"),
     "bilateral_refused": ArraySpec((), "bool", False),
 }
+
+
+def table() -> dict[str, ArraySpec]:
+    """Every column of the table by name, in its order."""
+    fills = {name: float("nan") if np.dtype(score.dtype).kind == "f" else 0 for name, score in scores().items()}
+    return FIRST | {name: ArraySpec((), score.dtype, fills[name]) for name, score in scores().items()} | LAST
 
 
 def array_specs(
@@ -74,7 +81,7 @@ def array_specs(
     if pooled is not None:
         specs["pooled"] = ArraySpec((grid[0] * grid[1], pooled[0]), "f2")
         specs["layer_maps"] = ArraySpec((pooled[1], *grid), "f2")
-    return specs | TABLE
+    return specs | table()
 
 
 def embedding_spec(width: int) -> ArraySpec:

@@ -15,6 +15,8 @@ from models.errors import UserError
 from storage.dataset.repository import attributes_of, group_of, reading, writing
 from storage.dataset.schema import shard_rows
 
+Fork = icechunk.ForkSession  # a picklable view of a build's tip, for one task to write into
+
 # Zarr starts threads of its own beside the workers'.
 FEW_THREADS = {"async.concurrency": 4, "threading.max_workers": 2}
 

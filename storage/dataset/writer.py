@@ -17,7 +17,9 @@ import numpy as np
 import pandas as pd
 import zarr
 
+from models.config.screening import ScreenConfig
 from models.errors import UserError
+from models.screening.rules import columns_scored
 from storage.dataset import schema
 from storage.dataset.prompt_store import read_prompt_store
 from storage.dataset.repository import (
@@ -174,10 +176,10 @@ class DatasetWriter:
                 self._repo.reset_branch(MAIN, self._repo.lookup_branch(BUILD))
         return version
 
-    def begin_screening(self, width: int | None) -> None:
+    def begin_screening(self, width: int | None, config: ScreenConfig) -> None:
         """Make room for what screening stores: embeddings of `width`, none when None, and the table's newer columns.
 
-        Samples that were screened before there were these columns are to be screened again.
+        Samples that were screened without a score that an active rule looks at are to be screened again.
         """
         session = self._repo.writable_session(BUILD)
         group = group_of(session, "r+")
@@ -186,7 +188,7 @@ class DatasetWriter:
             _fit_embedding(group, width)
             status = array_of(group, "status")[:]
             screened = np.isin(status, (schema.KEPT, schema.REJECTED))
-            again = screened & np.isnan(np.asarray(array_of(group, "border")[:]))
+            again = screened & _lacking(group, columns_scored(config))
             if again.any():
                 _set_back(group, again, schema.CUT)
             if session.has_uncommitted_changes:
@@ -244,7 +246,7 @@ class DatasetWriter:
     def _extend(self, config: dict[str, Any], count: int) -> None:
         """Make room for a larger count; the new samples are planned. Unfinished, it gains the table's newer columns."""
         before = self.count
-        lacking = schema.TABLE.keys() - set(self._group().array_keys())
+        lacking = schema.table().keys() - set(self._group().array_keys())
         if count == before and (self.published or not lacking):
             return
         session = self._repo.writable_session(BUILD)
@@ -269,9 +271,20 @@ def _fill(
 def _add_columns(group: zarr.Group) -> None:
     """Create the columns that the table has gained since the dataset was begun."""
     count, shard_size = array_of(group, "status").shape[0], attributes_of(group)["shard_size"]
-    for name, spec in schema.TABLE.items():
+    for name, spec in schema.table().items():
         if name not in group:
             _create_array(group, name, spec, shard_size, count)
+
+
+def _lacking(group: zarr.Group, names: list[str]) -> np.ndarray:
+    """The samples for which one of the columns is unwritten, (N,) bool."""
+    lacking = np.zeros(array_of(group, "status").shape[0], dtype=bool)
+    for name in names:
+        array = array_of(group, name)
+        values = np.asarray(array[:])
+        unwritten = np.isnan(values) if np.isnan(array.fill_value) else values == array.fill_value
+        lacking |= unwritten.reshape(len(lacking), -1).all(axis=1)
+    return lacking
 
 
 def _set_back(group: zarr.Group, which: np.ndarray, status: int | None) -> None:

@@ -1,20 +1,17 @@
-"""Exports of a dataset version in the formats that others read: one file a format, and this table of them."""
+"""Exports of a dataset version in the formats that others read: one file a format, and a line in a table of names.
 
+The table is models/config/formats.py's, which configurations and help texts read without any of this.
+"""
+
+from importlib import import_module
+
+from models.config.formats import FORMATS
 from storage.exports.formats.base import Format
-from storage.exports.formats.coco import CocoFormat
-from storage.exports.formats.folders import FolderFormat
-from storage.exports.formats.hf import HuggingFaceFormat
-from storage.exports.formats.voc import VocFormat
-from storage.exports.formats.webdataset import WebDatasetFormat
-from storage.exports.formats.yolo import YoloFormat
-from storage.exports.formats.zarr_v3 import ZarrFormat
 
-FORMATS: dict[str, Format] = {
-    "coco": CocoFormat(),
-    "yolo": YoloFormat(),
-    "voc": VocFormat(),
-    "folders": FolderFormat(),
-    "webdataset": WebDatasetFormat(),
-    "hf": HuggingFaceFormat(),
-    "zarr": ZarrFormat(),
-}
+
+def format_of(name: str) -> Format:
+    """The format of that name; its file is imported only now."""
+    module, _, kind = FORMATS[name].partition(":")
+    form = getattr(import_module(module), kind)()
+    assert isinstance(form, Format), name
+    return form

@@ -12,12 +12,13 @@ import pandas as pd
 import yaml
 
 from storage.dataset.reader import Dataset
+from storage.exports.boxes import boxes_of
 from storage.exports.formats.base import Format
 from storage.exports.plan import Plan
 from storage.text import escape
 
 TABLE, CONFIG, CARD = "samples.csv", "config.yaml", "README.md"
-BOX = ["x0", "y0", "x1", "y1"]  # ends exclusive
+BOX = ["x0", "y0", "x1", "y1"]  # of all pixels of the mask, ends exclusive
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 
 
@@ -26,8 +27,8 @@ def write_table(folder: Path, plan: Plan, dataset: Dataset) -> pd.DataFrame:
     rows = [index for indices in plan.splits.values() for index in indices]
     frame = dataset.frame().loc[rows].drop(columns=["status", "reason"])
     frame.insert(0, "split", [name for name, indices in plan.splits.items() for _ in indices])
-    boxes = pd.DataFrame(frame.pop("box").tolist(), index=frame.index, columns=BOX)
-    frame = frame.join(boxes)
+    boxes = pd.DataFrame(boxes_of(dataset, rows), index=frame.index, columns=BOX)
+    frame = frame.drop(columns="box").join(boxes)
     frame.to_csv(folder / TABLE, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n", encoding="utf-8")
     return frame
 

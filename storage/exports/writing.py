@@ -9,7 +9,7 @@ from models.config.export import ExportConfig
 from models.errors import UserError
 from storage.dataset.reader import Dataset, open_dataset
 from storage.dataset.repository import BUILD
-from storage.exports import FORMATS
+from storage.exports import format_of
 from storage.exports.card import write_card, write_config, write_table
 from storage.exports.croissant import write_croissant
 from storage.exports.folder import ExportFolder
@@ -27,7 +27,7 @@ def check_export(config: ExportConfig, path: Path, out: Path, overwrite: bool) -
     check_outside(out, path)
     folder.check(overwrite)
     plan = plan_export(dataset, config, installed_version("maskmill"))
-    FORMATS[plan.format].check(plan)
+    format_of(plan.format).check(plan)
     return plan
 
 
@@ -35,7 +35,7 @@ def write_block(path: Path, out: Path, block: Block) -> None:
     """Write a block of the export under way, and note that it is done."""
     folder = ExportFolder.at(out)
     plan = folder.plan()
-    facts = FORMATS[plan.format].write(folder.content, plan, block, _dataset(path, plan.version, plan.snapshot))
+    facts = format_of(plan.format).write(folder.content, plan, block, _dataset(path, plan.version, plan.snapshot))
     folder.record(block, {"rows": facts.rows, "counts": dict(facts.counts)})
 
 
@@ -43,7 +43,7 @@ def finish_export(path: Path, out: Path, overwrite: bool) -> dict[str, int]:
     """Write what tells of all samples, and put the export in its place; returns counts of what is worth telling."""
     folder = ExportFolder.at(out)
     plan = folder.plan()
-    form, dataset = FORMATS[plan.format], _dataset(path, plan.version, plan.snapshot)
+    form, dataset = format_of(plan.format), _dataset(path, plan.version, plan.snapshot)
     facts = {split: Facts() for split in plan.splits}
     for block in plan.blocks(form.block):
         found = folder.facts(block)

@@ -1,1 +1,1 @@
-
+"""Photographs and masks from picture files, and benchmarks' folders."""

@@ -1,1 +1,1 @@
-
+"""Folders of predicted masks and of scores."""

@@ -9,7 +9,7 @@ from storage.results.outputs import OutputFolder, Row
 
 @dataclass(frozen=True)
 class PredictionRow(Row):
-    """A box x0, y0, x1, y1 in pixels, ends exclusive, all 0 where the mask is empty; area: the mask's share."""
+    """The box x0, y0, x1, y1 of all pixels of the mask, ends exclusive, all 0 where it is empty; area: its share."""
 
     x0: int = 0
     y0: int = 0

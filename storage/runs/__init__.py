@@ -1,1 +1,1 @@
-
+"""Run folders of trainings: description, weights, cached features, samples in order."""

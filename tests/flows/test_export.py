@@ -4,7 +4,9 @@ import pytest
 from typer.testing import CliRunner
 
 from maskmill.cli import app
-from storage.exports import writing
+from models.config.formats import FORMATS
+from storage.dataset.reader import open_dataset
+from storage.exports.formats.yolo import YoloFormat
 from storage.photos.folders import open_folder
 from tests.storage.exports.conftest import write_dataset
 
@@ -19,15 +21,15 @@ def run(*arguments: object):
 
 
 def test_an_export_goes_on_where_it_broke_off(data, tmp_path, monkeypatch):
-    out, written, original = tmp_path / "out", [], writing.FORMATS["yolo"].write
+    out, written, original = tmp_path / "out", [], YoloFormat.write
 
-    def fails_in_the_second_block(folder, plan, block, dataset):
+    def fails_in_the_second_block(form, folder, plan, block, dataset):
         written.append(block.name)
         if len(written) == 2:
             raise OSError("No space left on device")
-        return original(folder, plan, block, dataset)
+        return original(form, folder, plan, block, dataset)
 
-    monkeypatch.setattr(writing.FORMATS["yolo"], "write", fails_in_the_second_block)
+    monkeypatch.setattr(YoloFormat, "write", fails_in_the_second_block)
     command = (data, "--format", "yolo", "--out", out, "--split", "train=0.75,test=0.25", "--seed", 3)
     broken = run(*command)
     assert broken.exit_code == 1 and "No space left on device" in broken.stderr and not out.exists()
@@ -47,6 +49,22 @@ def test_an_export_is_refused_where_there_is_one_and_overwritten_when_told(data,
     assert again.exit_code == 2 and again.stderr.count("\n") == 1 and "--overwrite" in again.stderr
     assert run(data, "--format", "coco", "--out", out, "--overwrite").exit_code == 0
     assert (out / "annotations/instances_train.json").exists() and not (out / "train").exists()
+
+
+def test_a_format_is_one_file_and_one_line(data, tmp_path, monkeypatch):
+    refused = run(data, "--format", "toy", "--out", tmp_path / "out")
+    assert refused.exit_code == 2 and "'hf' or 'zarr', got 'toy'; change it" in refused.stderr
+    monkeypatch.setitem(FORMATS, "toy", "tests.storage.exports.toy:ToyFormat")
+    done = run(data, "--format", "toy", "--out", tmp_path / "out", "--split", "0.75,0.25")
+    assert done.exit_code == 0, done.output
+    dataset, kept = open_dataset(data), []
+    for split in ("train", "val"):
+        for line in (tmp_path / "out" / f"{split}.txt").read_text().splitlines():
+            index, label, area = map(int, line.split())
+            kept.append(index)
+            assert dataset[index].mask.sum() == area and dataset[index].category == dataset.config["classes"][label]
+    assert sorted(kept) == dataset.kept().tolist()
+    assert "--format toy" in (tmp_path / "out" / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-
+"""DiffDIS: a mask and its edge in one step."""

@@ -1,1 +1,1 @@
-
+"""DiffusionSeg's decoder on a backbone's features."""

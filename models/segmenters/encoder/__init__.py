@@ -1,1 +1,1 @@
-
+"""DiffusionSeg's decoder on a frozen encoder's features."""

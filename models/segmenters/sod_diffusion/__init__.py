@@ -1,1 +1,1 @@
-
+"""SOD-diffusion: masks denoised step by step."""

@@ -1,5 +1,7 @@
 """What a format of export is, and what those that write a file a sample share. Knows no format.
 
+A format of one's own is a file with a class like those here, and a line in models/config/formats.py.
+
 Every path in an export is made of a sample's index and a split's name, never of a class or a prompt.
 """
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from models.cut.masks import box
 from storage.dataset.reader import Dataset, Sample
 from storage.exports.formats.base import Facts, Files, Format, made, name_of, png, samples_of
 from storage.exports.formats.polygons import has_holes, polygons
@@ -63,14 +64,13 @@ def _annotation(sample: Sample, plan: Plan) -> dict[str, Any] | None:
     """The instance, None for an empty mask. bbox: x, y, width, height in pixels; area: in pixels."""
     if not sample.mask.any():
         return None
-    rows, columns = (np.flatnonzero(sample.mask.any(axis=axis)) for axis in (1, 0))
-    x, y = int(columns[0]), int(rows[0])
+    x0, y0, x1, y1 = box(sample.mask)
     return {
         "id": sample.index + 1,
         "image_id": sample.index + 1,
         "category_id": plan.label(sample.category) + 1,
         "segmentation": [polygon.ravel().tolist() for polygon in polygons(sample.mask)],
         "area": int(np.count_nonzero(sample.mask)),
-        "bbox": [x, y, int(columns[-1]) - x + 1, int(rows[-1]) - y + 1],
+        "bbox": [x0, y0, x1 - x0, y1 - y0],
         "iscrowd": 0,
     }

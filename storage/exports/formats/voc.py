@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image
 
+from models.cut.masks import box
 from models.errors import UserError
 from storage.dataset.reader import Dataset, Sample
 from storage.exports.formats.base import Facts, Files, Format, file_of, made, name_of, samples_of
@@ -93,10 +94,10 @@ def _annotation(sample: Sample) -> bytes:
     root = ElementTree.Element("annotation")
     _add(root, {"folder": "VOC2012", "filename": f"{name_of(sample.index)}.jpg", "size": size, "segmented": 1})
     if sample.mask.any():
-        rows, columns = (np.flatnonzero(sample.mask.any(axis=axis)) + 1 for axis in (1, 0))
-        box = {"xmin": columns[0], "ymin": rows[0], "xmax": columns[-1], "ymax": rows[-1]}
+        x0, y0, x1, y1 = box(sample.mask)
+        corners = {"xmin": x0 + 1, "ymin": y0 + 1, "xmax": x1, "ymax": y1}
         named = {"name": printable(sample.category), "pose": "Unspecified", "truncated": 0, "difficult": 0}
-        _add(root, {"object": named | {"bndbox": box}})
+        _add(root, {"object": named | {"bndbox": corners}})
     ElementTree.indent(root)
     return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
 

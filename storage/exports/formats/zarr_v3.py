@@ -1,6 +1,7 @@
 """Plain Zarr v3: what a version stores of the exported samples, in a folder that zarr opens without Icechunk."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import zarr
@@ -8,6 +9,7 @@ import zarr
 from storage.dataset.reader import Dataset
 from storage.dataset.schema import ArraySpec, chunk_rows
 from storage.dataset.shards import array_of
+from storage.exports.boxes import boxes_of
 from storage.exports.formats.base import Facts, Files, Format
 from storage.exports.plan import Block, Plan
 
@@ -37,7 +39,8 @@ class ZarrFormat(Format):
         for name in sorted(set(dataset.group.array_keys()) - set(LEFT_OUT)):
             stored = array_of(dataset.group, name)
             spec = ArraySpec(stored.shape[1:], "str" if stored.dtype.kind == "T" else stored.dtype.name)
-            self._array(group, name, spec, plan, block)[rows] = stored.oindex[indices]
+            arrays: Any = boxes_of(dataset, block.indices) if name == "box" else stored.oindex[indices]
+            self._array(group, name, spec, plan, block)[rows] = arrays
         return Facts()
 
     def _rows(self, block: Block) -> slice:

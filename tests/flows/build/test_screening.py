@@ -8,6 +8,7 @@ import tasks.screening
 from flows.build import finish
 from flows.checks.recut import first_stage
 from models.config.build import BuildConfig
+from models.screening.rules import RULES, Rule, Score
 from storage.dataset import schema
 from storage.dataset.reader import Dataset, open_dataset
 from storage.dataset.repository import BUILD, MAIN, group_of
@@ -160,6 +161,74 @@ def test_screened_by_other_bounds_scores_stay_and_the_first_bounds_give_the_firs
     assert "embedding" not in without and np.isnan(without["clip_score"]).all()
     screen_again(out, CONFIG, "screen")
     assert_equal(out, whole)
+
+
+def brightness_of(image: np.ndarray) -> float:
+    return float(image.mean() / 255)
+
+
+TOO_BRIGHT = Rule(
+    ("brightness",),
+    lambda of, config, num_names: of["brightness"] <= 0.5,
+    scores={"brightness": Score(("image",), brightness_of)},
+)
+
+
+@pytest.mark.parametrize("how", ["extended", "recut"])
+def test_a_rule_is_one_row_and_older_samples_are_scored_for_it_and_judged_by_it(how, whole, tmp_path, monkeypatch):
+    out, plain = tmp_path / "dataset", changed(CONFIG, screen={"duplicate_image": None, "drop_uncertain": 0.0})
+    before = screen(out, changed(plain, count=11)).frame()
+    assert "brightness" not in before
+    monkeypatch.setitem(RULES, "too bright", TOO_BRIGHT)
+    assert np.isnan(open_dataset(out).frame()["brightness"]).all()  # read as it is
+    if how == "extended":
+        after = screen(out, plain)
+    else:
+        after = screen_again(out, changed(plain, count=11, screen={"max_area": 0.9}), None)
+    frame = after.frame()
+    assert frame["brightness"].tolist() == pytest.approx([brightness_of(image) for image in after.group["image"][:]])
+    assert isinstance(after[0].area, float)  # a sample has the scores that it has fields for
+    for index, row in before.iterrows():
+        passed = row["status"] == "kept" and frame["brightness"][index] > 0.5
+        assert frame["reason"][index] == ("too bright" if passed else row["reason"])
+    judged = frame[frame["reason"].isin(["", "too bright"])]
+    assert ((judged["brightness"] > 0.5) == (judged["reason"] == "too bright")).all()
+    assert 0 < (frame["reason"][:11] == "too bright").sum() < (before["status"] == "kept").sum()
+
+
+def test_a_column_of_a_rule_that_is_off_is_not_asked_for(whole, tmp_path, monkeypatch):
+    """Until the rule is on: then every sample has it."""
+    out, off = tmp_path / "dataset", changed(CONFIG, screen={"duplicate_image": None, "drop_uncertain": 0.0})
+    screen(out, changed(off, count=11))
+    rule = Rule(TOO_BRIGHT.reads, TOO_BRIGHT.passes, lambda config: config.max_area < 0.8, TOO_BRIGHT.scores)
+    monkeypatch.setitem(RULES, "too bright", rule)
+    frame = screen(out, off).frame()
+    assert frame["brightness"][:11].isna().all() and frame["brightness"][11:].notna().all()
+    assert "too bright" not in set(frame["reason"])
+    frame = screen_again(out, changed(off, screen={"max_area": 0.7}), None).frame()
+    assert frame["brightness"].notna().all() and "too bright" in set(frame["reason"])
+
+
+@pytest.mark.parametrize(
+    ("column", "screen_for"),
+    [
+        ("embedding", {"drop_uncertain": 0.0, "duplicate_image": 0.999}),
+        ("num_components", {"max_components": 1, "duplicate_image": None, "drop_uncertain": 0.0}),
+        ("clip_score", {"duplicate_image": None, "drop_uncertain": 0.0}),
+        ("entropy", {"duplicate_image": None, "drop_uncertain": 0.3}),
+    ],
+)
+def test_whatever_an_active_rule_lacks_is_made_again(column, screen_for, tmp_path):
+    expected = screen(tmp_path / "whole", changed(CONFIG, screen=screen_for))
+    out, first = tmp_path / "dataset", changed(CONFIG, count=11, screen=screen_for)
+    screen(out, first)
+    with DatasetWriter.reopen(out) as writer:
+        writer.edit(lambda group: group.__delitem__(column), "As an older maskmill left it")
+        snapshot = writer._repo.lookup_branch(BUILD)
+        writer._repo.create_tag("v2", snapshot_id=snapshot)
+        writer._repo.reset_branch(MAIN, snapshot)
+    screen(out, changed(CONFIG, screen=screen_for))
+    assert_equal(out, expected.path)
 
 
 def test_a_dataset_older_than_the_scores_is_scored_when_it_goes_on(whole, tmp_path):

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 import yaml
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 import storage.results.scores
@@ -21,7 +22,7 @@ from models.segmenters.smp.config import UNetConfig
 from storage.photos.folders import open_folder
 from storage.runs import checkpoints
 from storage.runs.checkpoints import load_segmenter
-from storage.runs.folder import BEST
+from storage.runs.folder import BEST, open_run
 
 SIZES = ((40, 60), (64, 64), (33, 90), (50, 50), (48, 70), (71, 44))
 
@@ -136,13 +137,13 @@ def test_a_killed_evaluation_goes_on_and_ends_as_an_unbroken_one(trained, pairs,
     command = ("evaluate", trained, "--benchmark", f"ECSSD={pairs}", "--out")
     assert invoke(*command, tmp_path / "whole").exit_code == 0
 
-    def dies(self, shard, rows, own=storage.scores.ScoreFolder.write):
+    def dies(self, shard, rows, own=storage.results.scores.ScoreFolder.write):
         if shard == 2:
             raise KeyboardInterrupt
         own(self, shard, rows)
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage.scores.ScoreFolder, "write", dies)
+        patch.setattr(storage.results.scores.ScoreFolder, "write", dies)
         assert invoke(*command, tmp_path / "out").exit_code == 1
     done = invoke(*command, tmp_path / "out")
     assert done.exit_code == 0 and "scored 2, before 4, failed 0" in done.output
@@ -286,6 +287,36 @@ def test_bad_input_is_refused_before_anything_is_written(trained, pairs, tmp_pat
     ):
         done = invoke("train", *options, "--run", out)
         assert done.exit_code == 2 and said in done.output and not out.exists(), done.output
+
+
+def test_a_run_as_older_code_wrote_it_is_done_where_it_was_and_resumes(trained, pairs, tmp_path):
+    """Its fields by their first names, and its folder's layout within the version, in config.json and weights alike."""
+    run = shutil.copytree(trained, tmp_path / "tiny")
+    uses = (("evaluate", run, "--benchmark", f"ECSSD={pairs}"), ("predict", run, pairs / "images"))
+    uses = [(*use, "--out", tmp_path / use[0]) for use in uses]
+    assert all(invoke(*use).exit_code == 0 for use in uses)
+    content = json.loads((run / "config.json").read_text())
+    first = {name: older for older, name in UNetConfig.renamed.items()}
+
+    def older(values: dict) -> dict:
+        return {first.get(name, name): value for name, value in values.items()}
+
+    content |= {"config": older(content["config"]), "version": f"{content.pop('layout')}:{content['version']}"}
+    (run / "config.json").write_text(json.dumps(content))
+    facts = {"segmenter": "unet", "config": json.dumps(older(open_run(run).config.identity()))}
+    with safe_open(run / BEST, "numpy") as file:
+        facts = file.metadata() | facts
+    save_file(load_file(run / BEST), run / BEST, facts)
+    evaluated, predicted = (invoke(*use) for use in uses)
+    assert "scored 0, before 6, failed 0" in evaluated.output and "Nothing is left to do" in predicted.output
+    assert "photos ECSSD:" in evaluated.output
+    options = trained.parent / "options.yaml"
+    source = ("--folder", f"ECSSD={trained.parent / 'photos'}")
+    done = invoke("train", "unet", *source, "--run", run, "--config", options, "--set", "epochs=3")
+    assert done.exit_code == 0, done.output
+    rows = [(path / "log.jsonl").read_text().splitlines() for path in (trained, run)]
+    assert rows[1][: len(rows[0])] == rows[0] and len(rows[1]) == len(rows[0]) + 1
+    assert json.loads((run / "config.json").read_text())["layout"] == "ECSSD"
 
 
 def test_a_folder_whose_files_changed_is_not_gone_on_with(trained):

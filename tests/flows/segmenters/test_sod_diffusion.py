@@ -9,13 +9,14 @@ import yaml
 from PIL import Image
 
 from benchmarks.rendered import rendered_dataset
-from flows.predict import check_segmenter
+from flows.checks.segmenters import check_run_usable
 from models.segmenters.registry import segmenter_of
 from models.segmenters.sod_diffusion.config import SodDiffusionConfig
 from storage.photos.pictures import read_photo
 from storage.runs import checkpoints
 from storage.runs.checkpoints import STATE
 from storage.runs.folder import create_run
+from storage.sources import Source
 from tests.flows.segmenters.training import assert_same_weights, dies_after, invoke
 
 CHOSEN = "whole ensemble=1"
@@ -150,9 +151,9 @@ def test_a_trained_run_does_without_the_file_that_its_swin_came_from(tiny_folder
         swin="swin_tiny_patch4_window7_224",
         weights=str(tmp_path / "gone.pt"),
     )
-    run = create_run(tmp_path / "run", config, tmp_path / "data", "v1", 1)
+    run = create_run(tmp_path / "run", config, Source(path=tmp_path / "data", version="v1"), 1)
     weights = segmenter_of(config.as_trained()).network.state_dict()
     checkpoints.save_checkpoint(run, {"model": weights, "step": 1, "best": 0.5}, True)
-    check_segmenter(run, None)
+    check_run_usable(run)
     found = checkpoints.load_segmenter(run.path, "cpu").network.state_dict()
     assert all(torch.equal(found[name], value) for name, value in weights.items())

@@ -22,6 +22,7 @@ from storage.runs import checkpoints
 from storage.runs.checkpoints import STATE, load_segmenter
 from storage.runs.features import FeatureCache
 from storage.runs.folder import BEST, LOCK_FILE, create_run
+from storage.sources import Source
 from tests.flows.segmenters.training import assert_same_weights, dies_after, invoke
 
 ROOT = Path(__file__).parents[3]
@@ -214,7 +215,7 @@ def test_pairs_that_are_no_pictures_or_of_two_sizes_are_named_before_a_run_is_be
 def test_predict_refuses_a_clip_that_is_gone_unless_the_class_is_given(options, tmp_path):
     choices = yaml.safe_load(options.read_text()) | {"prior": {"clip": f"RN50:{tmp_path / 'gone.pt'}"}}
     config = DiffusionSegConfig.model_validate(choices)
-    run = create_run(tmp_path / "run", config, tmp_path / "data", "v1", 1)
+    run = create_run(tmp_path / "run", config, Source(path=tmp_path / "data", version="v1"), 1)
     weights = segmenter_of(config).network.state_dict()
     checkpoints.save_checkpoint(run, {"model": weights, "step": 1, "best": 0.5}, True)
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "p.png")

@@ -119,7 +119,7 @@ def test_sample(dataset: Dataset) -> None:
 def test_table(dataset: Dataset) -> None:
     frame = dataset.frame()
     assert frame.index.tolist() == list(range(10)) and len(frame) == len(dataset)
-    assert set(frame.columns) == set(schema.TABLE)
+    assert set(frame.columns) == set(schema.table())
     assert frame["status"].value_counts().to_dict() == {"kept": 7, "rejected": 2, "failed": 1}
     assert frame["reason"][frame["status"] == "rejected"].unique().tolist() == ["too small"]
     assert dataset.kept().tolist() == [0, 2, 4, 5, 7, 8, 9]

@@ -12,7 +12,7 @@ from storage.dataset import schema
 from storage.dataset.reader import Dataset, open_dataset
 from storage.dataset.shards import write_shard
 from storage.dataset.writer import DatasetWriter
-from storage.exports import FORMATS
+from storage.exports import format_of
 from storage.exports.folder import ExportFolder
 from storage.exports.writing import check_export, finish_export, write_block
 
@@ -71,7 +71,7 @@ def export(
     plan = check_export(config, dataset.path, out, overwrite)
     folder = ExportFolder.at(out)
     with folder.begun(plan):
-        for block in [block for block in plan.blocks(FORMATS[form].block) if not folder.is_done(block)][:blocks]:
+        for block in [block for block in plan.blocks(format_of(form).block) if not folder.is_done(block)][:blocks]:
             write_block(dataset.path, out, block)
         if blocks is None:
             finish_export(dataset.path, out, overwrite)

@@ -11,8 +11,9 @@ import pytest
 
 from models import atomic
 from models.config.export import ExportConfig
+from models.config.formats import FORMATS
 from storage.dataset.reader import open_dataset
-from storage.exports import FORMATS, folder, writing
+from storage.exports import folder, format_of, writing
 from storage.exports.folder import ExportFolder
 from storage.exports.plan import plan_export
 from storage.exports.writing import check_export
@@ -34,7 +35,7 @@ def whole(dataset, tmp_path_factory) -> dict[str, str]:
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_an_export_stopped_after_a_block_goes_on_and_ends_the_same(dataset, tmp_path, form, monkeypatch):
-    monkeypatch.setattr(type(FORMATS[form]), "block", 8)
+    monkeypatch.setattr(type(format_of(form)), "block", 8)
     whole = export(dataset, tmp_path / "whole", form)
     for blocks in (1, 1, 0):
         export(dataset, tmp_path / "out", form, blocks=blocks)

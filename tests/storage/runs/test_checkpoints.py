@@ -12,6 +12,9 @@ from models.segmenters.diffusionseg.config import DiffusionSegConfig
 from models.segmenters.registry import segmenter_of
 from storage.runs.checkpoints import Log, load_segmenter, load_state, save_checkpoint
 from storage.runs.folder import BEST, FILE, check_run, create_run, open_run, weights_facts
+from storage.sources import Source
+
+SHAPES = Source(path=Path("data/shapes").resolve(), version="v3")
 
 
 @pytest.fixture
@@ -29,7 +32,7 @@ def config(tiny_folders):
 
 @pytest.fixture
 def run(tmp_path, config):
-    return create_run(tmp_path / "run", config, Path("data/shapes"), "v3", 40)
+    return create_run(tmp_path / "run", config, SHAPES, 40)
 
 
 def state_of(network: torch.nn.Module, step: int) -> dict:
@@ -39,7 +42,7 @@ def state_of(network: torch.nn.Module, step: int) -> dict:
 def test_a_run_says_what_it_was_trained_with_and_on(run, config):
     again = open_run(run.path)
     assert again == run and again.config == config
-    assert (again.data, again.version) == (Path("data/shapes").resolve(), "v3")
+    assert (again.source.path, again.source.version) == (Path("data/shapes").resolve(), "v3")
 
 
 def test_the_best_weights_predict_and_the_last_state_is_gone_on_from(run):
@@ -94,11 +97,11 @@ def test_weights_say_which_configuration_they_were_trained_with(run, tmp_path):
     """Also where the tensors fit, as with other steps; a run made before they said so is as it was."""
     save_checkpoint(run, state_of(segmenter_of(run.config).network, 1), True)
     facts = weights_facts(run)
-    other = create_run(tmp_path / "other", run.config.model_copy(update={"steps": 2}), run.data, "v3", 40)
+    other = create_run(tmp_path / "other", run.config.model_copy(update={"steps": 2}), run.source, 40)
     shutil.copy(run.path / BEST, other.path / BEST)
     with pytest.raises(ValueError, match=r"safetensors: expected .* with steps 1 where 2 is in config.json; restore"):
         load_segmenter(other.path, "cpu")
-    longer = create_run(run.path, run.config.model_copy(update={"epochs": 99}), run.data, "v3", 40)
+    longer = create_run(run.path, run.config.model_copy(update={"epochs": 99}), run.source, 40)
     assert weights_facts(longer) == facts
     older = {name: facts[name] for name in ("segmenter", "step", "score")}
     save_file(load_file(run.path / BEST), run.path / BEST, metadata=older)
@@ -113,17 +116,17 @@ def test_weights_say_which_configuration_they_were_trained_with(run, tmp_path):
 
 def test_a_folder_holds_one_run(tmp_path, run):
     longer = run.config.model_copy(update={"epochs": 99, "patience": 3, "cache": False})
-    check_run(run.path, longer, run.data, "v3")
+    check_run(run.path, longer, run.source)
     with pytest.raises(ValueError, match="learning_rate 0.001 where 0.1 is asked for"):
-        check_run(run.path, run.config.model_copy(update={"learning_rate": 0.1}), run.data, "v3")
+        check_run(run.path, run.config.model_copy(update={"learning_rate": 0.1}), run.source)
     with pytest.raises(ValueError, match="version 'v3' where 'v4'"):
-        check_run(run.path, run.config, run.data, "v4")
+        check_run(run.path, run.config, run.source.model_copy(update={"version": "v4"}))
     other = tmp_path / "other"
     other.mkdir()
-    check_run(other, run.config, run.data, "v3")
+    check_run(other, run.config, run.source)
     (other / "letter.txt").write_text("dear")
     with pytest.raises(ValueError, match="holds no run"):
-        check_run(other, run.config, run.data, "v3")
+        check_run(other, run.config, run.source)
 
 
 def test_a_resumed_log_holds_each_step_once(run):

@@ -1,4 +1,4 @@
-"""SOD-diffusion: what the UNet attends to, loss and denoising by their equations, what it learns, seeds, bad input."""
+"""SOD-diffusion: what the UNet attends to, loss and denoising by their equations, what it learns, seeds."""
 
 from contextlib import nullcontext
 
@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.fullsize import PUBLISHED, full_size
-from flows.checks.build import check_encoder, check_latents
 from models.backbone.ddim import noised, target_of, timesteps, trailing
+from models.backbone.facts import check_backbone
 from models.backbone.stable_diffusion import load_network
 from models.pocket.scenes import render
 from models.segmenters.registry import segmenter_of
@@ -21,14 +21,9 @@ from models.segmenters.sod_diffusion.segmenter import Network
 from models.segmenters.sod_diffusion.swin import pocket_swin
 from models.training.loop import Run, train
 from models.training.schedule import Training
+from tests.models.segmenters.sod_diffusion.small import config_on
 
-SWIN = {"swin": "pocket", "weights": "random", "freeze_swin": False}
 ABLATIONS = [{"swin": "none"}, {"fusion": "plain"}, {"context_projection": "none"}, {"auxiliary": 0}]
-
-
-def config_on(folder, **choices) -> SodDiffusionConfig:
-    small = {"size": 64, "steps": 2, "ensemble": 2, "validation_steps": 1, "run": {"device": "cpu", "batch_size": 2}}
-    return SodDiffusionConfig.model_validate({"backbone": str(folder)} | SWIN | small | choices)
 
 
 @pytest.fixture(params=["sd1", "sd2"])
@@ -50,31 +45,6 @@ def scenes(count: int, seed: int = 5) -> dict:
 
 def latents(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(3))
-
-
-def test_the_presets_lie_under_what_is_given_and_over_the_defaults():
-    paper, released = (
-        SodDiffusionConfig.model_validate({"backbone": "sd", "preset": p}) for p in ("paper", "released")
-    )
-    assert SodDiffusionConfig.model_validate({"backbone": "sd"}) == paper
-    chosen = ("fusion", "context_projection", "conv_in", "rgb_range", "freeze_swin")
-    assert [getattr(paper, name) for name in chosen] == ["cbam", "conv1x1", "dup_half", "-1..1", True]
-    assert [getattr(released, name) for name in chosen] == ["paa", "tile16", "fresh", "0..1", False]
-    for config in (paper, released):
-        same = {
-            "size": 384,
-            "learning_rate": 3e-5,
-            "weight_decay": 1e-2,
-            "max_grad_norm": 1.0,
-            "auxiliary": 1.0,
-            "ensemble": 10,
-        }
-        assert {name: getattr(config, name) for name in same} == same
-        assert config.batch_size * config.gradient_accumulation_steps == 32
-    own = SodDiffusionConfig.model_validate({"preset": "released", "fusion": "cbam"})
-    assert (own.fusion, own.conv_in, own.swin, own.size) == ("cbam", "fresh", "pocket", 128)
-    assert own.label() == "sod-diffusion, pocket, random weights"
-    assert SodDiffusionConfig(start="random", swin="none").label() == "sod-diffusion from random weights, no encoder"
 
 
 def test_the_loss_reaches_the_swin_through_afim_alone(tiny_folders):
@@ -200,12 +170,6 @@ def test_a_mask_is_the_aligned_members_median_stretched(segmenter, monkeypatch):
     assert segmenter.masks_of(torch.zeros(2, 3, 64, 64), ensemble=3).isnan().all()
 
 
-def test_few_steps_want_levels_that_begin_with_noise():
-    assert SodDiffusionConfig().spacing == "trailing" and SodDiffusionConfig(steps=1).steps == 1
-    with pytest.raises(ValueError, match="steps: expected 2 or more with spacing 'leading'"):
-        SodDiffusionConfig(steps=1, spacing="leading")
-
-
 @pytest.mark.parametrize("rgb_range", ["-1..1", "0..1"])
 def test_the_unet_is_shown_the_images_latents_then_the_masks_under_pyramid_noise(tiny_folders, rgb_range, monkeypatch):
     own, batch, seen, asked = segmenter_of(config_on(tiny_folders["sd2"], rgb_range=rgb_range)), scenes(2), [], set()
@@ -297,23 +261,6 @@ def test_a_swin_of_timm_sees_its_own_range_or_the_pixels_as_they_are(tiny_folder
         torch.testing.assert_close(seen[0], expected)
 
 
-def test_what_does_not_fit_is_refused_in_one_line(tiny_folders):
-    folder = tiny_folders["sd2"]
-    for choices, said in (
-        ({"size": 96}, "size: expected a multiple of 64"),
-        ({"context_projection": "tile16"}, "has 32, no multiple of 64; choose conv1x1"),
-    ):
-        with pytest.raises(ValueError, match=said):
-            check_latents(config_on(folder, **choices))
-    check_latents(config_on(folder, context_projection="tile16", swin="none"))
-    check_latents(SodDiffusionConfig(preset="released"))
-    for choices, said in (({"freeze_swin": True}, "weights are random"), ({"weights": "w.pt"}, "expected 'random'")):
-        with pytest.raises(ValueError, match=said):
-            config_on(folder, **choices)
-    with pytest.raises(ValueError, match="timm has no model 'swin_of_mine'"):
-        check_encoder(config_on(folder, swin="swin_of_mine"))
-
-
 @pytest.mark.parametrize("preset", ["paper", "released"])
 def test_at_full_size_2304_tokens_of_1024_channels_are_attended_to(preset):
     """SD 2.1's UNet with Swin-B, shapes alone."""
@@ -355,7 +302,7 @@ def test_full_size(tmp_path):
     full_size("sd21", tmp_path)
     choices = {"weights": "random", "size": 64, "ensemble": 1, "steps": 2, "run": {"device": "cpu"}}
     config = SodDiffusionConfig.model_validate({"backbone": str(tmp_path), "preset": "released"} | choices)
-    check_latents(config)
+    config.check(check_backbone(config.backbone), None)
     own, batch = segmenter_of(config), scenes(1)
     loss = own.loss(own.network, batch)
     loss.backward()
