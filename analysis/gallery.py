@@ -16,6 +16,7 @@ from pandas.api.types import is_float_dtype
 from tqdm import tqdm
 
 from analysis import figures
+from storage.dataset.repository import reading
 
 if TYPE_CHECKING:
     from storage.dataset.reader import Dataset
@@ -98,7 +99,8 @@ def _draw_block(dataset: "Dataset", folder: Path, indices: np.ndarray) -> int:
         return 0
     first, rows = indices[0], slice(indices[0], indices[-1] + 1)
     names = ["image", "mask", *(name for name in MAPS if name in dataset.group)]
-    arrays = {name: np.asarray(dataset.group[name][rows]) for name in names}
+    with reading(f"{dataset.path}"):
+        arrays = {name: np.asarray(dataset.group[name][rows]) for name in names}
     for index in indices:
         image, mask, *maps = (array[index - first] for array in arrays.values())
         small, _, overlay = figures.tiles(image, mask, THUMBNAIL)

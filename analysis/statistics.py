@@ -20,6 +20,7 @@ from analysis.prompts import prompt_facts
 from analysis.shapes import Normalisation, pair_distances
 from models.errors import UserError
 from storage.dataset.reader import open_dataset
+from storage.dataset.repository import reading
 
 if TYPE_CHECKING:
     from storage.dataset.reader import Dataset
@@ -75,7 +76,9 @@ def sample_statistics(
     images, masks = dataset.group["image"], dataset.group["mask"]
 
     def measured(index: int) -> dict[str, Any]:
-        return _row(measure(np.asarray(images[index]), np.asarray(masks[index]), normalisation))
+        with reading(f"{dataset.path}"):
+            image, mask = np.asarray(images[index]), np.asarray(masks[index])
+        return _row(measure(image, mask, normalisation))
 
     return _measured([int(i) for i in table.index[table["status"] == "kept"]], "index", measured, on_sample)
 

@@ -22,6 +22,7 @@ def build(config: BuildConfig, out: str | Path) -> "BuildRecord":
     from flows.build import build as run_build
     from flows.build import record_of
     from flows.checks.build import is_finished, load_screening, preflight
+    from flows.server.configured import check_server
     from flows.server.temporary import end_server_with_us
     from storage.dataset.reader import open_dataset
 
@@ -31,5 +32,6 @@ def build(config: BuildConfig, out: str | Path) -> "BuildRecord":
         return record_of(out, open_dataset(out).version, out / "report" / "index.html")
     load_screening(config.screen.clip)
     with rooms.first_on_path():
+        check_server()
         end_server_with_us()
         return run_build(plan.config, out)

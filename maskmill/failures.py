@@ -42,9 +42,11 @@ def checked() -> Iterator[None]:
 @contextmanager
 def running() -> Iterator[None]:
     """Around a flow: whatever ends it leaves with 1 and one line; PREFECT_LOGGING_LEVEL=ERROR has Prefect say where."""
+    from flows.server.configured import check_server
     from flows.server.temporary import end_server_with_us, stopping_at_signals
 
     try:
+        check_server()
         with stopping_at_signals(STOPPED, temporary=end_server_with_us()):
             yield
     except KeyboardInterrupt:

@@ -6,24 +6,35 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import cache
 from threading import Thread
 
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import PREFECT_API_URL
 
+from models.errors import UserError
+
 # Reads until the other end of its pipe closes, which the kernel sees to when that process is gone.
 WATCH = 'trap "" INT TERM; read _; kill "$0" 2>/dev/null'
 
 
+@cache
 def end_server_with_us() -> bool:
     """Start the server now, and beside it a shell that stops it once we are gone; whether there is such a server.
 
+    UserError where it does not start.
     Prefect stops its server when Python exits; a process that is killed does not get there, and leaves it running.
     """
     if PREFECT_API_URL.value():
         return False
     server = SubprocessASGIServer()  # one per process: Prefect's clients will find it started
-    server.start()
+    try:
+        server.start()
+    except Exception as error:  # of Prefect and of its HTTP library, which have no error in common
+        raise UserError(
+            f"Prefect's temporary server did not start ({error}); try again, with a longer "
+            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS where the machine is busy"
+        ) from error
     watch = subprocess.Popen(["sh", "-c", WATCH, str(server.server_process.pid)], stdin=subprocess.PIPE)
     atexit.register(watch.stdin.close)  # which keeps it open until then
     return True

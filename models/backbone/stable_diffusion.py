@@ -274,7 +274,7 @@ def load_network(facts: BackboneFacts, part: str, device: str = "cpu", dtype: st
         loaded, found = kind.from_pretrained(folder, subfolder=part, **choices)
         if missing := sorted(found["missing_keys"]):
             raise UserError(f"{len(missing)} tensors are missing, as {missing[0]}")
-    except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, OSError) as error:
+    except Exception as error:  # of diffusers, transformers, safetensors and torch
         why = shorten(f"{type(error).__name__}: {error}", 160)
         raise UserError(
             f"backbone {facts.name}: {part}/ could not be loaded, its weights and its config.json are not of one "
@@ -287,4 +287,10 @@ def load_scheduler(facts: BackboneFacts) -> Any:
     """The DDIM scheduler of a checked backbone; its `alphas_cumprod` are (1000,) float32."""
     from diffusers import DDIMScheduler
 
-    return DDIMScheduler.from_pretrained(facts.folder, subfolder="scheduler", local_files_only=True)
+    try:
+        return DDIMScheduler.from_pretrained(facts.folder, subfolder="scheduler", local_files_only=True)
+    except Exception as error:  # of diffusers, torch and numpy, for values that no schedule can have
+        why = shorten(f"{type(error).__name__}: {error}", 160)
+        raise UserError(
+            f"backbone {facts.name}: scheduler/scheduler_config.json is not valid ({why}); fetch it again"
+        ) from error

@@ -7,13 +7,14 @@ Imports no torch and knows nothing of how a stage does its work. The paper's num
 from collections import Counter
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from models.classes.names import check_name, resolve_classes
 from models.classes.scenes import GROUPS
 from models.config.backbone import BackboneConfig
 from models.config.base import FREE, STORED, Config
 from models.config.cut import CutConfig
+from models.config.overrides import complaints
 from models.config.prompts import PromptConfig
 from models.config.run import RunConfig
 from models.config.sampling import SamplingConfig
@@ -98,11 +99,20 @@ class BuildConfig(BackboneConfig):
 
     @classmethod
     def of_stored(cls, stored: dict[str, Any]) -> "BuildConfig":
-        """The config that a dataset stores: fields gained since count as their defaults, not as a preset's values."""
+        """The config that a dataset stores: fields gained since count as their defaults, not as a preset's values.
+
+        UserError where this maskmill has not all of its fields, or other bounds.
+        """
         kinds = {name: field.annotation for name, field in cls.model_fields.items()}
-        sections = {
-            name: kind.model_validate(stored[name])
-            for name, kind in kinds.items()
-            if isinstance(kind, type) and issubclass(kind, Config) and name in stored
-        }
-        return cls.model_validate(stored | sections, context=STORED)
+        try:
+            sections = {
+                name: kind.model_validate(stored[name])
+                for name, kind in kinds.items()
+                if isinstance(kind, type) and issubclass(kind, Config) and name in stored
+            }
+            return cls.model_validate(stored | sections, context=STORED)
+        except ValidationError as error:
+            raise UserError(
+                f"the dataset's stored config is not valid in this version of maskmill ({complaints(error)}); use the "
+                "version that built it, or a later one"
+            ) from None

@@ -44,7 +44,7 @@ def parse_assignment(text: str) -> dict[str, Any]:
         raise UserError(f"--set {text}: expected name=value, as in --set cut.alpha=1.0")
     try:
         nested: Any = yaml.load(value, _Loader)
-    except (yaml.YAMLError, RecursionError) as error:
+    except Exception as error:  # YAML's, and those of dates and numbers that cannot be, which it lets pass
         raise UserError(f"--set {text}: the value is no YAML ({error})".replace("\n", " ")) from None
     for part in reversed(name.split(".")):
         nested = {part: nested}
@@ -66,7 +66,7 @@ def _read(file: Path) -> dict[str, Any]:
         found = yaml.load(file.read_text(encoding="utf-8"), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"--config {file}: cannot be read: {error}") from None
-    except (yaml.YAMLError, RecursionError) as error:
+    except Exception as error:  # as in parse_assignment
         raise UserError(f"--config {file}: is no YAML: {error}".replace("\n", " ")) from None
     if not isinstance(found, dict):
         raise UserError(f"--config {file}: expected a mapping of fields, found {type(found).__name__}")

@@ -19,7 +19,16 @@ from models.errors import UserError
 from models.mappings import differences
 from storage.dataset import schema
 from storage.dataset.prompt_store import read_prompt_store
-from storage.dataset.repository import BUILD, MAIN, attributes_of, group_of, open_repository, version_at, versions
+from storage.dataset.repository import (
+    BUILD,
+    MAIN,
+    attributes_of,
+    group_of,
+    open_repository,
+    reading,
+    version_at,
+    versions,
+)
 from storage.dataset.shards import array_of
 
 
@@ -67,8 +76,8 @@ class Dataset:
         position = range(len(self))[index]
         return Sample(
             index=position,
-            image=np.asarray(array_of(self.group, "image")[position]),
-            mask=np.asarray(array_of(self.group, "mask")[position]),
+            image=self.read("image", position),
+            mask=self.read("mask", position),
             **{name: value for name, value in self._records[position].items() if name in Sample.__dataclass_fields__},
         )
 
@@ -100,12 +109,18 @@ class Dataset:
 
     def prompt_store(self, table: str) -> pd.DataFrame:
         """What a language model wrote for the dataset ("prompts"), or what that took ("requests")."""
-        return read_prompt_store(self.group, table)
+        with reading(f"{self.path}"):
+            return read_prompt_store(self.group, table)
 
     def bank(self, table: str) -> pd.DataFrame:
         """Older name of `prompt_store`, kept for one release."""
         warnings.warn("Dataset.bank is called Dataset.prompt_store now", DeprecationWarning, stacklevel=2)
         return self.prompt_store(table)
+
+    def read(self, name: str, rows: int | slice = slice(None)) -> NDArray[Any]:
+        """An array of the group as it is stored, of all samples or some; UserError where its files are damaged."""
+        with reading(f"{self.path}"):
+            return np.asarray(array_of(self.group, name)[rows])
 
     def kept(self) -> NDArray[np.intp]:
         """Indices of the samples that screening kept, ascending."""
@@ -130,7 +145,7 @@ class Dataset:
         """A column of the table; of a dataset older than the column, the value of what is unwritten."""
         if name not in self.group:
             return np.full((len(self), *spec.shape), spec.fill, dtype=object if spec.is_text else spec.dtype)
-        return np.asarray(array_of(self.group, name)[:])
+        return self.read(name)
 
     @cached_property
     def _records(self) -> list[dict[str, Any]]:
@@ -153,7 +168,8 @@ def open_dataset(path: str | Path, version: str | None = None) -> Dataset:
         session = repo.readonly_session(tag=version)
     else:
         raise UserError(f"{path}: no version {version}; expected {', '.join([*names, BUILD])}")
-    group = group_of(session)
+    with reading(f"{path}"):
+        group = group_of(session)
     schema.check_version(path, attributes_of(group))
     return Dataset(path, version, tuple(names), group)
 
@@ -203,7 +219,7 @@ def _mask_ious(first: Dataset, second: Dataset, count: int, block: int = 256) ->
     ious = np.ones(count)
     for start in range(0, count, block):
         rows = slice(start, min(start + block, count))
-        one, other = (np.asarray(array_of(ds.group, "mask")[rows]) for ds in (first, second))
+        one, other = (ds.read("mask", rows) for ds in (first, second))
         union = np.count_nonzero(one | other, axis=(1, 2))
         overlap = np.count_nonzero(one & other, axis=(1, 2))
         ious[rows] = np.where(union > 0, overlap / np.maximum(union, 1), 1.0)

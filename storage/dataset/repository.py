@@ -48,10 +48,11 @@ def open_repository(path: Path) -> icechunk.Repository:
         repo = icechunk.Repository.open(icechunk.local_filesystem_storage(str(repository_folder(path))))
     except icechunk.IcechunkError as error:
         raise UserError(f"{path}: repo/ is no readable Icechunk repository ({_first_line(error)})") from error
-    try:
-        attributes = attributes_of(group_of(repo.readonly_session(BUILD)))
-    except (icechunk.IcechunkError, zarr.errors.ContainsArrayError, FileNotFoundError):
-        attributes = {}
+    with reading(f"{path}"):
+        try:
+            attributes = attributes_of(group_of(repo.readonly_session(BUILD))) if BUILD in repo.list_branches() else {}
+        except (zarr.errors.ContainsArrayError, FileNotFoundError):
+            attributes = {}
     if not {"schema_version", "config"} <= attributes.keys():
         raise UserError(f"{path}: repo/ is an Icechunk repository of something else; choose another path")
     check_version(path, attributes)
@@ -99,6 +100,20 @@ def version_at(repo: icechunk.Repository, branch: str) -> str | None:
 
 
 @contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Turn what the store and its decoders raise of damaged or missing files into a UserError."""
+    try:
+        yield
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # of Icechunk, Zarr and numcodecs, which have no error in common
+        raise UserError(
+            f"{what}: its stored data cannot be read ({_first_line(error)}); files in its repo/ are damaged or missing: "
+            "restore the dataset, or build it anew at another path"
+        ) from error
+
+
+@contextmanager
 def writing(what: str) -> Iterator[None]:
     """Turn the store's own write errors into an OSError that says that nothing committed is lost."""
     try:
@@ -112,4 +127,5 @@ def writing(what: str) -> Iterator[None]:
 
 def _first_line(error: Exception) -> str:
     """An Icechunk error's message without its trace."""
-    return str(error).strip().splitlines()[0].removeprefix("x").strip()
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].removeprefix("x ").strip()

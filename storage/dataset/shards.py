@@ -12,7 +12,7 @@ import zarr
 from numpy.typing import ArrayLike, NDArray
 
 from models.errors import UserError
-from storage.dataset.repository import attributes_of, group_of, writing
+from storage.dataset.repository import attributes_of, group_of, reading, writing
 from storage.dataset.schema import shard_rows
 
 Fork = icechunk.ForkSession  # a picklable view of a build's tip, for one task to write into
@@ -23,7 +23,7 @@ FEW_THREADS = {"async.concurrency": 4, "threading.max_workers": 2}
 
 def read_shard(session: icechunk.Session, shard: int, names: Iterable[str]) -> dict[str, NDArray[Any]]:
     """The named arrays of one shard's samples, (n, ...) each; text as StringDType. The last shard may be short."""
-    with zarr.config.set(FEW_THREADS):
+    with zarr.config.set(FEW_THREADS), reading(f"shard {shard}"):
         group = group_of(session)
         rows = rows_of(group, shard)
         return {name: np.asarray(array_of(group, name)[rows]) for name in names}
@@ -31,7 +31,7 @@ def read_shard(session: icechunk.Session, shard: int, names: Iterable[str]) -> d
 
 def read_columns(session: icechunk.Session, names: Iterable[str]) -> dict[str, NDArray[Any]]:
     """The named arrays of all samples, (N, ...) each: for what has to see the dataset as a whole."""
-    with zarr.config.set(FEW_THREADS):
+    with zarr.config.set(FEW_THREADS), reading(", ".join(names := list(names))):
         group = group_of(session)
         return {name: np.asarray(array_of(group, name)[:]) for name in names}
 

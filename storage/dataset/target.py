@@ -7,8 +7,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from models.config.build import BuildConfig
 from models.errors import UserError
 from models.mappings import differences, leaves
@@ -76,7 +74,7 @@ def _later_fields(config: dict[str, Any]) -> tuple[dict[str, Any], set[str]]:
     """What is compared of a stored config, with the defaults of fields gained since; and the fields that are not."""
     try:
         whole = BuildConfig.of_stored(config)
-    except ValidationError:
+    except UserError:
         return {}, set()
     compared = leaves(whole.identity())
     return compared, leaves(whole.model_dump(mode="json", by_alias=True)).keys() - compared.keys()

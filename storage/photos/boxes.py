@@ -35,7 +35,7 @@ def _voc_boxes(path: Path) -> np.ndarray:
     try:
         found = ElementTree.parse(path).getroot().findall("object/bndbox")
         corners = [[float(box.findtext(k, "")) for k in ("xmin", "ymin", "xmax", "ymax")] for box in found]
-    except (ElementTree.ParseError, ValueError) as error:
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise UserError(f"{path}: expected a VOC annotation, got what cannot be read as one ({error})") from error
     return _array(corners) - (1, 1, 0, 0)
 
@@ -72,7 +72,7 @@ def _coco_boxes(path: Path) -> dict[str, np.ndarray]:
                 x, y, width, height = entry["bbox"]
                 corners[entry["image_id"]].append([x, y, x + width, y + height])
         return {image["file_name"]: _array(corners[image["id"]]) for image in read["images"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path}: expected COCO annotations, got what cannot be read as such ({error!r})") from error
 
 
@@ -80,7 +80,10 @@ def listed(path: Path) -> list[str]:
     """The lines of a list file that are not blank; UserError where it is missing or has none."""
     if not path.is_file():
         raise UserError(f"{path}: expected the set's list of files, found no such file; it comes with the set")
-    lines = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: expected the set's list of files, got what is not text; fetch it again") from None
     if not lines:
         raise UserError(f"{path}: expected the set's list of files, found an empty file; fetch it again")
     return lines

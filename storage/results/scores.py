@@ -14,6 +14,7 @@ import pandas as pd
 from PIL import Image
 
 from models import digests
+from models.errors import UserError
 from storage.atomic import replacing
 from storage.photos.folders import Benchmark
 
@@ -48,7 +49,12 @@ class ScoreFolder:
     def read_shard(self, shard: int) -> list[Scored]:
         """Its rows; none where it is not written."""
         path = self._shard_path(shard)
-        return _rows(path) if path.exists() else []
+        if not path.exists():
+            return []
+        try:
+            return _rows(path)
+        except (ValueError, KeyError, TypeError) as error:  # Arrow's are ValueErrors
+            raise UserError(f"{path}: is not a table of scores ({error}); remove it to score its images again") from error
 
     def write(self, shard: int, rows: list[Scored]) -> None:
         """Write a shard in place of an earlier one; a kill leaves it before or after."""

@@ -64,8 +64,14 @@ class FeatureCache:
     def read(self, index: int) -> list[NDArray[np.float16]]:
         """One sample's features: for each layer (C, h, w) float16."""
         ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes])
-        parts = np.split(np.load(self._file(index)), ends[:-1])
-        return [part.reshape(shape) for part, shape in zip(parts, self.shapes, strict=True)]
+        try:
+            parts = np.split(np.load(self._file(index)), ends[:-1])
+            return [part.reshape(shape) for part, shape in zip(parts, self.shapes, strict=True)]
+        except (ValueError, EOFError) as error:
+            file = self._file(index)
+            raise UserError(
+                f"{file}: is not a sample's features ({error}); remove it to have them made anew"
+            ) from error
 
     def _file(self, index: int) -> Path:
         return self.folder / f"{index:08d}.npy"

@@ -157,13 +157,17 @@ def training_batches(
     if len(data) < processes:
         raise UserError(f"expected a training sample for each of {processes} processes, got {len(data)}; use fewer")
     positions = batch_positions(len(data), batch_size, seed, start, rank, processes)
-    yield from DataLoader(
+    batches = DataLoader(
         data,
         batch_sampler=_Unending(positions),
         num_workers=workers,
         multiprocessing_context="spawn" if workers else None,  # the store's runtime does not survive a fork
         generator=torch.Generator(),  # which it would otherwise take from the training's numbers
     )
+    try:
+        yield from batches
+    except UserError as error:  # of a worker torch gives its whole traceback as the message
+        raise UserError(str(error).rpartition("models.errors.UserError: ")[2].strip()) from None
 
 
 def all_batches(data: KeptSamples | FolderSamples, batch_size: int) -> Iterator[Batch]:

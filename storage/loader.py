@@ -1,0 +1,5 @@
+"""Where KeptSamples was in an earlier release; it is in storage/runs/loader.py."""
+
+from models.moved import moved
+
+__getattr__ = moved(__name__, KeptSamples="storage.runs.loader")
