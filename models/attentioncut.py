@@ -2,4 +2,6 @@
 
 from models.moved import moved
 
-__getattr__ = moved(__name__, attentioncut="models.cut.attentioncut", cut="models.cut.attentioncut", Evidence="models.cut.attentioncut")
+__getattr__ = moved(
+    __name__, attentioncut="models.cut.attentioncut", cut="models.cut.attentioncut", Evidence="models.cut.attentioncut"
+)

@@ -54,7 +54,9 @@ class ScoreFolder:
         try:
             return _rows(path)
         except (ValueError, KeyError, TypeError) as error:  # Arrow's are ValueErrors
-            raise UserError(f"{path}: is not a table of scores ({error}); remove it to score its images again") from error
+            raise UserError(
+                f"{path}: is not a table of scores ({error}); remove it to score its images again"
+            ) from error
 
     def write(self, shard: int, rows: list[Scored]) -> None:
         """Write a shard in place of an earlier one; a kill leaves it before or after."""
