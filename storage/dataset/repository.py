@@ -108,8 +108,8 @@ def reading(what: str) -> Iterator[None]:
         raise
     except Exception as error:  # of Icechunk, Zarr and numcodecs, which have no error in common
         raise UserError(
-            f"{what}: its stored data cannot be read ({_first_line(error)}); files in its repo/ are damaged or missing: "
-            "restore the dataset, or build it anew at another path"
+            f"{what}: its stored data cannot be read ({_first_line(error)}); files in repo/ are damaged or missing: "
+            "restore the dataset, or build it again at another path"
         ) from error
 
 
