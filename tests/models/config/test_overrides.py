@@ -98,7 +98,7 @@ def test_addresses_of_schedulers_are_taken(address):
 
 def test_an_older_name_of_a_field_is_accepted_and_said_once(caplog):
     """Where a file of ours has it, nothing is said; where both are given, it is an error."""
-    base._told.clear()
+    base._warned.clear()
     stored = UNetConfig.model_validate({"accumulate": 2, "clip": 1.0}, context=base.STORED)
     assert stored.gradient_accumulation_steps == 2 and stored.max_grad_norm == 1.0 and not caplog.records
     for _ in range(2):
