@@ -104,7 +104,7 @@ def test_an_older_name_of_a_field_is_accepted_and_said_once(caplog):
     for _ in range(2):
         assert resolve(UNetConfig, None, {}, ["warm_up=3"]).warmup_steps == 3
     assert [record.getMessage() for record in caplog.records] == [
-        "maskmill: warm_up is called warmup_steps now; the older name works for one release"
+        "maskmill: warm_up is now called warmup_steps; the older name works for one more release"
     ]
     with pytest.raises(UserError, match="warm_up: is an older name of warmup_steps, and both are given"):
         resolve(UNetConfig, None, {}, ["warm_up=3", "warmup_steps=3"])
