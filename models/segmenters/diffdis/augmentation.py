@@ -34,7 +34,7 @@ def augmented(
     images: np.ndarray,
     masks: torch.Tensor,
     size: tuple[int, int],
-    kind: Literal["released", "paper", "none"],
+    augment: Literal["released", "paper", "none"],
     rng: np.random.Generator,
 ) -> tuple[torch.Tensor, ...]:
     """(B, H, W, 3) uint8 and (B, H, W) bool -> rgb, masks and edges (B, 3, S, S) float32, each stretched to [-1, 1].
@@ -45,9 +45,9 @@ def augmented(
     soft: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])  # masks, edges
     for image, mask, edge in zip(images, masks.numpy(), edges_of(masks).numpy(), strict=True):
         sample = (Image.fromarray(image), Image.fromarray(mask * np.uint8(255)), Image.fromarray(edge * np.uint8(255)))
-        if kind != "none":
+        if augment != "none":
             sample = rotated(cropped(mirrored(sample, rng), rng), rng)
-        if kind == "released":
+        if augment == "released":
             sample = (recoloured(sample[0], rng), *sample[1:])
         pictures.append(resized(np.asarray(sample[0]), size))
         for picture, truths in zip(sample[1:], soft, strict=True):

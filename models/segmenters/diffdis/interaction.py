@@ -22,13 +22,13 @@ class InteractiveBlock(nn.Module):
     connection. The mutual attention and its LayerNorm start as copies of those of the self-attention.
     """
 
-    def __init__(self, block: Any, kind: Literal["mutual", "fusion"]):
+    def __init__(self, block: Any, variant: Literal["mutual", "fusion"]):
         super().__init__()
         self.norm1, self.attn1 = block.norm1, block.attn1
         self.norm_mutual, self.mutual = deepcopy(block.norm1), deepcopy(block.attn1)
         self.norm2, self.attn2 = block.norm2, block.attn2
         self.norm3, self.ff = block.norm3, block.ff
-        self.kind = kind
+        self.variant = variant
 
     def forward(
         self, hidden_states: torch.Tensor, encoder_hidden_states: torch.Tensor | None = None, **_: Any
@@ -43,7 +43,7 @@ class InteractiveBlock(nn.Module):
     def _exchanged(self, x: torch.Tensor) -> torch.Tensor:
         """Eq. 6: masks attend to their edges and edges to their masks; with 'fusion' each attends to both."""
         mask, edge = x.chunk(2)
-        if self.kind == "fusion":
+        if self.variant == "fusion":
             both = torch.cat([mask, edge], dim=1)  # (N / 2, 2n, C)
             return self.mutual(x, encoder_hidden_states=both.repeat(2, 1, 1))
         return self.mutual(x, encoder_hidden_states=torch.cat([edge, mask]))
