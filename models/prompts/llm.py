@@ -90,7 +90,7 @@ def usable_key(text: str, where: str) -> str | None:
 def no_key(config: PromptConfig) -> str:
     """The error message if a model must be asked and there is no key."""
     return (
-        f"prompts.source: {config.model} needs a key to write prompts, and there is none; set OPENAI_API_KEY (to any "
+        f"prompts.source: {config.model} needs a key to write prompts, and there is no key; set OPENAI_API_KEY (to any "
         "word if the endpoint needs no key), or prompts.secret, or prompts.source=grammar for the built-in grammar"
     )
 
