@@ -177,7 +177,9 @@ def test_who_writes_follows_from_source_model_key_and_the_dataset(tiny_folders, 
     assert without.prompts.source == "grammar" and "no key for m" in describe_prompts(without, tmp_path / "data")
     templates = without.model_copy(update={"templates": ("a {category}",)})
     assert describe_prompts(templates, tmp_path / "data") == "own templates, for there is no key for m"
-    with pytest.raises(ValueError, match=r"prompts\.source: m needs a key to write prompts.*OPENAI_API_KEY.*prompts\.secret"):
+    with pytest.raises(
+        ValueError, match=r"prompts\.source: m needs a key to write prompts.*OPENAI_API_KEY.*prompts\.secret"
+    ):
         check_purchase(author(), tmp_path / "data")
     with open_writer(tmp_path / "data", without):
         pass
