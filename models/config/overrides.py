@@ -45,7 +45,7 @@ def parse_assignment(text: str) -> dict[str, Any]:
     try:
         nested: Any = yaml.load(value, _Loader)
     except Exception as error:  # YAML's, and those of dates and numbers that cannot be, which it lets pass
-        raise UserError(f"--set {text}: the value is no YAML ({error})".replace("\n", " ")) from None
+        raise UserError(f"--set {text}: the value is not valid YAML ({error})".replace("\n", " ")) from None
     for part in reversed(name.split(".")):
         nested = {part: nested}
     return nested
@@ -67,7 +67,7 @@ def _read(file: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"--config {file}: cannot be read: {error}") from None
     except Exception as error:  # as in parse_assignment
-        raise UserError(f"--config {file}: is no YAML: {error}".replace("\n", " ")) from None
+        raise UserError(f"--config {file}: is not valid YAML: {error}".replace("\n", " ")) from None
     if not isinstance(found, dict):
         raise UserError(f"--config {file}: expected a mapping of fields, found {type(found).__name__}")
     return found
