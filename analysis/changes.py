@@ -60,7 +60,7 @@ class Changes:
         one, other = self.before.frame(), self.after.frame()
         rows = []
         for name in [name for name in other if name in one and is_float_dtype(other[name])]:
-            medians = [_median(finite(side.loc[side["status"] == "kept", name])) for side in (one, other)]
+            medians = [_median(finite(side[side["status"] == "kept"][name])) for side in (one, other)]
             change = finite(other[name] - one[name])  # aligned by index: samples in both
             changed = change[change != 0]
             if np.isfinite(medians).any():

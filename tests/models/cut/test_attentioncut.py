@@ -301,7 +301,7 @@ def test_uncertainty_rises_with_doubt():
 def test_uncertainty_rises_with_the_noise_of_the_maps():
     setting = config(grid="attention", alpha=0.5, **{"lambda": 2.0})
     levels = [
-        np.mean([ac.cut(*scene_case(index, noise)[:2], setting).uncertainty for index in range(20)])
+        np.mean([ac.cut(*scene_case(index, noise)[:2], config=setting).uncertainty for index in range(20)])
         for noise in (0.02, 0.1, 0.2, 0.4)
     ]
     assert levels == sorted(levels) and levels[-1] > 2 * levels[0]
@@ -354,7 +354,7 @@ BAD = {
 def test_bad_arrays_are_refused_by_name(message, spoil):
     arrays = random_case(np.random.default_rng(0), 4, 5, factor=2)
     with pytest.raises(ValueError, match=message) as error:
-        ac.attentioncut(*spoil(*arrays), CutConfig())
+        ac.attentioncut(*spoil(*arrays), config=CutConfig())
     assert "got" in str(error.value)
 
 
