@@ -1,5 +1,6 @@
-"""What changed between two versions of a dataset, as the report's page takes it: counts, transitions, configuration,
-scores, and pictures of the masks that changed most.
+"""What changed between two versions of a dataset, as the report's page shows it.
+
+Counts, transitions, configuration, scores, and pictures of the masks that changed most.
 
 Knows nothing of the page's layout, nor of why a version differs.
 """

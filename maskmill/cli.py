@@ -49,6 +49,7 @@ for panel, command, example in COMMANDS:
 
 
 def show_version(wanted: bool) -> None:
+    """Print the version and exit."""
     if wanted:
         typer.echo(f"maskmill {installed_version('maskmill')}")
         raise typer.Exit

@@ -185,6 +185,7 @@ def _absolute_weights(weights: str) -> str:
 
 
 def weights_label(weights: str) -> str:
+    """Where weights come from, for tables: 'random weights', 'weights of dino.pth'."""
     own = weights in ("pretrained", "random")
     return f"{weights} weights" if own else f"weights of {Path(weights).name}"
 

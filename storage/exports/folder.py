@@ -1,5 +1,6 @@
-"""An export's folder: written beside its place, block by block, and put there whole. Nobody's files are ever replaced
-but those of an earlier export that are as it left them.
+"""An export's folder: written beside its place, block by block, and put there whole.
+
+Only an earlier export is ever replaced, and only if its files are as it left them.
 
 For the folder NAME, `.NAME.partial` holds the plan, a record for each block that is done, and the export as far as it
 has come. Knows nothing of formats.

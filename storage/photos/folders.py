@@ -103,10 +103,11 @@ def _numbered(path: Path) -> dict[str, str]:
     rows = [line.split() for line in listed(path)]
     if wrong := [row for row in rows if len(row) != 2]:
         raise UserError(f"{path}: expected a number and one word a line, found {' '.join(wrong[0])!r}")
-    return {number: word for number, word in rows}
+    return dict(rows)
 
 
 def dis5k(part: str) -> Layout:
+    """The layout of a part of DIS5K."""
     return Layout(((f"DIS-{part}/im", f"DIS-{part}/gt"), ("im", "gt")))
 
 

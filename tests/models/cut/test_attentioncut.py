@@ -255,9 +255,7 @@ def test_an_object_of_one_cell(grid, cell):
 
 
 @pytest.mark.parametrize("grid", ["attention", "banded", "full"])
-@pytest.mark.parametrize(
-    ("size", "cells"), [((50, 37), (7, 5)), ((33, 64), (16, 8)), ((9, 40), (1, 5)), ((8, 8), (8, 8))]
-)
+@pytest.mark.parametrize("size, cells", [((50, 37), (7, 5)), ((33, 64), (16, 8)), ((9, 40), (1, 5)), ((8, 8), (8, 8))])
 def test_any_shape_of_image_and_grid(grid, size, cells):
     rng = np.random.default_rng(4)
     image = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
@@ -350,7 +348,7 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("message", "spoil"), [(m, s) for m, spoilers in BAD.items() for s in spoilers])
+@pytest.mark.parametrize("message, spoil", [(m, s) for m, spoilers in BAD.items() for s in spoilers])
 def test_bad_arrays_are_refused_by_name(message, spoil):
     arrays = random_case(np.random.default_rng(0), 4, 5, factor=2)
     with pytest.raises(ValueError, match=message) as error:

@@ -21,7 +21,7 @@ def test_sizes_are_exact_and_each_class_is_shared_out_to_within_one(text, sizes)
     counts = stratify(named, shares, totals)
     for category, size in named.items():
         assert sum(counts[category].values()) == size
-        assert all(0 <= counts[category][name] for name in shares)
+        assert all(counts[category][name] >= 0 for name in shares)
         assert all(abs(counts[category][name] - size * share) <= 1 for name, share in shares.items())
     assert {name: sum(of_class[name] for of_class in counts.values()) for name in shares} == totals
 
