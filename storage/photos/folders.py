@@ -130,12 +130,13 @@ BOXED: dict[str, Callable[[Path], dict[Path, np.ndarray]]] = {
 }
 
 
-def open_folder(layout: str | Layout, path: Path) -> Benchmark:
+def open_folder(layout: str | Layout, path: str | Path) -> Benchmark:
     """The benchmark in a folder, by name (a key of LAYOUTS or BOXED) or by a layout of one's own.
 
     UserError for an unknown name, a folder without the layout's subfolders, an empty set, photos without a truth and
     truths without a photo.
     """
+    path = Path(path)
     if isinstance(layout, Layout):
         return _masked(layout, path)
     if layout in LAYOUTS:
