@@ -83,7 +83,7 @@ def test_a_stored_config_means_by_a_later_field_what_it_did_before():
 
 
 def test_bounds_that_no_mask_can_pass_are_refused():
-    with pytest.raises(ValueError, match="screen.min_area: expected screen.max_area, 0.1, at most, got 0.5"):
+    with pytest.raises(ValueError, match="screen.min_area: expected at most screen.max_area, 0.1, got 0.5"):
         ScreenConfig(min_area=0.5, max_area=0.1)
     assert ScreenConfig(min_area=0.1, max_area=0.1).max_area == 0.1
 
