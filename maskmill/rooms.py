@@ -27,7 +27,7 @@ class _Finder:
 
 
 def claim_names() -> None:
-    """From here on the names are maskmill's; a UserError where one of them is imported already as something else."""
+    """From here on the names are maskmill's; a UserError if one of them is imported already as something else."""
     for name in ROOMS:
         if (module := sys.modules.get(name)) is not None and not _is_ours(name, module.__spec__):
             raise _user_error(

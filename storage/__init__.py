@@ -1,4 +1,4 @@
 """The dataset on disk: the only package that knows Zarr and Icechunk.
 
-A room for each kind of thing on disk: `dataset`, `photos`, `runs`, `results` and `exports`.
+One subpackage for each kind of data on disk: `dataset`, `photos`, `runs`, `results` and `exports`.
 """
