@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import cast
+from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from tqdm import tqdm
@@ -10,7 +12,7 @@ from tqdm import tqdm
 @contextmanager
 def sampling_progress(total: int) -> Iterator[Callable[[int, int], None]]:
     """A bar and an artifact for `total` samples, both moved by a callback: (samples done of a shard, in all of it)."""
-    artifact = create_progress_artifact(0.0, key="sampling", description=f"{total} samples to draw")
+    artifact = cast(UUID, create_progress_artifact(0.0, key="sampling", description=f"{total} samples to draw"))
     bar, before = tqdm(total=total, desc="sampling", unit="img", disable=total == 0), 0
 
     def on_step(done: int, of: int) -> None:

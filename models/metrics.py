@@ -99,6 +99,7 @@ class BoxScores:
 
 
 def means(sums: dict[str, float], count: int) -> dict[str, float]:
+    """Sums over `count` images as means; UserError if there is no image."""
     if not count:
         raise UserError("no image was added, so there is nothing to average; add one first")
     return {name: total / count for name, total in sums.items()}

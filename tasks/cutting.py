@@ -27,8 +27,9 @@ def cut_shard(fork: Fork, shard: int, config: CutConfig, top_k: int | None = Non
     stored = read_shard(fork, shard, ["status", "image", *EVIDENCE, *(() if top_k is None else KEPT)])
     rows = np.flatnonzero(stored["status"] == SAMPLED)
     for i in rows if top_k is not None else ():
-        kept = (stored[name][i] for name in KEPT)
-        stored["class_map"][i], stored["refined"][i] = class_and_refined(*kept, top_k, config)
+        layer_maps, pooled = (stored[name][i] for name in KEPT)
+        assert top_k is not None
+        stored["class_map"][i], stored["refined"][i] = class_and_refined(layer_maps, pooled, top_k, config)
     cuts = [cut(stored["image"][i], Evidence(*(stored[name][i] for name in EVIDENCE)), config) for i in rows]
     columns: dict[str, Any] = {
         "mask": np.stack([c.mask for c in cuts]),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,13 +35,16 @@ def mask_photos(
     folder.add(unread)
     errors, done = [row.error for row in unread], len(unread)
     for batch in batches:
-        rows = _mask_batch(
-            batch, config, facts, folder, lambda step, _, n=done: on_step(2 * config.sampling.steps * n + step)
-        )
+        before = 2 * config.sampling.steps * done
+        rows = _mask_batch(batch, config, facts, folder, partial(_report, on_step, before))
         folder.add(rows)
         errors += [row.error for row in rows if row.error]
         done += len(rows)
     return errors
+
+
+def _report(on_step: Callable[[int], None], before: int, step: int, _: int) -> None:
+    on_step(before + step)
 
 
 def _read(photos: list[Path], facts: BackboneFacts, batch_size: int) -> tuple[list[Batch], list[MaskRow]]:

@@ -125,6 +125,6 @@ def check_segmenter(config: TrainConfig, training: TrainingSet | None, category:
     backbone = config.uses_backbone()
     facts = None if backbone is None else check_backbone(backbone)
     if facts is not None:
-        check_category(category, facts.name, facts.folder)
+        check_category(category, facts)
     config.check(facts, training)
     config.fetch_weights()

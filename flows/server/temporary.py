@@ -35,7 +35,9 @@ def end_server_with_us() -> bool:
             f"Prefect's temporary server did not start ({error}); try again, with a longer "
             "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS where the machine is busy"
         ) from error
+    assert server.server_process is not None
     watch = subprocess.Popen(["sh", "-c", WATCH, str(server.server_process.pid)], stdin=subprocess.PIPE)
+    assert watch.stdin is not None
     atexit.register(watch.stdin.close)  # which keeps it open until then
     return True
 

@@ -1,5 +1,6 @@
-"""An export's folder: written block by block beside its final path, then moved there complete. The only files ever
-replaced are those of an earlier export that nobody has changed since.
+"""An export's folder: written block by block beside its final path, then moved there complete.
+
+Only an earlier export is ever replaced, and only if nobody has changed its files since.
 
 For the folder NAME, `.NAME.partial` holds the plan, a record for each finished block, and the unfinished export.
 Knows nothing of formats.

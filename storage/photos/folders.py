@@ -101,10 +101,11 @@ def _numbered(path: Path) -> dict[str, str]:
     rows = [line.split() for line in listed(path)]
     if wrong := [row for row in rows if len(row) != 2]:
         raise UserError(f"{path}: expected a number and one word per line, found {' '.join(wrong[0])!r}")
-    return {number: word for number, word in rows}
+    return dict(rows)
 
 
 def dis5k(part: str) -> Layout:
+    """The layout of a part of DIS5K."""
     return Layout(((f"DIS-{part}/im", f"DIS-{part}/gt"), ("im", "gt")))
 
 
@@ -127,12 +128,13 @@ BOXED: dict[str, Callable[[Path], dict[Path, np.ndarray]]] = {
 }
 
 
-def open_folder(layout: str | Layout, path: Path) -> Benchmark:
+def open_folder(layout: str | Layout, path: str | Path) -> Benchmark:
     """The benchmark in a folder, by name (a key of LAYOUTS or BOXED) or by a custom layout.
 
     UserError for an unknown name, a folder without the layout's subfolders, an empty set, photos without masks or
     boxes, and masks without photos.
     """
+    path = Path(path)
     if isinstance(layout, Layout):
         return _masked(layout, path)
     if layout in LAYOUTS:

@@ -62,7 +62,7 @@ def test_a_shell_block_runs_as_printed(block: str, checkout: Path) -> None:
     environment.pop("PREFECT_API_URL", None)
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", block], cwd=checkout, env=environment, capture_output=True, text=True,
-        timeout=1800,
+        timeout=3600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert (checkout / LEAVES[name_of(block)]).exists()

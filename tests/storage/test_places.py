@@ -39,7 +39,7 @@ def test_a_new_an_empty_and_an_earlier_folder_are_taken_and_stay_as_they_are(pla
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    "name, said",
     [
         ("nowhere", "expected a folder, found a broken link"),
         ("file", "expected a folder for the run, found a file"),

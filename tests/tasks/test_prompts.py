@@ -121,9 +121,9 @@ def test_silence_counts_as_much_as_it_may_have_cost(tiny_folders, tmp_path):
 
 
 def test_an_endpoint_that_goes_away_keeps_what_was_bought(tiny_folders, tmp_path):
-    with serving(fresh, Reply({"error": {"message": "revoked"}}, 401)) as endpoint:
-        with pytest.raises(ValueError, match="OPENAI_API_KEY"):
-            buy(tmp_path, config_of(tiny_folders["sd1"], endpoint.url))
+    revoked = Reply({"error": {"message": "revoked"}}, 401)
+    with serving(fresh, revoked) as endpoint, pytest.raises(ValueError, match="OPENAI_API_KEY"):
+        buy(tmp_path, config_of(tiny_folders["sd1"], endpoint.url))
     with pytest.raises(ValueError, match=r"prompts\.base_url.*cannot be reached"):
         buy(tmp_path, config_of(tiny_folders["sd1"], endpoint.url))
     assert len(prompt_store(tmp_path, "prompts")) == 2

@@ -256,7 +256,7 @@ def test_what_a_run_cannot_be_used_with_is_refused_before_anything_is_written(tr
         assert not list(tmp_path.glob("out-*"))
     for command in ("predict", "evaluate"):  # without a configuration in the header the tensors are compared
         code, said = refused(command, "older")
-        assert code == 1 and said.startswith(f"maskmill: broke off: {copies['older'] / BEST}: expected weights of the")
+        assert code == 1 and said.startswith(f"maskmill: failed: {copies['older'] / BEST}: expected weights of the")
         assert "(unet, resnet18, from random weights), got 96 tensors that do not fit: encoder.layer1.2." in said
 
 

@@ -19,7 +19,7 @@ def reason(config=ALL_ON, num_names=2, **scores) -> str:
 
 
 @pytest.mark.parametrize(
-    ("scores", "expected"),
+    "scores, expected",
     [
         ({}, ""),
         ({"area": 0.0, "border": 1.0, "num_components": 0}, "empty"),
@@ -83,7 +83,7 @@ def test_a_stored_config_means_by_a_later_field_what_it_did_before():
 
 
 def test_bounds_that_no_mask_can_pass_are_refused():
-    with pytest.raises(ValueError, match="screen.min_area: expected screen.max_area, 0.1, at most, got 0.5"):
+    with pytest.raises(ValueError, match="screen.min_area: expected at most screen.max_area, 0.1, got 0.5"):
         ScreenConfig(min_area=0.5, max_area=0.1)
     assert ScreenConfig(min_area=0.1, max_area=0.1).max_area == 0.1
 

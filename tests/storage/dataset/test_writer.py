@@ -93,9 +93,8 @@ def test_second_builder_is_refused_until_the_first_dies(tmp_path: Path) -> None:
 
 
 def test_lock_is_released_on_leaving_and_on_refusal(tmp_path: Path) -> None:
-    with open_writer(tmp_path, 10):
-        with pytest.raises(ValueError, match="build.lock"):
-            open_writer(tmp_path, 10)
+    with open_writer(tmp_path, 10), pytest.raises(ValueError, match="build.lock"):
+        open_writer(tmp_path, 10)
     with pytest.raises(ValueError, match="image_size"):
         DatasetWriter.open(tmp_path, config(10), identity(config(10)), (8, 8), (2, 3), 4, 10)
     with open_writer(tmp_path, 10):

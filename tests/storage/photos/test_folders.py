@@ -119,7 +119,7 @@ def write_voc(home: Path, objects: dict[str, list[tuple[int, int, int, int]]]) -
     (home / "ImageSets/Main/trainval.txt").write_text("".join(f"{name}\n" for name in objects))
 
 
-@pytest.mark.parametrize(("name", "year"), [("VOC07", 2007), ("VOC12", 2012)])
+@pytest.mark.parametrize("name, year", [("VOC07", 2007), ("VOC12", 2012)])
 @pytest.mark.parametrize("place", ["", "VOC{}", "VOCdevkit/VOC{}"])
 def test_voc_boxes_count_from_0_and_exclude_their_ends(tmp_path, name, year, place):
     home = tmp_path / place.format(year)
@@ -250,7 +250,7 @@ def test_a_turned_photo_meets_an_upright_mask(tmp_path):
     np.testing.assert_array_equal(mask, truth)
 
 
-@pytest.mark.parametrize(("name", "count"), [("ECSSD", 500), ("DUTS-TR", 3000)])
+@pytest.mark.parametrize("name, count", [("ECSSD", 500), ("DUTS-TR", 3000)])
 def test_real_photographs(name, count):
     if not (SHARED / name).is_dir():
         pytest.skip(f"no {name} in {SHARED}: the photographs have no licence to be shipped")
