@@ -27,7 +27,7 @@ def buy_prompts(
 ) -> int:
     """Ask for prompts of a class until `number` more are accepted; each answer is committed. Returns how many were.
 
-    UserError where the budget would be passed, the endpoint gives no answer, or requests bring nothing.
+    UserError if the budget would be passed, the endpoint gives no answer, or requests bring nothing.
     """
     from models.prompts.llm import Wanted, no_key
 
@@ -96,7 +96,7 @@ def plan_samples(
 ) -> Fork:
     """Write the plan of the unplanned samples of `shards`, from bought prompts or not; returns the store fork.
 
-    UserError where a prompt does not name its category within the backbone's context.
+    UserError if a prompt does not name its category within the backbone's context.
     """
     prompt_store = accepted(fork) if bought else None
     tokenizer = load_tokenizer(facts.folder)

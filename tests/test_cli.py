@@ -151,7 +151,7 @@ def test_a_path_that_holds_something_else_is_refused(build, tmp_path):
     refused(build(out=tmp_path / "file"), "found a file")
     refused(build(out=tmp_path / "file" / "below"), "choose another path")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
-    refused(build(out=tmp_path / "link"), "link to nowhere")
+    refused(build(out=tmp_path / "link"), "broken link")
 
 
 def test_a_dataset_of_another_config_is_refused(build, tiny_folders, tmp_path):

@@ -66,7 +66,7 @@ def check_machine(run: RunConfig, clip: str, field: str = "screen.clip") -> None
 def load_screening(clip: str) -> None:
     """Load screening's CLIP, fetching it if need be: hours of sampling shall not end for want of it.
 
-    UserError where it cannot be had. On the CPU, for until screening the GPU's memory is sampling's.
+    UserError if it cannot be had. On the CPU, for until screening the GPU's memory is sampling's.
     """
     if clip != "none":
         from models.clip.model import load_clip

@@ -36,7 +36,7 @@ def check_mask(config: MaskConfig, photos: list[Path], out: Path) -> tuple[list[
 
 
 def refuse_unreadable(photos: list[Path]) -> None:
-    """UserError where not one photo can be read; reads no further than to the first that can."""
+    """UserError if not one photo can be read; reads no further than to the first that can."""
     errors = []
     for photo in photos:
         try:

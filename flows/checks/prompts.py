@@ -71,7 +71,7 @@ def describe_prompts(prompts: PromptConfig, grammar: Grammar, count: int, out: P
 
 
 def check_purchase(prompts: PromptConfig, grammar: Grammar, count: int, out: Path) -> None:
-    """UserError where prompts are to be bought and there is no key, or the budget has no room for a first request."""
+    """UserError if prompts are to be bought and there is no key, or the budget has no room for a first request."""
     to_buy = prompts_lacking(grammar, count, out) if prompts.source == "llm" else {}
     if not to_buy:
         return

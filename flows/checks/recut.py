@@ -13,7 +13,7 @@ FROM_KEPT = ("cut.tau", "cut.num_seeds", "sampling.top_k")  # A_c and r(p) depen
 
 
 def check_recut(config: BuildConfig, out: Path) -> None:
-    """UserError where the stored evidence cannot answer for the new values, or this machine; writes nothing."""
+    """UserError if the stored evidence cannot answer for the new values, or this machine; writes nothing."""
     published = open_dataset(out)
     if len(open_dataset(out, "build")) != len(published):
         raise UserError(f"{out}: a build is under way since version {published.version}; finish it first")

@@ -117,7 +117,7 @@ def check_run_usable(run: RunFolder, category: str | None = None) -> None:
 
 
 def check_segmenter(config: TrainConfig, training: TrainingSet | None, category: str | None = None) -> None:
-    """UserError where a segmenter's device, CLIP, backbone or encoder is not there, or does not fit its configuration.
+    """UserError if a segmenter's device, CLIP, backbone or encoder is not there, or does not fit its configuration.
 
     training: the samples to train on; None to predict photographs, of `category` where it is given.
     """

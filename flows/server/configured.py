@@ -7,7 +7,7 @@ from models.errors import UserError
 
 
 def check_server() -> None:
-    """UserError where a server is configured and does not answer."""
+    """UserError if a server is configured and does not answer."""
     url = PREFECT_API_URL.value()
     if not url:
         return

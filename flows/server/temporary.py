@@ -22,7 +22,7 @@ WATCH = 'trap "" INT TERM; read _; kill "$0" 2>/dev/null'
 def end_server_with_us() -> bool:
     """Start the server now, and beside it a shell that stops it once we are gone; whether there is such a server.
 
-    UserError where it does not start.
+    UserError if it does not start.
     Prefect stops its server when Python exits; a process that is killed does not get there, and leaves it running.
     """
     if PREFECT_API_URL.value():

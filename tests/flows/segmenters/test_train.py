@@ -160,7 +160,7 @@ def test_a_run_goes_on_with_its_own_state_alone_whatever_its_log_holds(data, opt
     said = invoke(*command).stderr.splitlines()[-1]
     assert f"{STATE}: expected weights of the network" in said and "is missing" in said and "same command" not in said
     other = invoke("train", "unet", "--data", data, "--run", run)
-    assert other.exit_code == 2 and "holds a run of diffusionseg where unet is asked for" in other.output
+    assert other.exit_code == 2 and "expected a run of unet, found one of diffusionseg" in other.output
     assert len(other.stderr) < 300
 
 

@@ -279,7 +279,7 @@ def test_a_damaged_or_newer_dataset_is_refused(tmp_path: Path) -> None:
     newer, damaged = tmp_path / "newer", tmp_path / "damaged"
     (damaged / "repo").mkdir(parents=True)
     for read in (open_dataset, DatasetWriter.reopen, lambda path: open_writer(path, 10)):
-        with pytest.raises(ValueError, match="no readable Icechunk repository"):
+        with pytest.raises(ValueError, match="is not a readable Icechunk repository"):
             read(damaged)
     open_writer(newer, 10).__exit__(None, None, None)
     session = open_repository(newer).writable_session("build")
@@ -304,7 +304,7 @@ def test_a_repository_of_something_else_is_refused(tmp_path: Path) -> None:
                 zarr.create_array(session.store, shape=(3,), dtype="i4")
             session.commit("theirs")
         for read in (open_dataset, DatasetWriter.reopen, lambda path: open_writer(path, 10)):
-            with pytest.raises(ValueError, match="repository of something else"):
+            with pytest.raises(ValueError, match="is an Icechunk repository, but not of a dataset"):
                 read(folder)
 
 

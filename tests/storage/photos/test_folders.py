@@ -99,7 +99,7 @@ def test_what_is_wrong_with_a_cub_folder_is_said(tmp_path):
     with pytest.raises(ValueError, match=r"no photo for the listed 001\.Black/a_2;"):
         open_folder("CUB-200", tmp_path)
     (tmp_path / "train_val_test_split.txt").write_text("1 2 3\n")
-    with pytest.raises(ValueError, match=r"split\.txt: expected a number and one word a line, found '1 2 3'"):
+    with pytest.raises(ValueError, match=r"split\.txt: expected a number and one word per line, found '1 2 3'"):
         open_folder("CUB-200", tmp_path)
     (tmp_path / "train_val_test_split.txt").unlink()
     with pytest.raises(ValueError, match=r"split\.txt: expected the set's list"):
@@ -207,7 +207,7 @@ def test_other_and_hidden_files_are_left_out_and_doubles_refused(tmp_path):
         (tmp_path / clutter).write_text("x")
     check(open_folder("folder", tmp_path), truths)
     save(tmp_path / "images/1.png", photo())
-    with pytest.raises(ValueError, match=r"expected one file of a name, found .*1\.JPG and .*1\.png"):
+    with pytest.raises(ValueError, match=r"expected one file per name, found .*1\.JPG and .*1\.png"):
         open_folder("folder", tmp_path)
 
 
