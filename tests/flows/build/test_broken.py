@@ -27,7 +27,7 @@ def broken(arguments: list, function: str, error: Exception) -> str:
 def test_a_build_that_breaks_off_goes_on_to_what_it_would_have_been(config, built, tmp_path):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json", by_alias=True)))
     build = ["build", "--config", tmp_path / "config.yaml", "--out", tmp_path / "dataset"]
-    said = broken(build, "models.backbone.ddim.noise", ValueError("no such noise"))
+    said = broken(build, "models.backbone.sampling.noise", ValueError("no such noise"))
     assert said.startswith("maskmill: broke off: no such noise; what is committed is kept")
     said = broken(build, "models.cut.attentioncut.cut", RuntimeError("a\ngraph"))
     assert said.startswith("maskmill: broke off: RuntimeError: a graph; ")
