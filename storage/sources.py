@@ -44,7 +44,9 @@ class Source(BaseModel):
     def check(self) -> None:
         """UserError if some pair cannot be read. Writes nothing."""
         if self.layout is not None and self.version is not None:
-            raise UserError(f"--version {self.version}: {self.layout}={self.path} is a folder without versions; leave it out")
+            raise UserError(
+                f"--version {self.version}: {self.layout}={self.path} is a folder without versions; leave it out"
+            )
         data = self.open()
         if isinstance(data, Benchmark):
             data.check_sizes()

@@ -116,9 +116,7 @@ def check_run(path: Path, config: TrainConfig, source: Source) -> None:
         )
     now = config.identity() | source.identity()
     if changed := _differences(before, now, "is requested"):
-        raise UserError(
-            f"--run {path}: holds a run with {changed}; use the run's values, or choose another folder"
-        )
+        raise UserError(f"--run {path}: holds a run with {changed}; use the run's values, or choose another folder")
 
 
 def weights_facts(run: RunFolder) -> dict[str, Any]:
