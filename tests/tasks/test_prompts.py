@@ -164,7 +164,7 @@ def test_who_writes_follows_from_source_model_key_and_the_dataset(tiny_folders, 
     assert author(source="auto").prompts.source == author(source="llm").prompts.source == "llm"
     assert author(source="grammar").prompts.model is None
     assert author(source="grammar").identity() == author(source="auto", model=None).identity()
-    with pytest.raises(ValueError, match=r"prompts\.source: llm asks a model"):
+    with pytest.raises(ValueError, match=r"prompts\.source: llm needs a model"):
         author(model=None)
     monkeypatch.setenv("OPENAI_API_KEY", " ")
     assert key_of(author().prompts) is None
@@ -176,7 +176,7 @@ def test_who_writes_follows_from_source_model_key_and_the_dataset(tiny_folders, 
     without = author(source="auto")
     assert without.prompts.source == "grammar" and "no key for m" in describe_prompts(without, tmp_path / "data")
     templates = without.model_copy(update={"templates": ("a {category}",)})
-    assert describe_prompts(templates, tmp_path / "data") == "own templates, for there is no key for m"
+    assert describe_prompts(templates, tmp_path / "data") == "own templates, since there is no key for m"
     with pytest.raises(ValueError, match=r"prompts\.source: m is to write.*OPENAI_API_KEY.*prompts\.secret"):
         check_purchase(author(), tmp_path / "data")
     with open_writer(tmp_path / "data", without):

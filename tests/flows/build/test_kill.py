@@ -90,7 +90,7 @@ def test_a_signal_to_all_of_a_builds_processes_is_a_stop_and_no_failure(start, t
     os.killpg(process.pid, signal.SIGTERM)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert errors.splitlines()[-1] == "maskmill: stopped; what is committed is kept, the same command resumes"
+    assert errors.splitlines()[-1] == "maskmill: stopped; committed work is kept, the same command resumes"
 
 
 def is_left(group: int) -> bool:

@@ -227,7 +227,7 @@ def test_a_baseline_trains_on_a_dataset_and_predicts_photographs(tmp_path, pairs
     done = invoke("predict", run, pairs / "images", "--out", tmp_path / "out")
     assert done.exit_code == 0 and "predicted 6" in done.output, done.output
     refused = invoke("predict", run, pairs / "images", "--out", tmp_path / "out", "--class", "dog")
-    assert refused.exit_code == 2 and "asks for no class" in refused.output
+    assert refused.exit_code == 2 and "takes no class" in refused.output
 
 
 def test_what_a_run_cannot_be_used_with_is_refused_before_anything_is_written(trained, pairs, tmp_path):

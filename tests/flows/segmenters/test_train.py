@@ -112,7 +112,7 @@ def test_bad_input_is_refused_before_anything_is_written(options, tmp_path, tmp_
     empty = rendered_dataset(tmp_path / "empty", 3, rejected=(0, 1, 2))
     run = tmp_path / "run"
     for command, said in (
-        (("train", "diffusionseg", "--data", empty, "--run", run), "two kept samples or more"),
+        (("train", "diffusionseg", "--data", empty, "--run", run), "at least two kept samples"),
         (("train", "telepathy", "--data", empty, "--run", run), "expected one of diffusionseg"),
         (("train", "diffusionseg", "--data", tmp_path / "no", "--run", run), "no"),
         (("predict", run, tmp_path, "--out", tmp_path / "out"), "expected a run folder"),

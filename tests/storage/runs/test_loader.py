@@ -46,7 +46,7 @@ def test_a_smaller_limits_samples_are_among_a_larger_ones_and_validation_stays()
 
 
 def test_fewer_than_two_samples_are_refused():
-    with pytest.raises(ValueError, match="two kept samples or more"):
+    with pytest.raises(ValueError, match="at least two kept samples"):
         split(np.array([3]), 0.1)
 
 
