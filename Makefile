@@ -27,8 +27,9 @@ demo: $(STAMP) ## Build 256 image/mask pairs with the backbone that ships inside
 	$(BIN)/maskmill build --config configs/pocket.yaml --count 256 --out data/demo
 	@echo "Open $(CURDIR)/data/demo/report/index.html in a browser."
 
+# Two processes, a file in one of them, so that what its tests share is made once.
 test: $(STAMP) ## Run every test but the slow ones
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(STAMP) ## Run the slow tests
 	$(BIN)/python -m pytest -m slow

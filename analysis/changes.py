@@ -1,5 +1,6 @@
-"""What changed between two versions of a dataset, as the report's page takes it: counts, transitions, configuration,
-scores, and pictures of the masks that changed most.
+"""What changed between two versions of a dataset, as the report's page shows it.
+
+Counts, transitions, configuration, scores, and pictures of the masks that changed most.
 
 Knows nothing of the page's layout, nor of why a version differs.
 """
@@ -60,7 +61,7 @@ class Changes:
         one, other = self.before.frame(), self.after.frame()
         rows = []
         for name in [name for name in other if name in one and is_float_dtype(other[name])]:
-            medians = [_median(finite(side.loc[side["status"] == "kept", name])) for side in (one, other)]
+            medians = [_median(finite(side[side["status"] == "kept"][name])) for side in (one, other)]
             change = finite(other[name] - one[name])  # aligned by index: samples in both
             changed = change[change != 0]
             if np.isfinite(medians).any():

@@ -6,6 +6,7 @@ teal and filled, the second a dark line.
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -14,7 +15,12 @@ from matplotlib.figure import Figure
 FIRST, SECOND = "#0f766e", "#1f2937"
 BINS = 40
 BEYOND = 0.995  # quantile at which an axis ends: a few values far out would leave no room for the rest
-STYLE = {"svg.fonttype": "none", "svg.hashsalt": "maskmill", "font.family": "sans-serif", "font.size": 9}
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "maskmill",
+    "font.family": "sans-serif",
+    "font.size": 9,
+}
 
 
 def distribution(groups: Sequence[np.ndarray], label: str) -> bytes:
@@ -56,7 +62,7 @@ def centres(x: np.ndarray, y: np.ndarray, second: bool = False) -> bytes:
     return _svg(figure)
 
 
-_STYLES = (
+_STYLES: tuple[dict[str, Any], ...] = (
     {"fill": True, "facecolor": FIRST + "59", "edgecolor": FIRST, "linewidth": 1.2},
     {"fill": False, "edgecolor": SECOND, "linewidth": 1.4},
 )

@@ -3,6 +3,7 @@
 Knows nothing of who wrote the prompts. Texts and arrays in, plain numbers out.
 """
 
+import itertools
 import re
 import zlib
 from collections.abc import Callable, Sequence
@@ -68,7 +69,7 @@ def hashed(texts: list[str]) -> NDArray[np.float64]:
     vectors = np.zeros((len(texts), WIDTH))
     for vector, text in zip(vectors, texts, strict=True):
         words = re.findall(r"\w+", text.lower())
-        for term in [*words, *map(" ".join, zip(words, words[1:], strict=False))]:
+        for term in [*words, *map(" ".join, itertools.pairwise(words))]:
             vector[zlib.crc32(term.encode()) % WIDTH] += 1
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 

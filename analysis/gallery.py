@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 THUMBNAIL = 160  # longest side of a tile of the thumbnail, pixels
 SIDE = 512  # longest side of a tile of the strip, pixels
 BLOCK = 32  # samples read together
-WEBP = {"kind": "WEBP", "quality": 80, "method": 0}  # the fastest of WebP's methods: an eighth of the slowest's time
+# The fastest of WebP's methods: an eighth of the slowest's time.
+WEBP: dict[str, Any] = {"kind": "WEBP", "quality": 80, "method": 0}
 MAPS = {"class_map": "A_c", "refined": "r"}
 TEXTS = ("status", "reason", "category", "prompt")
 # Columns that the page names otherwise.
@@ -78,8 +79,8 @@ def samples_data(frame: pd.DataFrame) -> dict[str, Any]:
         "count": len(frame),
         "drawn": has_image(frame).tolist(),
         **{name: frame[name].fillna("").astype(str).tolist() for name in TEXTS},
-        "scores": [{"name": name, "label": label(name), "values": _numbers(frame[name])} for name in scores],
-        "facts": [{"label": label(name), "values": frame[name].fillna("").astype(str).tolist()} for name in facts],
+        "scores": [{"name": name, "label": label(str(name)), "values": _numbers(frame[name])} for name in scores],
+        "facts": [{"label": label(str(name)), "values": frame[name].fillna("").astype(str).tolist()} for name in facts],
     }
 
 
@@ -99,8 +100,9 @@ def _draw_block(dataset: "Dataset", folder: Path, indices: np.ndarray) -> int:
         return 0
     first, rows = indices[0], slice(indices[0], indices[-1] + 1)
     names = ["image", "mask", *(name for name in MAPS if name in dataset.group)]
+    group: Any = dataset.group
     with reading(f"{dataset.path}"):
-        arrays = {name: np.asarray(dataset.group[name][rows]) for name in names}
+        arrays = {name: np.asarray(group[name][rows]) for name in names}
     for index in indices:
         image, mask, *maps = (array[index - first] for array in arrays.values())
         small, _, overlay = figures.tiles(image, mask, THUMBNAIL)

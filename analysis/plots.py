@@ -71,7 +71,7 @@ def centres(x: np.ndarray, y: np.ndarray) -> go.Figure:
     hover = "x %{x:.2f}, y %{y:.2f}: %{z}<extra></extra>"
     bar = {"thickness": 10, "outlinewidth": 0}
     heat = go.Heatmap(x=middles, y=middles, z=counts.tolist(), colorscale=colours, colorbar=bar, hovertemplate=hover)
-    axis = {"range": [0, 1], "constrain": "domain", "tickvals": [0, 0.25, 0.5, 0.75, 1]}
+    axis: dict[str, Any] = {"range": [0, 1], "constrain": "domain", "tickvals": [0, 0.25, 0.5, 0.75, 1]}
     axis |= {"showline": True, "mirror": True, "linecolor": "#d1d5db"}
     upwards = axis | {"range": [1, 0], "scaleanchor": "x"}
     return go.Figure(heat, _layout(xaxis=axis, yaxis=upwards))

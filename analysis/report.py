@@ -127,7 +127,7 @@ def _measured(dataset: "Dataset") -> pd.DataFrame:
 
 
 def _table_2(measured: pd.DataFrame) -> list[tuple[str, list[str]]]:
-    """This version's row beside the published ones, as texts."""
+    """The version's row beside the published ones, as texts."""
     means = statistics_summary(measured).reindex(list(TABLE_2))["mean"]
     rows = {"this version": tuple(means)} | PUBLISHED
     return [(name, ["–" if np.isnan(v) else f"{v:.3g}" for v in values]) for name, values in rows.items()]

@@ -73,7 +73,8 @@ def sample_statistics(
     outline that complexity and length are of, x0, y0, x1, y1 ... in [0, 1], empty of an empty mask.
     """
     table = dataset.frame()
-    images, masks = dataset.group["image"], dataset.group["mask"]
+    group: Any = dataset.group
+    images, masks = group["image"], group["mask"]
 
     def measured(index: int) -> dict[str, Any]:
         with reading(f"{dataset.path}"):
@@ -106,7 +107,7 @@ def folder_statistics(
 
 def table_statistics(table: pd.DataFrame) -> pd.DataFrame:
     """What a dataset's table says of each sample: category, prompt, prompt_words, clip_score, uncertainty."""
-    words = table["prompt"].str.split().str.len().astype(float)
+    words = table["prompt"].map(lambda prompt: len(prompt.split())).astype(float)
     columns = table[["prompt", "clip_score", "uncertainty"]]
     return columns.assign(category=table["category"].astype("category"), prompt_words=words)
 
@@ -194,7 +195,7 @@ UNREAD = Measured(dict.fromkeys(STATISTICS, float("nan")), None)
 
 
 def _row(found: Measured) -> dict[str, Any]:
-    flat = [] if found.polygon is None else found.polygon.ravel()
+    flat: Any = [] if found.polygon is None else found.polygon.ravel()
     return found.statistics | {"polygon": np.asarray(flat, dtype=np.float32)}
 
 
@@ -211,4 +212,4 @@ def _measured(
     finally:
         pool.shutdown(cancel_futures=True)
     columns = [*STATISTICS, "polygon"]
-    return pd.DataFrame(rows, index=pd.Index(keys, name=name), columns=list(rows[0]) if rows else columns)
+    return pd.DataFrame(rows, index=pd.Index(list(keys), name=name), columns=list(rows[0]) if rows else columns)

@@ -33,7 +33,7 @@ class Request:
     photos: Path | None
 
     def needed_photos(self) -> Path:
-        """UserError where the benchmark measures photographs and none were named."""
+        """UserError if the benchmark measures photographs and none were named."""
         if self.photos is None:
             raise UserError("--photos: is required; name the folder that holds DUTS-TR and ECSSD")
         return self.photos

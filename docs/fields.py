@@ -154,7 +154,7 @@ def _number(value: float) -> str:
 
 
 def _code(value: Any) -> str:
-    if isinstance(value, (list, tuple)) and not value or value == {}:
+    if (isinstance(value, (list, tuple)) and not value) or value == {}:
         return "empty"
     return f"`{_json(value)}`"
 

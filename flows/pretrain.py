@@ -4,14 +4,14 @@ from pathlib import Path
 
 from prefect import flow
 
-from models.hardware import resolve_device
+from flows.checks.pretrain import check_pretrain
 from models.pocket.config import PretrainConfig
 from tasks.pretraining import encode_scenes, export_weights, render_scenes, train_network
 
 
 @flow(name="pretrain")
 def pretrain(config: PretrainConfig, run: Path, out: Path) -> Path:
-    """Make all weights from nothing in `run`, resuming what is there, and write them to `out`."""
+    """Train all weights from scratch in `run`, or resume its training, and write them to `out`."""
     check_pretrain(config)
     run.mkdir(parents=True, exist_ok=True)
     render_scenes(run, config)
@@ -20,12 +20,3 @@ def pretrain(config: PretrainConfig, run: Path, out: Path) -> Path:
     for name in ("diffusion", "clip", "classifier", "oracle"):
         train_network(name, run, config)
     return export_weights(run, out, config)
-
-
-def check_pretrain(config: PretrainConfig) -> None:
-    """UserError for a device or a weights folder to start from that there is not; writes nothing."""
-    from models.pocket.export import facts_of
-
-    resolve_device(config.device)
-    if config.start is not None:
-        facts_of(config.start)

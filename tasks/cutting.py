@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from models.config.build import BuildConfig
+from models.config.cut import CutConfig
 from storage.dataset.schema import CUT, SAMPLED
 from storage.dataset.shards import Fork, read_shard, write_shard
 from tasks.base import task
@@ -14,21 +14,23 @@ KEPT = ("layer_maps", "pooled")  # where sampling.keep_pooled is set: what class
 
 
 @task(task_run_name="cut-{shard:05d}")
-def cut_shard(fork: Fork, shard: int, config: BuildConfig, redraw: bool = False) -> Fork:
+def cut_shard(fork: Fork, shard: int, config: CutConfig, top_k: int | None = None) -> Fork:
     """AttentionCut of what is sampled in the shard; returns the store fork.
 
-    With `redraw` A_c and r(p) are made anew from the kept attention, under the config's top_k, tau and num_seeds.
+    Where `top_k` is given A_c and r(p) are made anew from the kept attention, under it and the config's tau and
+    num_seeds.
     """
     from models.cut.attentioncut import Evidence, cut
     from models.cut.masks import box
     from models.cut.seeds import class_and_refined
 
-    stored = read_shard(fork, shard, ["status", "image", *EVIDENCE, *(KEPT if redraw else ())])
+    stored = read_shard(fork, shard, ["status", "image", *EVIDENCE, *(() if top_k is None else KEPT)])
     rows = np.flatnonzero(stored["status"] == SAMPLED)
-    for i in rows if redraw else ():
-        kept = (stored[name][i] for name in KEPT)
-        stored["class_map"][i], stored["refined"][i] = class_and_refined(*kept, config.sampling.top_k, config.cut)
-    cuts = [cut(stored["image"][i], Evidence(*(stored[name][i] for name in EVIDENCE)), config.cut) for i in rows]
+    for i in rows if top_k is not None else ():
+        layer_maps, pooled = (stored[name][i] for name in KEPT)
+        assert top_k is not None
+        stored["class_map"][i], stored["refined"][i] = class_and_refined(layer_maps, pooled, top_k, config)
+    cuts = [cut(stored["image"][i], Evidence(*(stored[name][i] for name in EVIDENCE)), config) for i in rows]
     columns: dict[str, Any] = {
         "mask": np.stack([c.mask for c in cuts]),
         "objectness": np.stack([c.objectness for c in cuts]),
@@ -40,7 +42,7 @@ def cut_shard(fork: Fork, shard: int, config: BuildConfig, redraw: bool = False)
         "box": [box(c.mask) for c in cuts],
         "status": [CUT] * len(cuts),
     }
-    if redraw:
+    if top_k is not None:
         columns |= {name: stored[name][rows] for name in ("class_map", "refined")}
     write_shard(fork, shard, columns, rows=rows)
     return fork

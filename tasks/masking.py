@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.backbone.protocol import BackboneFacts
 from models.config.photos import MaskConfig
 from models.errors import UserError
 from storage.photos.pictures import read_photo
@@ -21,30 +23,35 @@ Batch = dict[Path, np.ndarray]  # photos by file, brought to one size for the ba
 
 
 @task(name="mask")
-def mask_photos(photos: list[Path], config: MaskConfig, out: Path, on_step: Callable[[int], None]) -> list[str]:
+def mask_photos(
+    photos: list[Path], config: MaskConfig, facts: BackboneFacts, out: Path, on_step: Callable[[int], None]
+) -> list[str]:
     """Write each photo's pictures and row, a batch at a time; returns the errors of those that have no mask.
 
     on_step is told the steps done, of which each photo takes 2 * sampling.steps.
     """
-    batches, unread = _read(photos, config)
+    batches, unread = _read(photos, facts, config.run.batch_size)
     folder = MaskFolder(out)
     folder.add(unread)
     errors, done = [row.error for row in unread], len(unread)
     for batch in batches:
-        rows = _mask_batch(batch, config, folder, lambda step, _, n=done: on_step(2 * config.sampling.steps * n + step))
+        before = 2 * config.sampling.steps * done
+        rows = _mask_batch(batch, config, facts, folder, partial(_report, on_step, before))
         folder.add(rows)
         errors += [row.error for row in rows if row.error]
         done += len(rows)
     return errors
 
 
-def _read(photos: list[Path], config: MaskConfig) -> tuple[list[Batch], list[MaskRow]]:
+def _report(on_step: Callable[[int], None], before: int, step: int, _: int) -> None:
+    on_step(before + step)
+
+
+def _read(photos: list[Path], facts: BackboneFacts, batch_size: int) -> tuple[list[Batch], list[MaskRow]]:
     """Batches of equal size, and the rows of what cannot be read; photos are not kept at their own size."""
-    from models.backbone.facts import check_backbone
     from models.images import resized
     from models.photos import backbone_size
 
-    facts = check_backbone(config.backbone)
     by_size: dict[tuple[int, int], list[Batch]] = {}
     unread = []
     for photo in photos:
@@ -55,14 +62,14 @@ def _read(photos: list[Path], config: MaskConfig) -> tuple[list[Batch], list[Mas
             continue
         size = backbone_size(image.shape[:2], facts)
         batches = by_size.setdefault(size, [])
-        if not batches or len(batches[-1]) == config.run.batch_size:
+        if not batches or len(batches[-1]) == batch_size:
             batches.append({})
         batches[-1][photo] = resized(image, size)
     return [batch for batches in by_size.values() for batch in batches], unread
 
 
 def _mask_batch(
-    batch: Batch, config: MaskConfig, out: MaskFolder, on_step: Callable[[int, int], None]
+    batch: Batch, config: MaskConfig, facts: BackboneFacts, out: MaskFolder, on_step: Callable[[int, int], None]
 ) -> list[MaskRow]:
     """The rows of a batch, whose pictures are written."""
     from models.backbone.load import load_backbone
@@ -71,7 +78,7 @@ def _mask_batch(
 
     images = np.stack(list(batch.values()))
     priors = categories_of(images, config.backbone, config.prior, config.run.device)
-    backbone = load_backbone(config.backbone, config.run.device, config.run.dtype)
+    backbone = load_backbone(facts, config.run.device, config.run.dtype)
     made = reconstruct_photos(backbone, images, [category for category, _ in priors], config, on_step)
     rows = []
     for photo, prior, (sampled, psnr) in zip(batch, priors, made, strict=True):

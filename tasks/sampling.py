@@ -5,7 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from models.config.build import BuildConfig
+from models.backbone.protocol import BackboneFacts
+from models.config.cut import CutConfig
+from models.config.run import RunConfig
+from models.config.sampling import SamplingConfig
 from storage.dataset.schema import FAILED, PLANNED, SAMPLED
 from storage.dataset.shards import Fork, read_shard, write_shard
 from tasks.base import task
@@ -13,9 +16,18 @@ from tasks.base import task
 
 @task(task_run_name="sample-{shard:05d}")
 def sample_shard(
-    fork: Fork, shard: int, config: BuildConfig, on_step: Callable[[int, int], None] | None = None
+    fork: Fork,
+    shard: int,
+    facts: BackboneFacts,
+    sampling: SamplingConfig,
+    cut: CutConfig,
+    run: RunConfig,
+    on_step: Callable[[int, int], None] | None = None,
 ) -> Fork:
-    """Sample what is planned in the shard; returns the store fork. A sample that is not finite is marked failed."""
+    """Sample what is planned in the shard; returns the store fork. A sample that is not finite is marked failed.
+
+    on_step is told, after each step of a batch, how many samples that amounts to, and how many there are.
+    """
     from models.backbone.load import load_backbone
     from models.backbone.sampling import sample_batched
 
@@ -24,10 +36,13 @@ def sample_shard(
     categories, phrases, prompts = ([str(t) for t in table[name][rows]] for name in ("category", "phrase", "prompt"))
     words = [phrase or category for phrase, category in zip(phrases, categories, strict=True)]  # '': an older dataset
     seeds = [int(seed) for seed in table["seed"][rows]]
-    backbone = load_backbone(config.backbone, config.run.device, config.run.dtype)
-    samples = sample_batched(
-        backbone, prompts, words, seeds, config.sampling, config.cut, config.run.batch_size, on_step
-    )
+    backbone = load_backbone(facts, run.device, run.dtype)
+
+    def report(done: int, of: int) -> None:
+        if on_step:
+            on_step(done // sampling.steps, of // sampling.steps)
+
+    samples = sample_batched(backbone, prompts, words, seeds, sampling, cut, run.batch_size, report)
     columns: dict[str, Any] = {
         "image": np.stack([s.image for s in samples]),
         "class_map": np.stack([s.evidence.class_map for s in samples]),
@@ -36,7 +51,7 @@ def sample_shard(
         "status": [SAMPLED if s.finite else FAILED for s in samples],
         "reason": ["" if s.finite else "not finite" for s in samples],
     }
-    if config.sampling.keep_pooled:
+    if sampling.keep_pooled:
         columns |= {name: np.stack([getattr(s, name) for s in samples]) for name in ("pooled", "layer_maps")}
     write_shard(fork, shard, columns, rows=rows)
     return fork

@@ -20,6 +20,18 @@ MAY_IMPORT = {
     "storage": {"storage", "models"},
     "models": {"models"},
 }
+# Rooms of models/, from the ground up: each may import from lower floors alone, so there is no circle.
+FLOORS = (
+    {"errors", "mappings", "digests", "atomic", "moved"},
+    {"classes", "images", "batching", "hardware"},
+    {"config"},
+    {"cut", "training"},
+    {"metrics", "backbone", "screening"},
+    {"pocket"},
+    {"clip"},
+    {"prompts", "photos"},
+    {"segmenters"},
+)
 # library -> the folders or files that alone may import it
 ONLY_IN = {
     "prefect": ("flows", "tasks"),
@@ -59,6 +71,17 @@ def breaches(path: Path) -> Iterator[str]:
 @pytest.mark.parametrize("path", sources(), ids=str)
 def test_imports_follow_the_direction(path: Path) -> None:
     assert not list(breaches(path))
+
+
+@pytest.mark.parametrize("path", [p for p in sources() if p.parts[0] == "models" and len(p.parts) > 1], ids=str)
+def test_rooms_of_models_import_downwards(path: Path) -> None:
+    floor = {name: i for i, names in enumerate(FLOORS) for name in names}
+    own = path.parts[1].removesuffix(".py")
+    for line, module in imports(path):
+        other = module.split(".")[1] if module.startswith("models.") else own
+        lifts = own in ("__init__", "attentioncut")  # an older import path
+        may = lifts or other == own or floor[other] < floor[own]
+        assert may, f"{path}:{line}: models/{own} may not import {module}, on the same floor or above"
 
 
 @pytest.mark.parametrize("path", [p for p in sources() if p.parts[0] in ("flows", "tasks")], ids=str)

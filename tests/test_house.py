@@ -19,11 +19,19 @@ MAX_LINES, MAX_MODULES = 350, 14
 HEAVY = {"torch", "torchvision", "diffusers", "transformers", "open_clip", "timm", "segmentation_models_pytorch"}
 # What a room, given by its beginning, may import beside the standard library.
 ONLY = {
-    "models.config": {"models.config", "models.classes", "models.errors", "models.moved", "pydantic", "yaml"},
+    "models.config": {
+        "models.config",
+        "models.classes",
+        "models.errors",
+        "models.mappings",
+        "models.moved",
+        "pydantic",
+        "yaml",
+    },
     "models.classes": {"models.classes", "models.errors"},
     "models.cut": {"models.cut", "models.config", "models.errors", "numpy", "scipy"},
 }
-ALSO = {"models.cut.graph": {"maxflow"}, "models.cut.baselines": {"pydensecrf"}}
+ALSO = {"models.classes.pocket": {"numpy"}, "models.cut.graph": {"maxflow"}, "models.cut.baselines": {"pydensecrf"}}
 
 
 def files(*folders: str) -> list[Path]:

@@ -149,7 +149,7 @@ def resized(picture: np.ndarray, side: int) -> np.ndarray:
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """A headless browser of the machine's; UserError where it has none."""
+    """A headless browser of the machine's; UserError if it has none."""
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
         raise UserError(f"bench report: needs Chromium, and none of {', '.join(BROWSERS)} is on the PATH; install one")

@@ -21,7 +21,7 @@ from models.config.build import BuildConfig
 from models.cut.attentioncut import cut
 from models.pocket import judges
 from models.pocket.scenes import CLASSES, Scene, render
-from models.prompts.grammar import plan
+from models.prompts.grammar import Grammar
 
 HELD_OUT_SEED = 2  # training scenes are of seed 0
 BATCH = 25
@@ -88,7 +88,8 @@ def on_inverted(backbone: Backbone, scenes: list[Scene], config: BuildConfig) ->
 def on_samples(backbone: Backbone, config: BuildConfig) -> dict[str, float]:
     """Sampled images judged by classifier and oracle."""
     recognised, ious = [], []
-    for part in batches([plan(config, i) for i in range(config.count)], "sampled"):
+    grammar = Grammar.of(config, backbone.facts.taught)
+    for part in batches([grammar.plan(i) for i in range(config.count)], "sampled"):
         prompts, categories, seeds = zip(*((s.prompt, s.category, s.seed) for s in part), strict=True)
         made: list[Sampled] = sample_batched(
             backbone, list(prompts), list(categories), list(seeds), config.sampling, config.cut, BATCH

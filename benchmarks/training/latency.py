@@ -86,7 +86,8 @@ class Ours:
     """The segmenter, as `maskmill predict` and `maskmill train` use it."""
 
     def __init__(self, config: DiffDisConfig):
-        self.segmenter, side = segmenter_of(config), config.size
+        self.segmenter: Any = segmenter_of(config)
+        side = config.size
         self.optimiser = torch.optim.Adam(self.segmenter.network.parameters(), 3e-5)
         self.image = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
         mask = torch.zeros(1, side, side, dtype=torch.bool)

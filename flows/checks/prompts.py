@@ -1,107 +1,88 @@
-"""Who writes a build's prompts: the grammar or a language model, what is left to buy, and what that takes at most."""
+"""Checks of a build's prompts: who writes them (grammar or language model), and how many to buy at what cost."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from models.config.build import BuildConfig
+from models.config.prompts import PromptConfig
 from models.errors import UserError
-from models.prompts.grammar import prompts_needed, vocabulary
+from models.prompts.budget import Tokens, check_budget, cost
+from models.prompts.grammar import Grammar
+from storage.dataset.ledger import spent
+from storage.dataset.prompt_store import lacking, no_rows
 from storage.dataset.reader import open_dataset
 from storage.dataset.repository import is_dataset
-from tasks.buying import key_of, no_key, spent
-
-TEXTS = 256  # embedded at once
+from tasks.prompts import key_of
 
 
-def with_author(config: BuildConfig, out: Path) -> BuildConfig:
-    """The config with it decided who writes the prompts.
+def with_author(prompts: PromptConfig, out: Path) -> PromptConfig:
+    """The config with `source` decided.
 
-    'auto' goes on as a dataset was begun; a new one asks the model where one is named and there is a key.
+    'auto' keeps the source of an existing dataset; a new dataset uses the model if one is named and there is a key.
+    UserError if the source is a model and none is named.
     """
-    prompts = config.prompts
     if prompts.source == "llm" and prompts.model is None:
-        raise UserError("prompts.source: llm asks a model; name it, as in --set prompts.model=gpt-5-mini")
+        raise UserError("prompts.source: llm needs a model; name it, as in --set prompts.model=gpt-5-mini")
     changes: dict[str, Any] = {}
     if prompts.source == "grammar":
-        changes = {"source": "auto", "model": None}  # one spelling of it, for comparing datasets
+        changes = {"source": "auto", "model": None}  # one spelling, so that identities compare equal
     elif prompts.source == "auto" and prompts.model is not None:
         changes = {"source": _begun_by(out, prompts.model) or ("llm" if key_of(prompts) else "grammar")}
-    return config.model_copy(update={"prompts": prompts.model_copy(update=changes)})
+    return prompts.model_copy(update=changes)
 
 
 def _begun_by(out: Path, model: str) -> str | None:
-    """Who wrote the prompts of the dataset at `out`, if it is there and named this model."""
+    """The prompt source of the dataset at `out`; None if there is no dataset or it names another model."""
     if not is_dataset(out):
         return None
     stored = BuildConfig.of_stored(open_dataset(out, "build").config).prompts
     return stored.source if stored.model == model else None
 
 
-def prompts_lacking(config: BuildConfig, out: Path) -> dict[str, int]:
-    """How many prompts are to be bought of each class that has too few, for the dataset at `out` to reach its count."""
-    have: Counter[str] = Counter()
-    if is_dataset(out):
-        bought = open_dataset(out, "build").prompt_store("prompts")
-        have.update(bought.loc[bought["reason"] == "", "category"])
-    needed = prompts_needed(config)
-    return {name: number - have[name] for name, number in needed.items() if number > have[name]}
+def prompts_lacking(grammar: Grammar, count: int, out: Path) -> dict[str, int]:
+    """Number of prompts to buy for each class that has too few for the dataset at `out` to reach its count."""
+    bought = open_dataset(out, "build").prompt_store("prompts") if is_dataset(out) else no_rows("prompts")
+    return lacking(bought, grammar.prompts_needed(count))
 
 
-def describe_prompts(config: BuildConfig, out: Path) -> str:
-    """Who writes the prompts, and for a model the requests, tokens and money that they take at most."""
-    prompts = config.prompts
+def describe_prompts(prompts: PromptConfig, grammar: Grammar, count: int, out: Path) -> str:
+    """Who writes the prompts, and for a model the requests, and the most tokens and money that they cost."""
     if prompts.source != "llm":
-        own = "own templates" if config.templates else "built-in grammar"
-        return own + (f", for there is no key for {prompts.model}" if prompts.model else "")
-    from models.prompts.budget import Tokens, cost
+        author = "own templates" if grammar.templates else "built-in grammar"
+        return author + (f", since there is no key for {prompts.model}" if prompts.model else "")
     from models.prompts.llm import LONGEST_REQUEST, Wanted, bounds
 
-    lacking = prompts_lacking(config, out)
-    if not lacking:
+    to_buy = prompts_lacking(grammar, count, out)
+    if not to_buy:
         return f"{prompts.model}; all are bought"
     most = Tokens()
-    for name, number in lacking.items():
-        one = bounds(prompts, Wanted(name, config.phrases_of(name), number, (), vocabulary(config, name)))
+    for name, number in to_buy.items():
+        one = bounds(prompts, Wanted(name, grammar.phrases[name], number, (), grammar.vocabulary(name)))
         most += Tokens(*(-(-number // prompts.per_request) * tokens for tokens in (one[0] + LONGEST_REQUEST, one[1])))
-    requests = sum(-(-number // prompts.per_request) for number in lacking.values())
+    requests = sum(-(-number // prompts.per_request) for number in to_buy.values())
     money = cost(prompts, most)
     limit = f"; the build stops before {prompts.max_tokens} tokens"
     if prompts.max_money is not None:
         limit += f" or {prompts.max_money:g} in money"
     bill = "" if money is None else f", {money:.4g} in money"
     return (
-        f"{sum(lacking.values())} of {prompts.model} in {requests} requests if all can be used, {most.total} tokens at "
+        f"{sum(to_buy.values())} of {prompts.model} in {requests} requests if all can be used, {most.total} tokens at "
         f"most{bill}{limit}"
     )
 
 
-def text_encoder(config: BuildConfig) -> tuple[str, Any] | None:
-    """Screening's CLIP by name, and its unit embeddings of texts, (N,) -> (N, D); None where there is none."""
-    if config.screen.clip == "none":
-        return None
-    import numpy as np
-
-    from models.clip.model import load_clip
-
-    clip = load_clip(config.screen.clip, config.run.device)
-    return clip.name, lambda texts: np.concatenate(
-        [clip.encode_texts(texts[i : i + TEXTS]).cpu().numpy() for i in range(0, len(texts), TEXTS)]
-    )
-
-
-def check_purchase(config: BuildConfig, out: Path) -> None:
-    """UserError where prompts are to be bought and there is no key, or the budget has no room for a first request."""
-    prompts = config.prompts
-    lacking = prompts_lacking(config, out) if prompts.source == "llm" else {}
-    if not lacking:
+def check_purchase(prompts: PromptConfig, grammar: Grammar, count: int, out: Path) -> None:
+    """UserError if prompts must be bought and there is no key, or the budget is too small for the first request."""
+    to_buy = prompts_lacking(grammar, count, out) if prompts.source == "llm" else {}
+    if not to_buy:
         return
+    from models.prompts.llm import Wanted, bounds, no_key
+
     if key_of(prompts) is None:
         raise UserError(no_key(prompts))
-    from models.prompts.budget import Tokens, check_budget
-    from models.prompts.llm import Wanted, bounds
 
-    name, number = next(iter(lacking.items()))
-    first = Wanted(name, config.phrases_of(name), min(number, prompts.per_request), (), vocabulary(config, name))
+    name, number = next(iter(to_buy.items()))
+    asked = min(number, prompts.per_request)
+    first = Wanted(name, grammar.phrases[name], asked, (), grammar.vocabulary(name))
     paid = spent(open_dataset(out, "build").prompt_store("requests")) if is_dataset(out) else Tokens()
     check_budget(prompts, paid, Tokens(*bounds(prompts, first)))

@@ -1,7 +1,7 @@
 """The base of every configuration that names a backbone, and the backbones' presets.
 
-Where the paper's numbers are not best on a backbone, its preset says so (docs/decisions/pocket-preset.md). Imports no
-torch and knows nothing of how a backbone is loaded.
+If other numbers than the paper's work better on a backbone, its preset holds them (docs/decisions/pocket-preset.md).
+Imports no torch and knows nothing of how a backbone is loaded.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,16 +11,16 @@ from pydantic import Field
 
 from models.config.base import PLACE, Config
 
-POCKET = "pocket"  # the name of the backbone that ships inside, and of its CLIP
+POCKET = "pocket"  # the name of the backbone that ships with maskmill, and of its CLIP
 
 
 def is_pocket(name: Any) -> bool:
-    """Whether a backbone's or a CLIP's name is pocket's."""
+    """Whether this name of a backbone or of a CLIP is the pocket's."""
     return name == POCKET
 
 
 class BackboneConfig(Config):
-    """Base of the configurations of what is done with a backbone: values not given come from its preset."""
+    """Base of the configurations that use a backbone: values not given come from the backbone's preset."""
 
     backbone: Annotated[str, PLACE] = Field(
         POCKET,
@@ -44,7 +44,8 @@ BACKBONE_PRESETS: dict[str, dict[str, Any]] = {
         "prior": {"clip": POCKET},
     },
 }
-# The paper's, of every other backbone, where a default is another: a stored config means by the default what it meant.
+# The paper's values that differ from the defaults, for all other backbones. The defaults themselves do not change,
+# because a stored config that lacks a field means its default.
 STABLE_DIFFUSION_PRESET: dict[str, dict[str, Any]] = {
     "screen": {"min_area": 0.1, "max_area": 0.5, "drop_uncertain": 0.1},
 }

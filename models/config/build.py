@@ -1,7 +1,7 @@
-"""Frozen configurations, one per stage: the Prefect form, the YAML file's schema and the CLI's options in one.
+"""The configuration of a build: it gives the form in Prefect, the schema of the YAML file and the options of the CLI.
 
 Imports no torch and knows nothing of how a stage does its work. The paper's numbers are the defaults
-(DiffusionSeg, arXiv 2303.09813); a backbone's preset may name others (`BACKBONE_PRESETS`).
+(DiffusionSeg, arXiv 2303.09813); a backbone's preset may replace them (`BACKBONE_PRESETS`).
 """
 
 from collections import Counter
@@ -24,15 +24,15 @@ from models.errors import UserError
 
 def _class_names(names: tuple[str, ...]) -> tuple[str, ...]:
     cleaned = tuple(check_name(" ".join(name.split())) for name in names or ("",))
-    if twice := sorted(name for name, times in Counter(name.lower() for name in cleaned).items() if times > 1):
-        raise UserError(f"classes: {', '.join(twice)} named more than once; name each class once")
+    if repeated := sorted(name for name, times in Counter(name.lower() for name in cleaned).items() if times > 1):
+        raise UserError(f"classes: {', '.join(repeated)} named more than once; name each class once")
     return cleaned
 
 
 def _templates(templates: tuple[str, ...]) -> tuple[str, ...]:
     for template in templates:
         if "{category}" not in template:
-            raise UserError(f"templates: the prompt {template!r} does not name its category; write {{category}} in it")
+            raise UserError(f"templates: the prompt {template!r} has no {{category}} in it; add it")
     return templates
 
 
@@ -41,25 +41,25 @@ ClassNames = Annotated[tuple[str, ...], AfterValidator(_class_names)]
 
 
 class BuildConfig(BackboneConfig):
-    """Everything a dataset is built from."""
+    """Everything that determines a dataset."""
 
     classes: ClassNames = Field(
-        description="names of the object classes; for `imagenet-merged`, or a file in .txt, the names it stands for"
+        description="names of the object classes; `imagenet-merged` or a .txt file stands for the names it lists"
     )
     phrases: dict[str, tuple[str, ...]] = Field(
-        default_factory=dict, description="words that prompts name a class by, where they are not its name alone"
+        default_factory=dict, description="words that prompts use for a class, if not just its name"
     )
     groups: dict[str, str] = Field(
-        default_factory=dict, description="group of categories whose scenes suit a class: animal, vehicle, food ..."
+        default_factory=dict, description="group whose scenes suit a class: animal, vehicle, food ..."
     )
-    count: Annotated[int, FREE] = Field(ge=1, description="planned number of samples, whatever their status becomes")
+    count: Annotated[int, FREE] = Field(ge=1, description="planned number of samples, kept or rejected")
     seed: int = Field(
         0, ge=0, lt=2**32, description="dataset seed: with a sample's index it fixes class, prompt and noise"
     )
     shard_size: int = Field(
-        64, ge=1, le=4096, description="consecutive samples worked on, retried and committed together"
+        64, ge=1, le=4096, description="consecutive samples that are processed, retried and committed together"
     )
-    templates: Templates = Field((), description="own prompts in place of the grammar, each with {category} in it")
+    templates: Templates = Field((), description="your prompts in place of the grammar's, each with {category} in it")
     prompts: PromptConfig = Field(default_factory=PromptConfig, description="who writes the prompts")
     sampling: SamplingConfig = Field(default_factory=SamplingConfig, description="sampling and capture")
     cut: CutConfig = Field(default_factory=CutConfig, description="AttentionCut")
@@ -69,14 +69,14 @@ class BuildConfig(BackboneConfig):
     @model_validator(mode="before")
     @classmethod
     def _spell_classes_out(cls, given: Any) -> Any:
-        """A file's classes and `imagenet-merged` by their names, so that a stored config needs neither."""
+        """Replace a file or `imagenet-merged` by the class names, so that a stored config needs neither."""
         return resolve_classes(given) if isinstance(given, dict) else given
 
     @model_validator(mode="after")
     def _every_phrase_names_one_class(self) -> Self:
         for field in ("phrases", "groups"):
-            if strangers := sorted(set(getattr(self, field)) - set(self.classes)):
-                raise UserError(f"{field}: {strangers[0]!r} is none of the classes; check its spelling")
+            if unknown_classes := sorted(set(getattr(self, field)) - set(self.classes)):
+                raise UserError(f"{field}: {unknown_classes[0]!r} is not one of the classes; check its spelling")
         if unknown := sorted(set(self.groups.values()) - GROUPS.keys()):
             raise UserError(f"groups: expected one of {', '.join(GROUPS)}, got {unknown[0]!r}; change it")
         owner: dict[str, str] = {}
@@ -90,25 +90,25 @@ class BuildConfig(BackboneConfig):
     @model_validator(mode="after")
     def _prompts_have_one_author(self) -> Self:
         if self.templates and self.prompts.model is not None:
-            raise UserError("templates: own prompts leave nothing to write for prompts.model; give one of the two")
+            raise UserError("templates: prompts.model would have nothing to write; give templates or prompts.model")
         return self
 
     def phrases_of(self, category: str) -> tuple[str, ...]:
-        """The words that prompts may name a class by."""
+        """The words that prompts may use for a class."""
         return self.phrases.get(category) or (category,)
 
     @classmethod
     def of_stored(cls, stored: dict[str, Any]) -> "BuildConfig":
-        """The config that a dataset stores: fields gained since count as their defaults, not as a preset's values.
+        """The config that a dataset stores. Fields added since then get their defaults, not a preset's values.
 
-        UserError where this maskmill has not all of its fields, or other bounds.
+        UserError if this version of maskmill lacks one of its fields or has narrower bounds.
         """
-        kinds = {name: field.annotation for name, field in cls.model_fields.items()}
+        types = {name: field.annotation for name, field in cls.model_fields.items()}
         try:
             sections = {
-                name: kind.model_validate(stored[name])
-                for name, kind in kinds.items()
-                if isinstance(kind, type) and issubclass(kind, Config) and name in stored
+                name: section.model_validate(stored[name])
+                for name, section in types.items()
+                if isinstance(section, type) and issubclass(section, Config) and name in stored
             }
             return cls.model_validate(stored | sections, context=STORED)
         except ValidationError as error:

@@ -1,4 +1,4 @@
-"""AttentionCut's choices; the paper's numbers are the defaults (DiffusionSeg, arXiv 2303.09813).
+"""AttentionCut's parameters; the paper's numbers are the defaults (DiffusionSeg, arXiv 2303.09813).
 
 Imports no torch and knows nothing of how a cut is solved.
 """
@@ -19,10 +19,10 @@ class CutConfig(Config):
     num_seeds: int = Field(64, ge=1, description="|B|: boundary pixels drawn as seeds of r(p)")
     alpha: float = Field(2.5, ge=0, le=1000, description="weight of r(p) beside A_c in the objectness (eq. 4)")
     objectness: Literal["sum", "mean"] = Field(
-        "sum", description="'sum' is eq. 4, clamped where it passes 1; 'mean' divides it by 1 + alpha"
+        "sum", description="'sum' is eq. 4, clamped to at most 1; 'mean' divides it by 1 + alpha"
     )
     lambda_: float = Field(
-        0.1, ge=0, le=1e6, alias="lambda", description="weight of inner coherence (eq. 6), stated at image resolution"
+        0.1, ge=0, le=1e6, alias="lambda", description="weight of inner coherence (eq. 6), at image resolution"
     )
     clamp: float = Field(
         1e-4, ge=1e-6, lt=0.5, description="objectness is kept within [clamp, 1 - clamp] before its logarithm"
@@ -30,7 +30,7 @@ class CutConfig(Config):
     neighbourhood: Literal[4, 8] = Field(8, description="neighbours of a pixel in the graph")
     geodesic_scale: float = Field(10.0, ge=0, le=1e6, description="scale of D in exp(-D), for RGB in [0, 1]")
     affinity_scale: Literal["range"] | Annotated[float, Field(ge=0, le=1e6)] = Field(
-        "range", description="factor on A_s in Psi; 'range' brings its largest neighbour value to 1"
+        "range", description="factor on A_s in Psi; 'range' scales its largest value between neighbours to 1"
     )
     grid: Literal["attention", "banded", "full"] = Field("banded", description="where the cut is solved")
     band: int = Field(

@@ -1,6 +1,6 @@
 """How a dataset is exported: the format, the version and the splits. Imports no torch.
 
-As models/config/build.py's configurations, it is the Prefect form's and the command line's schema in one.
+Like models/config/build.py, it gives the form in Prefect and the options of the CLI.
 """
 
 import re
@@ -10,24 +10,41 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from models.config.base import Config
-from models.config.formats import FORMATS, format_names
 from models.errors import UserError
 
-SPLITS = ("train", "val", "test")  # the names of splits that are given by their shares alone
+# Name -> the class that writes it; storage/exports/__init__.py imports the class when it is used.
+FORMATS = {
+    "coco": "storage.exports.formats.coco:CocoFormat",
+    "yolo": "storage.exports.formats.yolo:YoloFormat",
+    "voc": "storage.exports.formats.voc:VocFormat",
+    "folders": "storage.exports.formats.folders:FolderFormat",
+    "webdataset": "storage.exports.formats.webdataset:WebDatasetFormat",
+    "hf": "storage.exports.formats.hf:HuggingFaceFormat",
+    "zarr": "storage.exports.formats.zarr_v3:ZarrFormat",
+}
+SPLITS = ("train", "val", "test")  # the names of splits that are given without a name
+
+
+def format_names(quote: str = "") -> str:
+    """The names of the formats as text, as in 'coco, voc or zarr'."""
+    *names, last = (f"{quote}{name}{quote}" for name in FORMATS)
+    return f"{', '.join(names)} or {last}"
 
 
 def shares_of(text: str) -> dict[str, Fraction]:
-    """'0.7,0.2,0.1' or 'train=0.7,val=0.3' as shares by name, exact; they sum to 1."""
+    """Parse '0.7,0.2,0.1' or 'train=0.7,val=0.3' into exact shares by name, which sum to 1; UserError if not valid."""
     parts = [part.strip() for part in text.split(",")]
     if len(parts) > len(SPLITS):
-        raise UserError(f"split: expected one to three shares, got {len(parts)}; join some")
+        raise UserError(f"split: expected one to three shares, got {len(parts)}; give fewer")
     named = [part for part in parts if "=" in part]
     if named and len(named) < len(parts):
-        raise UserError(f"split: expected a name for every share or for none, got {text!r}; as in train=0.9,val=0.1")
+        raise UserError(
+            f"split: expected a name for every share or for none, got {text!r}; write train=0.9,val=0.1, for example"
+        )
     pairs = [part.split("=", 1) if named else (SPLITS[i], part) for i, part in enumerate(parts)]
     shares = {_name(name.strip()): _share(value.strip()) for name, value in pairs}
     if len({name.lower() for name in shares}) < len(parts):
-        raise UserError(f"split: expected names that differ, also in small letters, got {text!r}; rename one")
+        raise UserError(f"split: expected names that differ in more than their case, got {text!r}; rename one")
     if sum(shares.values()) != 1:
         total = float(sum(shares.values()))
         raise UserError(f"split: expected shares that sum to 1, got {text!r}, which sums to {total:.9g}; change one")
@@ -35,17 +52,17 @@ def shares_of(text: str) -> dict[str, Fraction]:
 
 
 def _name(name: str) -> str:
-    """A name that is a folder's, a file's and a Hugging Face split's alike; 'all' those keep for themselves."""
+    """Check that a name is valid for a folder, a file and a Hugging Face split, where 'all' is reserved."""
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,31}", name) or name.lower() == "all":
         raise UserError(
-            f"split: expected a name of letters, digits and _ that begins with a letter, at most 32, and is not 'all', "
+            "split: expected a name of at most 32 letters, digits and _ that starts with a letter and is not 'all', "
             f"got {name!r}; rename it"
         )
     return name
 
 
 def _share(text: str) -> Fraction:
-    # The form is checked first: Fraction would work out 1e999999999 in full.
+    # The format is checked first: Fraction would expand 1e999999999 in full.
     share = Fraction(text) if re.fullmatch(r"[0-9]?\.?[0-9]{1,18}", text) else Fraction(0)
     if not 0 < share <= 1:
         raise UserError(f"split: expected shares above 0 and at most 1, as in 0.7, got {text!r}; change it")
@@ -64,10 +81,10 @@ def _known(name: str) -> str:
 
 
 class ExportConfig(Config):
-    """What is exported, and in which form."""
+    """What is exported, and in which format."""
 
     format: Annotated[str, AfterValidator(_known)] = Field(
-        description="format on disk; docs/exports.md says how each lies and what it loses",
+        description="format on disk; docs/exports.md describes the layout of each and what it loses",
         json_schema_extra={"enum": list(FORMATS)},
     )
     version: str | None = Field(None, description="published version to export; the latest when absent")

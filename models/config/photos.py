@@ -1,4 +1,4 @@
-"""Masks of photographs: the class a photo is taken to show, and everything its mask is made from.
+"""The configuration of masks of photographs: the class each photo is assumed to show, inversion and cut.
 
 Imports no torch and knows nothing of how a photo is inverted.
 """
@@ -15,20 +15,20 @@ from models.config.sampling import CaptureConfig
 
 
 class PriorConfig(Config):
-    """The class a photo is taken to show."""
+    """The class a photo is assumed to show."""
 
     clip: str = Field(
         "ViT-B-32:openai",
-        description="names a photo's class: an open_clip model as in 'RN50:openai' or 'ViT-B-32:/path/weights.pt', "
-        "'pocket', the pocket backbone's own and its default, or 'none', for the empty prompt",
+        description="names a photo's class: an open_clip model as in 'RN50:openai' or 'ViT-B-32:/path/weights.pt'; "
+        "'pocket' for the one that ships with the pocket backbone, its default; or 'none' for the empty prompt",
     )
     category: str | None = Field(None, min_length=1, description="class of every photo, in place of CLIP's")
 
 
 class MaskConfig(BackboneConfig):
-    """Everything the masks of photographs are made from."""
+    """Everything that determines the masks of photographs."""
 
-    prior: PriorConfig = Field(default_factory=PriorConfig, description="the class a photo is taken to show")
+    prior: PriorConfig = Field(default_factory=PriorConfig, description="the class a photo is assumed to show")
     sampling: CaptureConfig = Field(default_factory=CaptureConfig, description="inversion, reverse pass and capture")
-    cut: CutConfig = Field(default_factory=CutConfig, description="AttentionCut; lambda as at the backbone's size")
+    cut: CutConfig = Field(default_factory=CutConfig, description="AttentionCut; lambda is for the backbone's size")
     run: Annotated[RunConfig, FREE] = Field(default_factory=RunConfig, description="use of the machine")

@@ -1,6 +1,6 @@
 """The configuration of prompts: who writes them, and within which budget (docs/prompts.md).
 
-Imports no torch and knows nothing of how a model is asked.
+Imports no torch and knows nothing of how a model is called.
 """
 
 import re
@@ -13,10 +13,10 @@ from models.errors import UserError
 
 
 class Price(Config):
-    """What a model's tokens cost, in whatever currency prompts.max_money is in."""
+    """What a model's tokens cost, in the currency of prompts.max_money."""
 
-    input: float = Field(ge=0, le=1e6, description="a million tokens of requests")
-    output: float = Field(ge=0, le=1e6, description="a million tokens of answers")
+    input: float = Field(ge=0, le=1e6, description="price of a million tokens of requests")
+    output: float = Field(ge=0, le=1e6, description="price of a million tokens of answers")
 
 
 def _model_name(name: str) -> str:
@@ -27,14 +27,14 @@ def _model_name(name: str) -> str:
 
 def _endpoint(url: str) -> str:
     try:
-        HttpUrl(url)  # ports, brackets
-        known = re.fullmatch(r"https?://[^\s@/]+(/[^\s@]*)?", url)  # no passwords: the configuration is stored
+        HttpUrl(url)  # checks ports and brackets
+        match = re.fullmatch(r"https?://[^\s@/]+(/[^\s@]*)?", url)  # no passwords: the configuration is stored
     except ValidationError:
-        known = None
-    if not known:
+        match = None
+    if not match:
         raise UserError(
-            f"prompts.base_url: expected an address without a user, as in http://localhost:8000/v1, got {url[:80]!r}; "
-            "change it"
+            "prompts.base_url: expected an address without a user name, as in http://localhost:8000/v1, "
+            f"got {url[:80]!r}; change it"
         )
     return url
 
@@ -43,14 +43,15 @@ class PromptConfig(Config):
     """Who writes the prompts: the built-in grammar, or a language model within a budget; docs/prompts.md."""
 
     source: Literal["auto", "grammar", "llm"] = Field(
-        "auto", description="'llm' asks the model, 'grammar' does not, 'auto' does where a model and a key are given"
+        "auto", description="'llm' asks the model, 'grammar' does not, 'auto' does if a model and a key are given"
     )
     model: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_model_name)] | None = Field(
-        None, description="name of the model, as the endpoint has it"
+        None, description="name of the model at the endpoint"
     )
     base_url: Annotated[Annotated[str, AfterValidator(_endpoint)] | None, FREE] = Field(
         None,
-        description="OpenAI-compatible endpoint, as in 'http://localhost:8000/v1'; OPENAI_BASE_URL, or OpenAI's",
+        description="OpenAI-compatible endpoint, as in 'http://localhost:8000/v1'; by default the environment's "
+        "OPENAI_BASE_URL, or else OpenAI's",
     )
     secret: Annotated[str | None, FREE] = Field(
         None,
@@ -58,9 +59,9 @@ class PromptConfig(Config):
         description="Prefect Secret block that holds the key; the environment's OPENAI_API_KEY when absent",
     )
     per_class: int = Field(
-        50, ge=1, le=10_000, description="different prompts of a class at most; a larger number of samples repeats them"
+        50, ge=1, le=10_000, description="largest number of different prompts of a class; more samples repeat them"
     )
-    per_request: Annotated[int, FREE] = Field(20, ge=1, le=100, description="prompts asked for at once")
+    per_request: Annotated[int, FREE] = Field(20, ge=1, le=100, description="prompts asked for in one request")
     max_overlap: Annotated[float, FREE] = Field(
         0.7,
         ge=0,
@@ -69,25 +70,25 @@ class PromptConfig(Config):
     )
     structured: Annotated[Literal["json_schema", "json_object"], FREE] = Field(
         "json_schema",
-        description="how the endpoint is held to JSON: to a schema, or to JSON of any kind where it knows none",
+        description="how the endpoint is made to answer in JSON: by a schema, or as any JSON if it supports none",
     )
     max_answer: Annotated[int, FREE] = Field(
-        4096, ge=64, le=1_000_000, description="tokens of an answer at most, reasoning included"
+        4096, ge=64, le=1_000_000, description="largest number of tokens of an answer, reasoning included"
     )
     max_tokens: Annotated[int, FREE] = Field(
-        1_000_000, ge=1, description="tokens that the dataset may take in all, in and out"
+        1_000_000, ge=1, description="total tokens that the dataset may use, requests and answers"
     )
     max_money: Annotated[float | None, FREE] = Field(
-        None, ge=0, description="money that it may cost in all; needs the model's price"
+        None, ge=0, description="total money that the prompts may cost; needs the model's price"
     )
     prices: Annotated[dict[str, Price], FREE] = Field(
         default_factory=dict, description="price by model, as in {gpt-5-mini: {input: 0.25, output: 2}}"
     )
     timeout: Annotated[float, FREE] = Field(
-        60.0, gt=0, le=3600, description="seconds that the endpoint may keep silent"
+        60.0, gt=0, le=3600, description="seconds to wait for the endpoint to answer"
     )
     attempts: Annotated[int, FREE] = Field(
-        6, ge=1, le=100, description="times a request is sent in all, waits between them doubling"
+        6, ge=1, le=100, description="times a request is sent before giving up; the wait between them doubles"
     )
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from models.config.base import Config
 
 
 class RunConfig(Config):
-    """How a run uses the machine. Changes no sample, and is not compared when a dataset is extended."""
+    """How a run uses the machine. Changes no sample and is not compared when a dataset is extended."""
 
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="'auto', 'cpu', 'cuda' or 'cuda:1'")
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
@@ -19,10 +19,10 @@ class RunConfig(Config):
     )
     batch_size: int = Field(8, ge=1, description="images sampled together; halved when memory runs out")
     workers: int = Field(
-        0, ge=0, le=1024, description="Dask worker processes for the cuts; 0 cuts in threads of this process"
+        0, ge=0, le=1024, description="Dask worker processes for the cuts; 0 uses threads of this process"
     )
     address: str | None = Field(
         None,
         pattern=r"^(\w+://)?(\[[\da-fA-F:]+\]|[^\s/:]+):\d+/?$",
-        description="address of a running Dask scheduler, as in 'tcp://host:8786', in place of own workers",
+        description="address of a running Dask scheduler, as in 'tcp://host:8786', used instead of `workers`",
     )

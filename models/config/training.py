@@ -1,6 +1,6 @@
-"""What the trainings of all segmenters have in common; each adds its own in models/segmenters/*/config.py.
+"""The configuration that all segmenters share; each adds its own fields in models/segmenters/*/config.py.
 
-A segmenter's configuration also answers what a flow asks before it starts: what it needs, and what does not fit.
+A segmenter's configuration also answers a flow's questions before the start: what it needs and what does not fit.
 Imports no torch and knows no segmenter by name.
 """
 
@@ -18,7 +18,7 @@ from models.errors import UserError
 
 
 class Facts(Protocol):
-    """What is asked of a backbone's facts, `models.backbone.facts.BackboneFacts`, whose package builds on this one."""
+    """The part of `models.backbone.facts.BackboneFacts` used here; importing it would make an import circle."""
 
     @property
     def name(self) -> str: ...
@@ -39,7 +39,7 @@ class Facts(Protocol):
 class TrainingSet:
     """The samples to train on: how many, and (H, W) of all their images in pixels.
 
-    image_size: None of a folder of photographs, each of a size of its own.
+    image_size: None for a folder of photographs, whose sizes differ.
     """
 
     samples: int
@@ -47,7 +47,7 @@ class TrainingSet:
 
 
 class TrainConfig(Config):
-    """How a segmenter is trained, whichever it is; a segmenter's own configuration adds to it."""
+    """How any segmenter is trained; the configuration of each segmenter adds to it."""
 
     renamed: ClassVar[Mapping[str, str]] = {
         "accumulate": "gradient_accumulation_steps",
@@ -59,41 +59,40 @@ class TrainConfig(Config):
 
     segmenter: str = Field(description="name of the segmenter")
     epochs: Annotated[int, FREE] = Field(
-        20, ge=1, description="times each training sample is seen; may be raised for a finished run"
+        20, ge=1, description="times that each training sample is seen; a finished run can be continued with more"
     )
     batch_size: int = Field(10, ge=1, le=4096, description="samples of one batch on one device")
     gradient_accumulation_steps: int = Field(
-        1, ge=1, le=4096, description="batches whose gradients are averaged in one step"
+        1, ge=1, le=4096, description="batches whose gradients are averaged for one optimizer step"
     )
     learning_rate: float = Field(1e-3, gt=0, le=10, description="learning rate of Adam, or its peak")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay (AdamW); 0 is Adam")
     lr_schedule: Literal["constant", "cosine", "stepped"] = Field(
         "constant",
-        description="learning rate after the warm-up; 'stepped' multiplies it by 0.95^(e // 30) in each epoch e, as "
-        "DiffDIS does",
+        description="learning rate after the warmup; 'stepped' multiplies it by 0.95^(e // 30) in epoch e, as DiffDIS",
     )
-    warmup_steps: int = Field(0, ge=0, description="steps of linear warm-up")
+    warmup_steps: int = Field(0, ge=0, description="steps of linear warmup")
     max_grad_norm: float | None = Field(
-        None, gt=0, description="largest norm of the gradient; absent, it is not clipped"
+        None, gt=0, description="norm to which larger gradients are clipped; absent, they are not clipped"
     )
     val_fraction: float = Field(
-        0.1, gt=0, lt=1, description="share of the kept samples held out, chosen by their indices"
+        0.1, gt=0, lt=1, description="share of the kept samples held out for validation, chosen by their indices"
     )
     limit: int | None = Field(
         None,
         ge=1,
-        description="training samples used, chosen by their indices: a smaller limit's are among a larger one's, and "
-        "those held out stay the same; absent, all",
+        description="number of training samples used, chosen by their indices: a larger limit keeps those of a "
+        "smaller one, and the held-out samples stay the same; absent, all",
     )
     patience: Annotated[int | None, FREE] = Field(
-        None, ge=1, description="epochs without a better validation IoU that end the training"
+        None, ge=1, description="stop after this many epochs without a better validation IoU; absent, never"
     )
-    seed: int = Field(0, ge=0, lt=2**32, description="seed of the first weights and of the samples' order")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of the initial weights and of the samples' order")
     save_every: Annotated[int, FREE] = Field(
-        200, ge=1, description="steps between saved states, beside the end of each epoch"
+        200, ge=1, description="steps between saved states; one is also saved at the end of each epoch"
     )
     tensorboard: Annotated[bool, FREE] = Field(
-        False, description="write the curves for TensorBoard too, which must be installed"
+        False, description="also write the curves for TensorBoard, which must be installed"
     )
     run: Annotated[RunConfig, FREE] = Field(default_factory=RunConfig, description="use of the machine")
 
@@ -102,77 +101,77 @@ class TrainConfig(Config):
         return self.segmenter
 
     def check(self, facts: Facts | None, training: TrainingSet | None) -> None:
-        """UserError for what would stop a training on these samples, or where there are none a prediction.
+        """UserError if training on these samples, or prediction if `training` is None, cannot work.
 
-        facts: of the backbone that it `uses_backbone`, None without one.
+        facts: of the backbone that `uses_backbone` names; None without one.
         """
 
     def fetch_weights(self) -> None:
-        """Load what a hub has, fetching it if need be; UserError where it cannot be had. Imports torch if it does."""
+        """Load weights from a hub, downloading them if needed; UserError if they cannot be loaded. May import torch."""
 
     def uses_backbone(self) -> str | None:
-        """The name of its backbone; None where it needs none."""
+        """The name of its backbone; None if it needs none."""
         return None
 
     def takes_class(self) -> bool:
-        """Whether a prediction can be told what the photographs show."""
+        """Whether a prediction can be given the class that the photographs show."""
         return False
 
     def clip_asked(self, category: str | None) -> str:
-        """The CLIP that names what the photographs of a prediction show, 'none' where it is not asked.
+        """The CLIP model that names the class of each photograph of a prediction; 'none' if no CLIP is used.
 
-        category: what all of them show, where it is given.
+        category: the class that all of them show, if it is given.
         """
         return "none"
 
     def caches_features(self) -> bool:
-        """Whether the samples' features are made once, before the training."""
+        """Whether the samples' features are computed once, before the training."""
         return False
 
     def features(self) -> dict[str, Any]:
-        """What a sample's cached features follow from, beside its image and the frozen weights, as JSON values."""
+        """The values that cached features depend on beside the image and the frozen weights, as JSON values."""
         return {}
 
     def rates(self) -> dict[str, float]:
-        """Beginning of parameters' names -> factor on their learning rate."""
+        """Prefix of parameter names -> factor on their learning rate."""
         return {}
 
     def as_trained(self) -> Self:
-        """The same where a run's own weights will be loaded: nothing is fetched that they take the place of."""
+        """The same config for loading a trained run: weights that the run's replace are not downloaded."""
         return self
 
     @property
     def predicting(self) -> frozenset[str]:
-        """Names of the fields that predictions alone depend on, which may change for a trained run."""
+        """Names of the fields that only predictions depend on; they may change for a trained run."""
         return self.marked(PREDICTING)
 
     def predicts_by(self) -> dict[str, Any]:
-        """What a prediction depends on beside the weights: the identity, and what predictions alone depend on.
+        """The values that a prediction depends on beside the weights: `identity` and the `predicting` fields.
 
-        By the names that the fields had first: digests of it tell whether earlier predictions are done.
+        Keyed by the fields' first names, so that digests of earlier predictions stay valid.
         """
-        first = {name: older for older, name in self.renamed.items()}
+        first_names = {name: older for older, name in self.renamed.items()}
         values = self.identity() | self.model_dump(mode="json", include=set(self.predicting))
-        return {first.get(name, name): value for name, value in values.items()}
+        return {first_names.get(name, name): value for name, value in values.items()}
 
 
 class DecoderConfig(TrainConfig):
     """The DiffusionSeg decoder on the features of a frozen network."""
 
     projection: int | None = Field(
-        None, ge=1, description="channels each feature map is brought to by a 1x1 convolution first; absent, none is"
+        None, ge=1, description="channels to which a 1x1 convolution first projects each feature map; absent, none"
     )
     widths: tuple[PositiveInt, PositiveInt] = Field(
         (256, 64), description="channels after the first and the second of the three layers"
     )
     loss: Literal["bce", "bce+dice"] = Field(
-        "bce", description="binary cross-entropy, or with the soft Dice loss added"
+        "bce", description="binary cross-entropy, or binary cross-entropy plus the soft Dice loss"
     )
     bilateral: Annotated[bool, PREDICTING] = Field(
-        False, description="smooth predicted masks with the fast bilateral solver, which finds the image's edges again"
+        False, description="smooth predicted masks with the fast bilateral solver, which follows the image's edges"
     )
     cache: Annotated[bool, FREE] = Field(
-        True, description="keep the samples' features in the run folder, in float16; else they are made anew each epoch"
+        True, description="keep the samples' features in the run folder, in float16; else compute them in each epoch"
     )
 
     def caches_features(self) -> bool:
@@ -180,27 +179,28 @@ class DecoderConfig(TrainConfig):
 
 
 def _absolute_weights(weights: str) -> str:
-    """A file's absolute path, so that a run finds it from wherever it is called."""
+    """Make a file's path absolute, so that a run finds it from any working directory."""
     return weights if weights in ("pretrained", "random") else str(Path(weights).absolute())
 
 
 def weights_label(weights: str) -> str:
-    own = weights in ("pretrained", "random")
-    return f"{weights} weights" if own else f"weights of {Path(weights).name}"
+    """Where weights come from, for tables: 'random weights', 'weights of dino.pth'."""
+    is_keyword = weights in ("pretrained", "random")
+    return f"{weights} weights" if is_keyword else f"weights of {Path(weights).name}"
 
 
 Weights = Annotated[str, PLACE, Field(min_length=1), AfterValidator(_absolute_weights)]
 
 
 class LatentConfig(TrainConfig, BackboneConfig):
-    """A backbone's UNet that learns to denoise masks in the VAE's latents, the image's latents beside them.
+    """A backbone's UNet that learns to denoise the latents of masks, given the latents of the image.
 
-    pocket is far smaller than Stable Diffusion: with it, values not given come from POCKET_PACE first.
+    pocket is far smaller than Stable Diffusion: with it, values not given come first from POCKET_PACE.
     """
 
-    size: int = Field(ge=64, le=2048, description="side in pixels of the square that images are brought to")
+    size: int = Field(ge=64, le=2048, description="side in pixels of the square to which images are resized")
     start: Literal["pretrained", "random"] = Field(
-        "pretrained", description="the UNet's first weights: the backbone's, or random ones (DiffDIS, Table 4)"
+        "pretrained", description="the UNet's initial weights: the backbone's, or random ones (DiffDIS, Table 4)"
     )
 
     def label(self) -> str:
@@ -213,7 +213,7 @@ class LatentConfig(TrainConfig, BackboneConfig):
         return self.backbone
 
     def check(self, facts: Facts | None, training: TrainingSet | None) -> None:
-        assert facts is not None, "of the backbone"
+        assert facts is not None, "uses_backbone names a backbone, so its facts are given"
         super().check(facts, training)
         if self.size % facts.multiple:
             fits = f"a multiple of {facts.multiple} for backbone {self.backbone}"

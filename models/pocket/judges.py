@@ -12,7 +12,7 @@ from torch import nn
 from models.backbone.files import POCKET_FOLDER
 from models.pocket import networks
 from models.pocket.export import load_weights
-from models.pocket.recipe import to_tensor
+from models.pocket.inputs import to_tensor
 from models.pocket.scenes import CLASSES
 
 

@@ -18,6 +18,7 @@ from transformers import CLIPTokenizer
 
 from models.atomic import replacing, replacing_folder
 from models.pocket import scenes
+from models.pocket.inputs import clip_input, mirrored, short_caption, softened, to_tensor, token_ids
 from models.training.loop import Loss, mixed_precision
 from models.training.schedule import Training
 
@@ -62,11 +63,6 @@ def render_scenes(folder: Path, seed: int, count: int, on_step: Callable[[int, i
     return Scenes(images, masks, [w[0] for w in words], [w[1] for w in words])
 
 
-def to_tensor(images: np.ndarray, device: torch.device) -> torch.Tensor:
-    """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in [-1, 1]."""
-    return torch.from_numpy(np.array(images)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
 # One loss per network. Each draws its batch from the step's own generator.
 
 
@@ -85,19 +81,13 @@ def vae_loss(vae: nn.Module, data: Scenes, training: Training) -> Loss:
         if crop:
             y, x = rng.integers(0, 65, 2)
             images = images[:, y : y + 64, x : x + 64]
-        image = _flipped(to_tensor(images, device), rng)
+        image = mirrored(to_tensor(images, device), rng)
         posterior = vae.encode(image.contiguous(memory_format=torch.channels_last)).latent_dist
         reconstruction = vae.decode(posterior.sample()).sample
         kl = 0.5 * (posterior.mean.float() ** 2 + posterior.var.float() - 1 - posterior.logvar.float()).mean()
         return F.mse_loss(reconstruction.float(), image) + 1e-4 * kl
 
     return loss_of
-
-
-def _flipped(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Each picture mirrored with probability one half: no caption names a side."""
-    mirror = torch.from_numpy(rng.random(len(image)) < 0.5).to(image.device)
-    return torch.where(mirror[:, None, None, None], image.flip(-1), image)
 
 
 @torch.no_grad()
@@ -124,19 +114,10 @@ def encode_latents(
     return latents
 
 
-def short_caption(category: str) -> str:
-    """The class alone, as a CLIP template or `--class` would put it."""
-    return f"a {'photo' if len(category) % 2 else 'picture'} of {'an' if category[0] in 'aeiou' else 'a'} {category}"
-
-
 def tokenise(tokenizer: CLIPTokenizer, data: Scenes) -> torch.Tensor:
     """Token ids of each scene's full, short and empty caption: (N, 3, 32) int64."""
     texts = [data.captions, [short_caption(c) for c in data.categories], [""] * len(data)]
-    return torch.stack([_ids(tokenizer, t) for t in texts], dim=1)
-
-
-def _ids(tokenizer: CLIPTokenizer, texts: list[str]) -> torch.Tensor:
-    return tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
+    return torch.stack([token_ids(tokenizer, t) for t in texts], dim=1)
 
 
 def diffusion_loss(
@@ -174,7 +155,7 @@ def clip_loss(clip: nn.Module, data: Scenes, ids: torch.Tensor, batch_size: int)
 
     def loss_of(step: int, rng: np.random.Generator) -> torch.Tensor:
         rows = np.sort(rng.choice(len(data), batch_size, replace=False))
-        image = softened(_flipped(to_tensor(data.images[rows], device), rng), rng)
+        image = softened(mirrored(to_tensor(data.images[rows], device), rng), rng)
         words = ids[rows, rng.choice(2, batch_size, p=[0.4, 0.6])].to(device)
         same = (words[:, None] == words[None]).all(-1).float()
         image_vector = clip.encode_image(clip_input(image), normalize=True)
@@ -186,18 +167,6 @@ def clip_loss(clip: nn.Module, data: Scenes, ids: torch.Tensor, batch_size: int)
     return loss_of
 
 
-def clip_input(image: torch.Tensor) -> torch.Tensor:
-    """(B, 3, H, W) in [-1, 1] -> (B, 3, 64, 64): area-averaged, the range kept."""
-    return F.interpolate(image, size=(64, 64), mode="area")
-
-
-def softened(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Half of the pictures blurred by a 3x3 mean: decoded samples are softer than renders."""
-    blurred = F.avg_pool2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    pick = torch.from_numpy(rng.random(len(image)) < 0.5).to(image.device)
-    return torch.where(pick[:, None, None, None], blurred, image)
-
-
 def classifier_loss(classifier: nn.Module, data: Scenes, batch_size: int) -> Loss:
     """Cross-entropy of the captioned class."""
     device = next(classifier.parameters()).device
@@ -205,7 +174,7 @@ def classifier_loss(classifier: nn.Module, data: Scenes, batch_size: int) -> Los
 
     def loss_of(step: int, rng: np.random.Generator) -> torch.Tensor:
         rows = np.sort(rng.choice(len(data), batch_size, replace=False))
-        image = softened(_flipped(to_tensor(data.images[rows], device), rng), rng)
+        image = softened(mirrored(to_tensor(data.images[rows], device), rng), rng)
         return F.cross_entropy(classifier(image).float(), labels[rows].to(device))
 
     return loss_of

@@ -5,6 +5,7 @@ import json
 import re
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -21,7 +22,7 @@ def block_with(text: str) -> str:
 
 
 @pytest.fixture
-def threshold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def threshold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The example's folder, beside the other segmenters' until the test ends."""
     import models.segmenters
 
@@ -60,11 +61,23 @@ def test_the_segmenter_learns(threshold: ModuleType) -> None:
     np.testing.assert_allclose(segmenter.predict(list(batch["image"].numpy()))[1], soft[1], rtol=1e-5)
 
 
+def test_the_score_of_the_rule_is_what_it_says() -> None:
+    names: dict = {"np": np}
+    exec(block_with("def lower_share"), names)
+    score = names["lower_share"]
+    mask = np.zeros((4, 4), bool)
+    assert np.isnan(score(mask))
+    mask[1:3, 1] = True
+    assert score(mask) == 0.5
+    mask[3] = True
+    assert score(mask) == 5 / 6
+
+
 def test_the_export_reads_back_as_the_same_masks(tmp_path: Path) -> None:
     from storage.exports.plan import Block
 
     names: dict = {}
-    exec(block_with("class RunsFormat"), names)  # noqa: S102 -- the page's own code
+    exec(block_with("class RunsFormat"), names)
     masks = [np.zeros((3, 5), bool), np.ones((3, 5), bool), np.eye(3, 5, dtype=bool)]
     samples = [Sample(index, mask) for index, mask in enumerate(masks)]
     form = names["RunsFormat"]()

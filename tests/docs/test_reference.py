@@ -3,6 +3,7 @@
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -10,13 +11,15 @@ from typer.testing import CliRunner
 
 from maskmill.cli import app
 from models.config.build import BuildConfig
-from models.config.export import ExportConfig
+from storage.dataset.schema import array_specs
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 sys.path.insert(0, str(DOCS))
 commands = pytest.importorskip("commands").commands()
 fields = pytest.importorskip("fields")
 sys.path.remove(str(DOCS))
+GROUP: Any = typer.main.get_command(app)
+COMMANDS = GROUP.commands
 
 
 def row(table: str, field: str) -> list[str]:
@@ -24,7 +27,7 @@ def row(table: str, field: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split(" | ")]
 
 
-@pytest.mark.parametrize("name", list(typer.main.get_command(app).commands))
+@pytest.mark.parametrize("name", list(COMMANDS))
 def test_a_command_has_its_heading_and_all_its_options(name: str) -> None:
     section = next(part for part in commands.split("\n## ") if part.removeprefix("## ").startswith(f"{name}\n"))
     told = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "300", "TERM": "dumb"}).output
@@ -62,5 +65,9 @@ def test_bounds_are_the_schemas() -> None:
     assert row(table, "sampling.height")[2] == "integer, ≥ 8 or `null`"
     assert row(table, "cut.clamp")[2] == "number, ≥ 1e-06, < 0.5"
     assert row(fields.tables("export"), "format")[1] == "**required**"
-    assert all(f"`{name}`" in row(fields.tables("export"), "format")[2] for name in ("coco", "zarr"))
-    assert ExportConfig.model_fields["format"].is_required()
+
+
+def test_the_dataset_page_has_every_array_and_every_column() -> None:
+    page = (DOCS / "reference" / "dataset.md").read_text()
+    for name in array_specs((8, 8), (4, 4), pooled=(2, 3)):
+        assert f"`{name}`" in page

@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from maskmill.cli import app
-from models.config.formats import FORMATS
+from models.config.export import FORMATS
 from storage.dataset.reader import open_dataset
 from storage.exports.formats.yolo import YoloFormat
 from storage.photos.folders import open_folder

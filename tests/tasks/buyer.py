@@ -6,11 +6,12 @@ As a script it is a builder to be killed: `buyer.py PATH BACKBONE URL`.
 import sys
 from pathlib import Path
 
-from flows.checks.prompts import prompts_lacking
+from models.backbone.facts import check_backbone
 from models.config.build import BuildConfig
+from models.prompts.grammar import Grammar
+from storage.dataset.prompt_store import lacking
 from storage.dataset.writer import DatasetWriter
-from tasks.buying import buy_prompts
-from tasks.prompts import plan_samples
+from tasks.prompts import buy_prompts, plan_samples
 
 
 def config_of(backbone: object, url: str, **more: object) -> BuildConfig:
@@ -28,11 +29,13 @@ def open_writer(path: Path, config: BuildConfig) -> DatasetWriter:
 
 def buy(path: Path, config: BuildConfig) -> None:
     """Buy what is lacking and plan all samples."""
+    facts, grammar = check_backbone(config.backbone), Grammar.of(config, None)
     with open_writer(path, config) as writer:
-        for category, number in prompts_lacking(config, path).items():
-            buy_prompts.fn(writer, config, category, number)
+        for category, number in lacking(writer.prompt_store("prompts"), grammar.prompts_needed(config.count)).items():
+            buy_prompts.fn(writer, config.prompts, grammar, facts, category, number)
         if unplanned := writer.pending("plan"):
-            writer.commit(plan_samples.fn(writer.fork(), unplanned, config), "Plan samples")
+            fork = plan_samples.fn(writer.fork(), unplanned, config.shard_size, grammar, facts, bought=True)
+            writer.commit(fork, "Plan samples")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Folders of images and masks as DUTS has them, a pair of folders for each split. All pixels are kept.
+"""Folders of images and masks in the layout of DUTS, a pair of folders per split. All pixels are kept.
 
-`maskmill.open_folder("folder", out / "train")` reads them, and any of its layouts by name does.
+`maskmill.open_folder("folder", out / "train")` reads them, and so does any of its named layouts.
 """
 
 from pathlib import Path

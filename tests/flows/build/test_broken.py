@@ -15,7 +15,7 @@ from models.errors import UserError
 from storage.dataset.reader import open_dataset
 from tests.flows.conftest import assert_equal
 
-BUG = "maskmill: this is a bug in maskmill, not in what it was given: "
+BUG = "maskmill: this is a bug in maskmill, not in its input: "
 
 
 def broken(arguments: list, function: str, error: Exception) -> str:
@@ -36,7 +36,7 @@ def is_kept(said: str, error: Exception) -> bool:
     line = said.splitlines()[-1]
     told = " ".join(f"{type(error).__name__}: {error}".split())
     assert line.startswith(f"{BUG}{told}; its traceback is in ") and "please report" in line, line
-    assert line.endswith("; what is committed is kept") and "Traceback" not in said
+    assert line.endswith("; committed work is kept") and "Traceback" not in said
     text = Path(re.search(r"traceback is in (\S+);", line)[1]).read_text()
     return "in planted" in text and type(error).__name__ in text and "Traceback" in text
 
@@ -48,13 +48,13 @@ def test_a_build_that_stops_resumes_to_what_it_would_have_been(config, built, tm
     noise, cut = "models.backbone.sampling.noise", "models.cut.attentioncut.cut"
     publish = "storage.dataset.writer.DatasetWriter.publish"
     said = broken(build, noise, UserError("expected noise,\ngot none; make some"))
-    assert said.splitlines()[-1] == "maskmill: failed: expected noise, got none; make some; what is committed is kept"
+    assert said.splitlines()[-1] == "maskmill: failed: expected noise, got none; make some; committed work is kept"
     said = broken(build, noise, OSError("disk full"))
-    assert said.splitlines()[-1] == "maskmill: failed: disk full; what is committed is kept, the same command resumes"
+    assert said.splitlines()[-1] == "maskmill: failed: disk full; committed work is kept, the same command resumes"
     said = broken([*build, "--debug"], noise, ValueError("a library's"))
     assert "in planted" in said and "Traceback" in said and said.splitlines()[-1].startswith(BUG)
     said = broken(build, cut, MemoryError("4 GB"))
-    assert said.splitlines()[-1].startswith("maskmill: memory ran out (MemoryError: 4 GB); ")
+    assert said.splitlines()[-1].startswith("maskmill: out of memory (MemoryError: 4 GB); ")
     assert not list(tmp_path.glob("maskmill-bug-*"))
     for place, error in ((cut, RuntimeError("a\ngraph")), (publish, KeyError("tag"))):
         assert is_kept(broken(build, place, error), error)

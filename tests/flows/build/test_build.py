@@ -6,7 +6,7 @@ import torch
 
 from flows.build import build, extend
 from models.backbone import sampling
-from models.prompts.grammar import plan
+from models.prompts.grammar import Grammar
 from storage.dataset.reader import open_dataset
 from tests.flows.conftest import arrays, assert_equal, changed
 
@@ -20,7 +20,7 @@ def test_a_build_publishes_every_planned_sample(config, built):
     assert dataset.version == "v1" and len(dataset) == len(frame) == 8
     assert set(frame["status"]) == {"kept", "rejected"}
     assert ((frame["status"] == "rejected") == (frame["reason"] != "")).all()
-    planned = [plan(config, i) for i in range(8)]
+    planned = [Grammar.of(config, None).plan(i) for i in range(8)]
     assert frame[["category", "prompt", "seed"]].to_numpy().tolist() == [
         [p.category, p.prompt, p.seed] for p in planned
     ]
@@ -68,7 +68,7 @@ def test_worker_processes_change_no_sample(config, built, tmp_path):
 
 
 def test_a_sample_gone_bad_is_marked_failed_and_the_build_goes_on(config, tmp_path, monkeypatch):
-    bad, draw = plan(config, 2).seed, sampling.noise
+    bad, draw = Grammar.of(config, None).plan(2).seed, sampling.noise
     monkeypatch.setattr(sampling, "noise", lambda seed, shape: draw(seed, shape) * (torch.nan if seed == bad else 1))
     record = build(changed(config, count=4), tmp_path / "dataset")
     assert record.failed == 1

@@ -227,7 +227,7 @@ def test_a_baseline_trains_on_a_dataset_and_predicts_photographs(tmp_path, pairs
     done = invoke("predict", run, pairs / "images", "--out", tmp_path / "out")
     assert done.exit_code == 0 and "predicted 6" in done.output, done.output
     refused = invoke("predict", run, pairs / "images", "--out", tmp_path / "out", "--class", "dog")
-    assert refused.exit_code == 2 and "asks for no class" in refused.output
+    assert refused.exit_code == 2 and "takes no class" in refused.output
 
 
 def test_what_a_run_cannot_be_used_with_is_refused_before_anything_is_written(trained, pairs, tmp_path):
@@ -250,7 +250,7 @@ def test_what_a_run_cannot_be_used_with_is_refused_before_anything_is_written(tr
     for command in ("predict", "evaluate"):
         code, said = refused(command, "weights")
         assert code == 2 and f"{copies['weights'] / BEST}: expected this run's weights" in said
-        assert "encoder 'resnet34' where 'resnet18' is in config.json; restore its own" in said
+        assert "encoder 'resnet34' where 'resnet18' is in config.json; restore the run's file" in said
         code, said = refused(command, "device")
         assert code == 2 and "run.device: expected a device of this machine, got 'cuda:99'" in said
         assert not list(tmp_path.glob("out-*"))
@@ -274,7 +274,7 @@ def test_bad_input_is_refused_before_anything_is_written(trained, pairs, tmp_pat
         ((trained, *good, *good, "--out", out), "each set once"),
         ((trained, trained, *good, "--out", out), "more than one"),
         ((tmp_path / "empty", *good, "--out", out), "expected a run folder"),
-        ((untrained, *good, "--out", out), "not come to its first validation"),
+        ((untrained, *good, "--out", out), "not reached its first validation"),
         ((trained, *good, "--out", tmp_path / "full"), "holds no evaluation"),
     ):
         done = invoke("evaluate", *command)

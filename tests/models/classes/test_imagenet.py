@@ -5,7 +5,7 @@ from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 from models.classes.imagenet import FOLDER, common_categories, labels, merged
 from models.classes.scenes import GROUPS
 from models.config.build import BuildConfig
-from models.prompts.grammar import plan
+from models.prompts.grammar import Grammar
 
 
 def test_every_class_index_has_its_name_and_one_category():
@@ -36,8 +36,9 @@ def test_alike_labels_are_merged_and_unlike_ones_of_one_name_are_not():
 def test_a_build_of_the_merged_categories_names_each_in_its_prompts():
     config = BuildConfig(backbone="a/b", classes="imagenet-merged", count=1, screen={"clip": "none"})
     assert config.classes == tuple(merged()[0])
+    grammar = Grammar.of(config, None)
     for i in range(3 * len(config.classes)):
-        planned = plan(config, i)
+        planned = grammar.plan(i)
         assert planned.phrase in config.phrases_of(planned.category) and planned.phrase in planned.prompt
     again = BuildConfig.model_validate(config.model_dump(mode="json", by_alias=True))
-    assert again == config and [plan(again, i) for i in range(300)] == [plan(config, i) for i in range(300)]
+    assert again == config and Grammar.of(again, None) == grammar

@@ -11,7 +11,7 @@ from models.backbone.tokens import category_span, load_tokenizer
 from models.classes.names import read_classes
 from models.config.build import BuildConfig
 from models.config.overrides import resolve
-from models.prompts.grammar import plan
+from models.prompts.grammar import Grammar
 
 names = st.text("abcdefgh é", min_size=1, max_size=8).map(lambda t: " ".join(t.split())).filter(bool)
 tables = st.lists(st.lists(names, min_size=1, max_size=3), min_size=1, max_size=5).filter(
@@ -41,7 +41,7 @@ def test_the_resolved_names_are_the_config(tmp_path):
 
 def test_synonyms_vary_the_words_and_the_category_stays():
     config = build("sofa", phrases={"sofa": ["sofa", "couch", "settee"]})
-    planned = [plan(config, i) for i in range(60)]
+    planned = [Grammar.of(config, None).plan(i) for i in range(60)]
     assert {p.category for p in planned} == {"sofa"} and {p.phrase for p in planned} == {"sofa", "couch", "settee"}
     assert all(p.phrase in p.prompt and ("an " + p.phrase) not in p.prompt for p in planned)
     tokenizer = load_tokenizer(POCKET_FOLDER)
@@ -53,7 +53,7 @@ def test_synonyms_vary_the_words_and_the_category_stays():
 BAD = {
     "a class twice": (b"cat\ndog\nCat\n", ["'cat'", "line 1", "line 3"]),
     "a synonym of two": (b"sofa: couch\nbed: couch\n", ["'couch'", "line 1", "line 2"]),
-    "nothing": (b"# none\n\n", ["one class a line"]),
+    "nothing": (b"# none\n\n", ["one class per line"]),
     "no text": (b"\xff\xfe\x00c", ["UTF-8"]),
     "commas for lines": (b"cat, dog\n", ["line 1", "name: synonym"]),
     "an empty synonym": (b"ball\ncat: , tom\n", ["line 2", "empty"]),
@@ -73,11 +73,11 @@ def test_a_bad_file_is_refused_in_one_line(tmp_path, content, words):
 @pytest.mark.parametrize(
     "classes, words",
     [
-        ("nowhere.txt", ["nowhere.txt", "found none"]),
-        ("./nowhere", ["nowhere", "found none"]),
-        ("/dev/zero", ["/dev/zero", "something else"]),
+        ("nowhere.txt", ["nowhere.txt", "does not exist"]),
+        ("./nowhere", ["nowhere", "does not exist"]),
+        ("/dev/zero", ["/dev/zero", "is not a file"]),
         (["cat", "imagenet-merged"], ["imagenet-merged", "alone"]),
-        ("cat,more.txt", ["cat,more.txt", "found none"]),
+        ("cat,more.txt", ["cat,more.txt", "does not exist"]),
         ("cat\0", ["printable"]),
     ],
 )

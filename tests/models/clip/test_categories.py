@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from models.backbone.facts import check_backbone
 from models.backbone.files import POCKET_FOLDER
 from models.backbone.tokens import category_span, load_tokenizer
 from models.classes.imagenet import common_categories
@@ -85,12 +86,13 @@ def test_the_common_categories_are_distinct_words():
 
 
 def test_a_class_the_backbone_cannot_be_asked_for_is_refused(tiny_folders):
-    check_category("Ball", "pocket", POCKET_FOLDER)
+    check_category("Ball", check_backbone("pocket"))
     with pytest.raises(ValueError, match="pocket.*'dog'.*ball"):
-        check_category("dog", "pocket", POCKET_FOLDER)
-    check_category("red dog", "tiny", tiny_folders["sd1"])
+        check_category("dog", check_backbone("pocket"))
+    tiny = check_backbone(str(tiny_folders["sd1"]))
+    check_category("red dog", tiny)
     with pytest.raises(ValueError, match="shorten"):
-        check_category("dog " * 40, "tiny", tiny_folders["sd1"])
+        check_category("dog " * 40, tiny)
 
 
 def test_presets_reach_both_kinds_of_config_as_far_as_they_have_the_fields():

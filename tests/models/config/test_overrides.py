@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.config import base
-from models.config.base import overlaid
 from models.config.build import BuildConfig
 from models.config.overrides import parse_assignment, resolve
 from models.config.run import RunConfig
 from models.errors import UserError
+from models.mappings import overlaid
 from models.segmenters.smp.config import UNetConfig
 from models.segmenters.sod_diffusion.config import SodDiffusionConfig
 
@@ -98,13 +98,13 @@ def test_addresses_of_schedulers_are_taken(address):
 
 def test_an_older_name_of_a_field_is_accepted_and_said_once(caplog):
     """Where a file of ours has it, nothing is said; where both are given, it is an error."""
-    base._told.clear()
+    base._warned.clear()
     stored = UNetConfig.model_validate({"accumulate": 2, "clip": 1.0}, context=base.STORED)
     assert stored.gradient_accumulation_steps == 2 and stored.max_grad_norm == 1.0 and not caplog.records
     for _ in range(2):
         assert resolve(UNetConfig, None, {}, ["warm_up=3"]).warmup_steps == 3
     assert [record.getMessage() for record in caplog.records] == [
-        "maskmill: warm_up is called warmup_steps now; the older name works for one release"
+        "maskmill: warm_up is now called warmup_steps; the older name works for one more release"
     ]
     with pytest.raises(UserError, match="warm_up: is an older name of warmup_steps, and both are given"):
         resolve(UNetConfig, None, {}, ["warm_up=3", "warmup_steps=3"])

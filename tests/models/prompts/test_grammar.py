@@ -5,9 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.backbone.facts import check_backbone, taught
+from models.backbone.protocol import BackboneFacts
 from models.config.build import BuildConfig
 from models.pocket import scenes
-from models.prompts.grammar import check_classes, plan
+from models.prompts.grammar import Grammar, Planned
+from models.prompts.grammar import check_classes as check
 
 words = st.text("abcdefghijklmnop", min_size=1, max_size=6)
 classes = st.lists(words, min_size=1, max_size=6, unique=True)
@@ -17,6 +20,14 @@ seeds = st.integers(0, 2**32 - 1)
 
 def config_of(names, seed=0, **more) -> BuildConfig:
     return BuildConfig(classes=tuple(names), seed=seed, **({"count": 1, "backbone": "a/b"} | more))
+
+
+def plan(config: BuildConfig, index: int) -> Planned:
+    return Grammar.of(config, taught(config.backbone)).plan(index)
+
+
+def check_classes(config: BuildConfig, facts: BackboneFacts) -> None:
+    check(Grammar.of(config, facts.taught), facts, config.screen.clip)
 
 
 @given(classes, seeds, indices)
@@ -59,10 +70,11 @@ def test_samples_differ_in_prompt_and_noise_and_so_do_datasets():
     assert [p.category for p in one] != [p.category for p in other]
 
 
-def test_classes_that_pocket_was_never_shown_are_refused():
-    check_classes(config_of(["Ball", "star"], backbone="pocket"))
+def test_classes_that_pocket_was_never_shown_are_refused(tiny_folders):
+    pocket, other = check_backbone("pocket"), check_backbone(str(tiny_folders["sd1"]))
+    check_classes(config_of(["Ball", "star"], backbone="pocket"), pocket)
     with pytest.raises(ValueError, match="does not know cat; it knows"):
-        check_classes(config_of(["ball", "cat"], backbone="pocket"))
+        check_classes(config_of(["ball", "cat"], backbone="pocket"), pocket)
     with pytest.raises(ValueError, match=r"screen\.clip"):
-        check_classes(config_of(["ball", "cat"], screen={"clip": "pocket"}))
-    check_classes(config_of(["ball", "cat"]))
+        check_classes(config_of(["ball", "cat"], screen={"clip": "pocket"}), other)
+    check_classes(config_of(["ball", "cat"]), other)

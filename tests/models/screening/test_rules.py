@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from models.config.build import BuildConfig
 from models.config.screening import ScreenConfig
-from models.screening.rules import RULES, columns_read, columns_scored, reasons, scores
+from models.screening.rules import RULES, Rule, columns_read, columns_scored, reasons, scores
 
 NAN = float("nan")
 GOOD = {"area": 0.3, "border": 0.0, "num_components": 1, "uncertainty": 0.5, "entropy": 0.9, "clip_score": 0.9}
@@ -19,7 +19,7 @@ def reason(config=ALL_ON, num_names=2, **scores) -> str:
 
 
 @pytest.mark.parametrize(
-    ("scores", "expected"),
+    "scores, expected",
     [
         ({}, ""),
         ({"area": 0.0, "border": 1.0, "num_components": 0}, "empty"),
@@ -83,7 +83,7 @@ def test_a_stored_config_means_by_a_later_field_what_it_did_before():
 
 
 def test_bounds_that_no_mask_can_pass_are_refused():
-    with pytest.raises(ValueError, match="screen.min_area: expected screen.max_area, 0.1, at most, got 0.5"):
+    with pytest.raises(ValueError, match="screen.min_area: expected at most screen.max_area, 0.1, got 0.5"):
         ScreenConfig(min_area=0.5, max_area=0.1)
     assert ScreenConfig(min_area=0.1, max_area=0.1).max_area == 0.1
 
@@ -111,6 +111,11 @@ def test_a_score_that_is_unwritten_passes_no_rule():
             kinds = {name: scores()[name].dtype if name in scores() else "f4" for name in rule.reads}
             unwritten = {name: np.array([0 if kind == "i4" else NAN], dtype=kind) for name, kind in kinds.items()}
             assert not rule.passes(unwritten, ALL_ON, 2).any()
+
+
+def test_clips_rule_comes_last_of_those_of_one_sample_so_that_the_top_up_takes_none_that_fails_another(monkeypatch):
+    monkeypatch.setitem(RULES, "never", Rule(("area",), lambda of, config, num_names: of["area"] > 2))
+    assert list(RULES)[-1] == "never" and reason(clip_score=0.0) == "never"
 
 
 def test_columns_follow_from_the_active_rules():

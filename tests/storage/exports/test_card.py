@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from models.config.build import BuildConfig
-from models.config.formats import FORMATS
+from models.config.export import FORMATS
 from models.config.overrides import resolve
 from models.cut.masks import box
 from storage.text import escape, printable

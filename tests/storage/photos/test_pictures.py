@@ -179,14 +179,14 @@ def test_label_masks_are_refused_and_empty_ones_are_not(tmp_path):
     for dtype in (np.uint8, np.uint16):
         for label in (1, 7, 127):
             with pytest.raises(
-                ValueError, match=rf"x\.png: .*none above {label}, as labels have; make the object's 255"
+                ValueError, match=rf"x\.png: .*none above {label}, as in a file of labels; set the object to 255"
             ):
                 read_mask(saved(tmp_path, label * np.eye(3, dtype=dtype)))
-    with pytest.raises(ValueError, match=r"x\.png: .*as labels have"):
+    with pytest.raises(ValueError, match=r"x\.png: .*as in a file of labels"):
         read_mask(saved(tmp_path, np.ones((3, 3), np.uint8)))
     coloured = Image.fromarray(np.eye(3, dtype=np.uint8), "P")
     coloured.putpalette([0, 0, 0, 128, 0, 0])  # as VOC's
-    with pytest.raises(ValueError, match=r"x\.png: .*as labels have"):
+    with pytest.raises(ValueError, match=r"x\.png: .*as in a file of labels"):
         read_mask(saved(tmp_path, coloured))
     noise = Image.fromarray(np.tile(np.array([0, 9], np.uint8), (16, 8)))
     noise.save(tmp_path / "empty.jpg")

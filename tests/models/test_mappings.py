@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.config.difference import differences, leaves
+from models.mappings import differences, leaves
 
 NAMES = st.sampled_from(["alpha", "beta", "gamma"])
 VALUES = st.integers(0, 2) | st.lists(st.integers(0, 2), max_size=2) | st.text("xy", max_size=2)

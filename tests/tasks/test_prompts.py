@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from flows.checks.prompts import check_purchase, describe_prompts, prompts_lacking, with_author
+from flows.checks import prompts as checks
+from flows.checks.prompts import with_author
 from models.config.build import BuildConfig
+from models.prompts.grammar import Grammar
+from storage.dataset.ledger import spent
 from storage.dataset.reader import open_dataset
-from tasks.buying import key_of, spent
+from tasks.prompts import key_of
 from tests.models.prompts.endpoint import Reply, fresh, prompts, serving
 from tests.tasks.buyer import buy, config_of, open_writer
 
@@ -27,6 +30,14 @@ def key(monkeypatch):
 
 def table(path: Path):
     return open_dataset(path, "build").frame()
+
+
+def describe_prompts(config: BuildConfig, path: Path) -> str:
+    return checks.describe_prompts(config.prompts, Grammar.of(config, None), config.count, path)
+
+
+def check_purchase(config: BuildConfig, path: Path) -> None:
+    checks.check_purchase(config.prompts, Grammar.of(config, None), config.count, path)
 
 
 def prompt_store(path: Path, name: str):
@@ -55,7 +66,7 @@ def test_a_larger_count_keeps_every_prompt_and_buys_what_is_lacking(tiny_folders
         buy(tmp_path, config_of(tiny_folders["sd1"], endpoint.url, count=3))
         before, asked = table(tmp_path), len(endpoint.asked)
         larger = config_of(tiny_folders["sd1"], endpoint.url)
-        assert sum(prompts_lacking(larger, tmp_path).values()) == 6 - 3
+        assert sum(checks.prompts_lacking(Grammar.of(larger, None), larger.count, tmp_path).values()) == 6 - 3
         buy(tmp_path, larger)
         assert asked == 2 and len(endpoint.asked) <= 4
     assert table(tmp_path)["prompt"][:3].tolist() == before["prompt"].tolist()
@@ -110,9 +121,9 @@ def test_silence_counts_as_much_as_it_may_have_cost(tiny_folders, tmp_path):
 
 
 def test_an_endpoint_that_goes_away_keeps_what_was_bought(tiny_folders, tmp_path):
-    with serving(fresh, Reply({"error": {"message": "revoked"}}, 401)) as endpoint:
-        with pytest.raises(ValueError, match="OPENAI_API_KEY"):
-            buy(tmp_path, config_of(tiny_folders["sd1"], endpoint.url))
+    revoked = Reply({"error": {"message": "revoked"}}, 401)
+    with serving(fresh, revoked) as endpoint, pytest.raises(ValueError, match="OPENAI_API_KEY"):
+        buy(tmp_path, config_of(tiny_folders["sd1"], endpoint.url))
     with pytest.raises(ValueError, match=r"prompts\.base_url.*cannot be reached"):
         buy(tmp_path, config_of(tiny_folders["sd1"], endpoint.url))
     assert len(prompt_store(tmp_path, "prompts")) == 2
@@ -147,12 +158,13 @@ def test_killed_between_and_within_requests_it_pays_nothing_twice(tiny_folders, 
 
 def test_who_writes_follows_from_source_model_key_and_the_dataset(tiny_folders, tmp_path, monkeypatch):
     def author(**prompts: object) -> BuildConfig:
-        return with_author(config_of(tiny_folders["sd1"], "http://localhost:1/v1", prompts=prompts), tmp_path / "data")
+        config = config_of(tiny_folders["sd1"], "http://localhost:1/v1", prompts=prompts)
+        return config.model_copy(update={"prompts": with_author(config.prompts, tmp_path / "data")})
 
     assert author(source="auto").prompts.source == author(source="llm").prompts.source == "llm"
     assert author(source="grammar").prompts.model is None
     assert author(source="grammar").identity() == author(source="auto", model=None).identity()
-    with pytest.raises(ValueError, match=r"prompts\.source: llm asks a model"):
+    with pytest.raises(ValueError, match=r"prompts\.source: llm needs a model"):
         author(model=None)
     monkeypatch.setenv("OPENAI_API_KEY", " ")
     assert key_of(author().prompts) is None
@@ -164,7 +176,7 @@ def test_who_writes_follows_from_source_model_key_and_the_dataset(tiny_folders, 
     without = author(source="auto")
     assert without.prompts.source == "grammar" and "no key for m" in describe_prompts(without, tmp_path / "data")
     templates = without.model_copy(update={"templates": ("a {category}",)})
-    assert describe_prompts(templates, tmp_path / "data") == "own templates, for there is no key for m"
+    assert describe_prompts(templates, tmp_path / "data") == "own templates, since there is no key for m"
     with pytest.raises(ValueError, match=r"prompts\.source: m is to write.*OPENAI_API_KEY.*prompts\.secret"):
         check_purchase(author(), tmp_path / "data")
     with open_writer(tmp_path / "data", without):

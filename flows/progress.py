@@ -1,0 +1,32 @@
+"""Progress of a flow: bars on the terminal, and a progress artifact in the run."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import cast
+from uuid import UUID
+
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from tqdm import tqdm
+
+
+@contextmanager
+def sampling_progress(total: int) -> Iterator[Callable[[int, int], None]]:
+    """A bar and an artifact for `total` samples, updated by a callback(samples done in a shard, shard size)."""
+    artifact = cast(UUID, create_progress_artifact(0.0, key="sampling", description=f"{total} samples to draw"))
+    bar, before = tqdm(total=total, desc="sampling", unit="img", disable=total == 0), 0
+
+    def on_step(done: int, of: int) -> None:
+        nonlocal before
+        bar.n = before + done
+        bar.refresh()
+        if done == of:
+            before = bar.n
+            update_progress_artifact(artifact, 100 * before / total)
+
+    with bar:
+        yield on_step
+
+
+def advance(bar: "tqdm[None]", before: int) -> Callable[[int], None]:
+    """A callback that moves the bar to `before` plus the steps done."""
+    return lambda done: bar.update(before + done - bar.n) and None
