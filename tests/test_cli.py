@@ -184,7 +184,7 @@ def test_a_bug_is_called_one_and_its_traceback_kept(build, tmp_path, monkeypatch
     shown = build()
     assert shown.exit_code == 1 and shown.stdout == "" and shown.stderr.count("\n") == 1
     said = " ".join(f"{type(error).__name__}: {error}".split())
-    assert shown.stderr.startswith(f"maskmill: this is a bug in maskmill, not in what it was given: {said}; ")
+    assert shown.stderr.startswith(f"maskmill: this is a bug in maskmill, not in its input: {said}; ")
     (file,) = tmp_path.glob("maskmill-bug-*.txt")
     assert str(file) in shown.stderr and "in raising" in file.read_text() and not (tmp_path / "dataset").exists()
 

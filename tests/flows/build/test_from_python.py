@@ -38,8 +38,8 @@ def test_dasks_workers_find_our_packages_beside_modules_of_the_same_name(tmp_pat
         (tmp_path / name).write_text("VALUE = 'theirs'\n")
     script = (
         "import maskmill\n"
-        f"config = maskmill.BuildConfig(backbone={str(tiny_folders['sd1'])!r}, classes=['cat'], count=2, shard_size=1,\n"
-        "    sampling={'steps': 2}, screen={'clip': 'none'}, run={'workers': 1})\n"
+        f"config = maskmill.BuildConfig(backbone={str(tiny_folders['sd1'])!r}, classes=['cat'], count=2,\n"
+        "    shard_size=1, sampling={'steps': 2}, screen={'clip': 'none'}, run={'workers': 1})\n"
         "print(maskmill.build(config, 'dataset').planned)\n"
     )
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}

@@ -14,7 +14,6 @@ from models.backbone.load import load_backbone
 from models.backbone.tokens import category_span, load_tokenizer
 from models.errors import UserError
 
-
 ODD = [None, True, -1, 0, 1.5, "x", [], [0], ["x", None], {}, {"x": 1}]  # what json can hold
 
 

@@ -49,5 +49,5 @@ def test_a_damaged_file_is_named(tmp_path, content):
     cache.write(3, layers(3))
     file = cache.folder / "00000003.npy"
     file.write_bytes(file.read_bytes()[:150] if content == b"half" else content)
-    with pytest.raises(ValueError, match=f"{file}: is not a sample's features .*remove it"):
+    with pytest.raises(ValueError, match=f"{file}: expected a sample's features, .*remove it"):
         cache.read(3)
