@@ -17,7 +17,7 @@ from models.errors import UserError
 
 
 def categories(backbone: str, clip: str, classes: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """The names that CLIP's softmax is taken over, also if a dataset has only a few of them as classes.
+    """The names over which CLIP's softmax is computed, even if a dataset has only some of them as classes.
 
     If the backbone or the CLIP knows only a fixed list of classes, as pocket does, that list; else the common
     categories and those of `classes` that are not among them.

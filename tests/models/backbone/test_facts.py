@@ -101,7 +101,7 @@ def test_broken_json_is_named(copy):
     with pytest.raises(ValueError, match=r"unet/config\.json is not valid json"):
         check_backbone(str(copy))
     (copy / "unet" / "config.json").write_text("[]")
-    with pytest.raises(ValueError, match=r"unet/config\.json holds no mapping"):
+    with pytest.raises(ValueError, match=r"unet/config\.json is not a mapping"):
         check_backbone(str(copy))
     (copy / "tokenizer" / "tokenizer.json").write_text("{")
     with pytest.raises(ValueError, match="tokenizer/ cannot be read"):
