@@ -170,7 +170,7 @@ def open_dataset(path: str | Path, version: str | None = None) -> Dataset:
     elif version in names:
         session = repo.readonly_session(tag=version)
     else:
-        raise UserError(f"{path}: expected a version among {', '.join([*names, BUILD])}, got {version}")
+        raise UserError(f"{path}: no version {version}; expected {', '.join([*names, BUILD])}")
     with reading(f"{path}"):
         group = group_of(session)
     schema.check_version(path, attributes_of(group))
