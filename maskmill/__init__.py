@@ -77,19 +77,21 @@ _PLACES = {
 rooms.claim_names()
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
+if not TYPE_CHECKING:  # to type checkers a name that is not imported above is a mistake
 
-        return version("maskmill")
-    if name not in _PLACES:
-        raise AttributeError(f"module 'maskmill' has no attribute {name!r}; it has {', '.join(__all__)}")
-    rooms.warn_of_hidden()
-    module, _, attribute = _PLACES[name].partition(":")
-    loaded = import_module(module)
-    globals()[name] = getattr(loaded, attribute) if attribute else loaded  # Python looks here first from now on
-    return globals()[name]
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("maskmill")
+        if name not in _PLACES:
+            raise AttributeError(f"module 'maskmill' has no attribute {name!r}; it has {', '.join(__all__)}")
+        rooms.warn_of_hidden()
+        module, _, attribute = _PLACES[name].partition(":")
+        loaded = import_module(module)
+        globals()[name] = getattr(loaded, attribute) if attribute else loaded  # Python looks here first from now on
+        return globals()[name]
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__", *globals()])
+    return sorted({*__all__, "__version__", *globals()})

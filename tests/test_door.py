@@ -55,7 +55,7 @@ def test_it_gives_what_it_names():
 def test_type_checkers_see_the_same_names():
     """Those that are loaded lazily, those that type checkers read, and `__all__`."""
     tree = ast.parse((ROOT / "maskmill/__init__.py").read_text())
-    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    block = next(node for node in tree.body if isinstance(node, ast.If))
     imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
     places = {
         alias.asname or alias.name: f"{node.module}.{alias.name}" if node.module == "maskmill" else
@@ -63,6 +63,8 @@ def test_type_checkers_see_the_same_names():
         for node in imports for alias in node.names
     }  # fmt: skip
     assert places == maskmill._PLACES and set(places) == set(maskmill.__all__)
+    for place in places.values():
+        assert (ROOT / place.split(".")[0] / "py.typed").exists(), "else the types in an installed package are not read"
 
 
 # Lines that README, docs, cards and notebooks printed before there was a door, and what to import now where it moved.
@@ -113,7 +115,7 @@ print(json.dumps(told))
                 assert not told
             else:
                 (message,) = told
-                assert f" is {OLDER[line]} now" in message
+                assert f" is now {OLDER[line]};" in message
 
 
 def snippets() -> dict[str, str]:
