@@ -1,1 +1,1 @@
-"""The mathematics: arrays in, arrays out. Which room may import which is a table in tests/test_boundaries.py."""
+"""The mathematics: arrays in, arrays out. tests/test_boundaries.py lists which folder may import which."""

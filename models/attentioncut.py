@@ -1,4 +1,4 @@
-"""Where AttentionCut was in an earlier release; it is in models/cut."""
+"""The import path of AttentionCut in an earlier release; the code is in models/cut."""
 
 from models.moved import moved
 

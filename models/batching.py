@@ -1,4 +1,4 @@
-"""Work in batches that are halved where memory runs out. Knows nothing of what is computed."""
+"""Work in batches that are halved when memory runs out. Knows nothing of what is computed."""
 
 import logging
 from collections.abc import Callable
@@ -12,18 +12,18 @@ T = TypeVar("T")
 
 
 def in_batches(count: int, batch_size: int, make: Callable[[slice], list[T]]) -> list[T]:
-    """Results of `make` over rows 0 to count, at most `batch_size` rows a call, halved where memory runs out."""
-    done: list[T] = []
-    while len(done) < count:
-        rows = slice(len(done), min(len(done) + batch_size, count))
+    """Results of `make` over rows 0 to count, at most `batch_size` rows a call, halved when memory runs out."""
+    results: list[T] = []
+    while len(results) < count:
+        rows = slice(len(results), min(len(results) + batch_size, count))
         size = rows.stop - rows.start
         try:
-            done += make(rows)
+            results += make(rows)
             continue
         except torch.OutOfMemoryError:
             if size == 1:
                 raise
             batch_size = size // 2
-        logger.warning("out of memory with %d samples in a batch: going on with %d", size, batch_size)
+        logger.warning("out of memory with %d samples in a batch: continuing with %d", size, batch_size)
         torch.cuda.empty_cache()
-    return done
+    return results

@@ -1,8 +1,8 @@
-"""The one way values are told from others: SHA-256 of bytes and of JSON values. Knows nothing of what they stand for.
+"""The one way to identify values: SHA-256 of bytes and of JSON values. Knows nothing of what they mean.
 
 Imported as a module: `digests.of(photo.read_bytes(), identity)`.
 
-What is stored under a digest is found by it again: a change here would make all of it anew.
+Stored results are looked up by these digests: a change here would make all of them be computed again.
 """
 
 import hashlib
@@ -15,20 +15,20 @@ import numpy as np
 
 
 def of(*parts: Any, length: int = 16) -> str:
-    """The first hexadecimal digits of all parts one after the other: bytes and arrays as they are, others as JSON."""
+    """The first hexadecimal digits of the digest of all parts: bytes and arrays as they are, others as JSON."""
     return of_all(parts, length)
 
 
 def of_all(parts: Iterable[Any], length: int = 16) -> str:
-    """The same of parts that need not all be in memory at once."""
-    found = hashlib.sha256()
+    """The same for parts that need not all be in memory at once."""
+    digest = hashlib.sha256()
     for part in parts:
-        found.update(_bytes(part))
-    return found.hexdigest()[:length]
+        digest.update(_bytes(part))
+    return digest.hexdigest()[:length]
 
 
 def of_file(path: Path) -> str:
-    """All 64 digits of a file's content, as sha256sum prints them."""
+    """All 64 digits of the digest of a file's content, as sha256sum prints them."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,5 +1,5 @@
-"""The one kind of error that is meant for users; everything else is a bug and keeps its traceback."""
+"""The one error class that is meant for users; any other exception is a bug and keeps its traceback."""
 
 
 class UserError(ValueError):
-    """What a user can mend, in one line: what was expected, what came, what to do."""
+    """An error that the user can fix, in one line: what was expected, what came, what to do."""

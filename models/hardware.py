@@ -1,6 +1,6 @@
-"""The machine: its devices, its name in words, and what its C library does with freed memory.
+"""The machine: its devices, a description of it, and what its C library does with freed memory.
 
-Importing it imports no torch, so that a device is checked only where one is named.
+Importing it imports no torch, which only the functions need.
 """
 
 import ctypes
@@ -11,26 +11,26 @@ from pathlib import Path
 
 from models.errors import UserError
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from malloc.h
 
 
 def resolve_device(device: str) -> str:
-    """'auto' is the GPU where there is one; UserError for a device this machine lacks."""
+    """'auto' is the GPU if there is one, else the CPU; UserError for a device that this machine lacks."""
     import torch
 
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device.startswith("cuda") and int(device.partition(":")[2] or 0) >= found:
+    num_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.startswith("cuda") and int(device.partition(":")[2] or 0) >= num_gpus:
         raise UserError(
-            f"run.device: expected a device of this machine, got {device!r} and {found} GPUs are found; "
+            f"run.device: expected a device of this machine, got {device!r}, and it has {num_gpus} GPUs; "
             "use 'auto' or 'cpu'"
         )
     return device
 
 
 def hardware() -> str:
-    """Processor, cores and GPU in words."""
+    """The GPU's name, or the processor's name and number of cores."""
     import torch
 
     if torch.cuda.is_available():
@@ -40,10 +40,10 @@ def hardware() -> str:
 
 @cache
 def keep_freed_memory() -> None:
-    """Have glibc keep what this process frees, instead of returning it to the kernel and faulting it in again.
+    """Make glibc keep the memory that this process frees, instead of returning it to the kernel.
 
-    A network frees and takes the same megabytes in every layer: sampling pocket on 2 cores spent 13 % of its time in
-    the kernel for that, training a third. Nothing happens with another C library.
+    A network frees and allocates the same megabytes in every layer: on 2 cores, sampling with pocket spent 13 % of its
+    time on that in the kernel, and training a third. Does nothing with another C library.
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "gnu_get_libc_version"):

@@ -11,23 +11,23 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def resized(photo: np.ndarray, size: Size) -> np.ndarray:
-    """(H, W, 3) uint8 at another size, averaged where it becomes smaller; itself where the size is the same."""
+    """(H, W, 3) uint8 at another size, averaged if it becomes smaller; unchanged if the size is the same."""
     if photo.shape[:2] == size:
         return photo
     return np.asarray(Image.fromarray(photo).resize(size[::-1], Image.Resampling.LANCZOS))
 
 
 def resized_soft(soft: np.ndarray, size: Size) -> np.ndarray:
-    """(H, W) float32 in [0, 1] at another size, bilinear, averaged where it becomes smaller."""
+    """(H, W) float32 in [0, 1] at another size, bilinear, averaged if it becomes smaller."""
     return np.array(Image.fromarray(soft).resize(size[::-1], Image.Resampling.BILINEAR)).clip(0, 1)
 
 
 def resized_mask(mask: np.ndarray, size: Size) -> np.ndarray:
-    """(H, W) bool at another size: object where more than half of a pixel is."""
+    """(H, W) bool at another size: a pixel is object if more than half of its area is."""
     return resized_soft(mask.astype(np.float32), size) > 0.5
 
 
 def stretched(values: torch.Tensor) -> torch.Tensor:
-    """(B, ...) brought to [0, 1], each from its own least and greatest value; a constant one stays as it is."""
+    """(B, ...) scaled to [0, 1], each of the B by its minimum and maximum; a constant one stays unchanged."""
     low, high = (extreme.view(-1, *[1] * (values.ndim - 1)) for extreme in values.flatten(1).aminmax(dim=1))
     return torch.where(high > low, (values - low) / torch.where(high > low, high - low, 1), values)

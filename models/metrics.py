@@ -1,22 +1,22 @@
-"""How near predicted masks are to the truth: per image, and over a data set. Arrays in, numbers out; knows no file.
+"""How close predicted masks are to the truth: per image, and over a data set. Arrays in, numbers out; knows no file.
 
-Every function takes a prediction, (H, W) floats in [0, 1], and a truth, (H, W) bool of the same shape. Where
-pysodmetrics has the measure the value is the same, save in two places where it returns no usable number: the E-measure
-of a single pixel (it divides by zero), and the S-measure when the truth's centre is on the last row or column (NaN).
+Every function takes a prediction, (H, W) floats in [0, 1], and a truth, (H, W) bool of the same shape. Measures that
+pysodmetrics also has give the same values, except in two cases in which it gives none: the E-measure of a single pixel
+(it divides by zero), and the S-measure if the truth's centre is on the last row or column (NaN).
 
-Pitfalls, which explain most differences between published tables:
+Pitfalls that explain most differences between published tables:
 
 - Nothing is rescaled. pysodmetrics' default (normalize=True) stretches each prediction to its own minimum and maximum,
-  which changes every figure and hides a prediction that is never sure.
-- A prediction is compared with the truth at the truth's own size; resize the prediction, never the truth.
+  which changes every score and hides a prediction that is never certain.
+- A prediction is compared with the truth at the truth's size; resize the prediction, never the truth.
 - Curves have one point for each 8-bit level, `level >= t` for t = 0..255, and the level is truncated, not rounded:
   0.999 is level 254. At t = 0 everything is foreground, so a maximum over thresholds is never below that of an
   all-foreground prediction.
 - "max" is the maximum over thresholds of the mean curve: one threshold for the whole data set. The mean of each image's
-  own best is larger and is not given. "mean" is the mean over thresholds.
+  best score is larger and is not given. "mean" is the mean over thresholds.
 - beta^2 is 0.3 (not 0.3^2) in F, and 1 in weighted F.
-- The adaptive threshold is min(2 * mean, 1) with >=: of an all-zero prediction it makes everything foreground.
-- Acc and IoU binarise at > 0.5. IoU of two empty masks is 0 here, as is F of an empty truth whatever is predicted.
+- The adaptive threshold is min(2 * mean, 1) with >=: it makes an all-zero prediction all foreground.
+- Acc and IoU binarise at > 0.5. Here the IoU of two empty masks is 0, and so is F of an empty truth.
 """
 
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ EPSILON = np.spacing(1)
 
 @dataclass
 class MaskScores:
-    """Scores of a data set with masks, gathered image by image; holds sums and three curves, whatever the count.
+    """Scores of a data set with masks, added image by image; its memory does not grow with the number of images.
 
     The summary has, averaged over images: acc, iou, mae, s, weighted_f, f_mean, f_adaptive, e_mean, e_adaptive; and the
     maxima of mean curves: f_max, e_max, tokencut_f_max. TokenCut's Acc and IoU are acc and iou: its code differs only
@@ -45,11 +45,14 @@ class MaskScores:
     curves: dict[str, np.ndarray] = field(default_factory=dict)
 
     def add(self, prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-        """Count one image, (H, W) floats in [0, 1] and (H, W) bool; its own figures, those that may be averaged."""
+        """Add an image, (H, W) floats in [0, 1] and (H, W) bool; return its scores, except maxima of mean curves.
+
+        UserError if shapes, dtypes or the range are wrong.
+        """
         prediction = checked(prediction)
         if truth.dtype != bool or truth.shape != prediction.shape:
             raise UserError(
-                f"expected a truth of bool and of the prediction's shape {prediction.shape}, got {truth.dtype} "
+                f"expected a bool truth of the prediction's shape {prediction.shape}, got {truth.dtype} "
                 f"{truth.shape}; resize the prediction, not the truth"
             )
         curves = {
@@ -80,13 +83,13 @@ class MaskScores:
 
 @dataclass
 class BoxScores:
-    """Scores of a data set with boxes: corloc, and box_iou, the IoU with the nearest of an image's boxes, averaged."""
+    """Scores of a data set with boxes: corloc, and box_iou, the mean over images of the best IoU with a true box."""
 
     count: int = 0
     sums: dict[str, float] = field(default_factory=dict)
 
     def add(self, prediction: np.ndarray, boxes: np.ndarray) -> dict[str, float]:
-        """Count one image, (H, W) floats in [0, 1] and (N, 4) x0, y0, x1, y1 with exclusive ends; its own figures."""
+        """Add an image, (H, W) floats in [0, 1] and (N, 4) x0, y0, x1, y1 with exclusive ends; return its scores."""
         overlap = float(box_iou(largest_box(checked(prediction) > 0.5), boxes).max(initial=0))
         figures = {"corloc": float(overlap >= 0.5), "box_iou": overlap}
         self.count += 1
@@ -101,19 +104,19 @@ class BoxScores:
 def means(sums: dict[str, float], count: int) -> dict[str, float]:
     """Sums over `count` images as means; UserError if there is no image."""
     if not count:
-        raise UserError("no image was added, so there is nothing to average; add one first")
+        raise UserError("expected at least one image to average, got none; add one first")
     return {name: total / count for name, total in sums.items()}
 
 
 def checked(prediction: np.ndarray) -> np.ndarray:
-    """The prediction as float32 or float64, or a UserError. Bool and half precision become float32."""
+    """The prediction as float32 or float64; bool and half precision become float32. UserError if it is not valid."""
     if prediction.dtype in (bool, np.float16):
         prediction = prediction.astype(np.float32)
     if prediction.dtype not in (np.float32, np.float64) or prediction.ndim != 2 or not prediction.size:
         raise UserError(f"expected a prediction of (H, W) floats, got {prediction.dtype} {prediction.shape}")
     if not (prediction.min() >= 0 and prediction.max() <= 1):  # false for NaN too
-        found = f"{prediction.min()} to {prediction.max()}"
-        raise UserError(f"expected a prediction in [0, 1], got {found}; divide 8-bit values by 255")
+        value_range = f"{prediction.min()} to {prediction.max()}"
+        raise UserError(f"expected a prediction in [0, 1], got {value_range}; divide 8-bit values by 255")
     return prediction
 
 
@@ -121,26 +124,26 @@ def checked(prediction: np.ndarray) -> np.ndarray:
 
 
 def acc(prediction: np.ndarray, truth: np.ndarray) -> float:
-    """Share of pixels that `prediction > 0.5` gets right."""
+    """Share of pixels where `prediction > 0.5` equals the truth."""
     return float(np.mean((prediction > 0.5) == truth))
 
 
 def iou(prediction: np.ndarray, truth: np.ndarray) -> float:
-    """Intersection over union of `prediction > 0.5` and the truth; 0 where both are empty."""
-    found = prediction > 0.5
-    return float((found & truth).sum() / max((found | truth).sum(), 1))
+    """Intersection over union of `prediction > 0.5` and the truth; 0 if both are empty."""
+    mask = prediction > 0.5
+    return float((mask & truth).sum() / max((mask | truth).sum(), 1))
 
 
 def f_adaptive(prediction: np.ndarray, truth: np.ndarray) -> float:
-    """F at the image's own threshold, min(2 * mean, 1)."""
-    found = prediction >= min(2 * prediction.mean(), 1)
-    return float(f_measure((found & truth).sum(), found.sum(), truth.sum()))
+    """F at the image's adaptive threshold, min(2 * mean, 1)."""
+    mask = prediction >= min(2 * prediction.mean(), 1)
+    return float(f_measure((mask & truth).sum(), mask.sum(), truth.sum()))
 
 
 def e_adaptive(prediction: np.ndarray, truth: np.ndarray) -> float:
-    """E at the image's own threshold, min(2 * mean, 1)."""
-    found = prediction >= min(2 * prediction.mean(), 1)
-    return float(e_measure((found & truth).sum(), found.sum(), truth.sum(), truth.size))
+    """E at the image's adaptive threshold, min(2 * mean, 1)."""
+    mask = prediction >= min(2 * prediction.mean(), 1)
+    return float(e_measure((mask & truth).sum(), mask.sum(), truth.sum(), truth.size))
 
 
 # ---- at every threshold
@@ -148,59 +151,59 @@ def e_adaptive(prediction: np.ndarray, truth: np.ndarray) -> float:
 
 def f_curve(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """F at the thresholds 0..255, (256,)."""
-    hits, found = counts((prediction * 255).astype(np.uint8), truth, 256)
-    return f_measure(hits, found, truth.sum())
+    hits, predicted = counts((prediction * 255).astype(np.uint8), truth, 256)
+    return f_measure(hits, predicted, truth.sum())
 
 
 def e_curve(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """E at the thresholds 0..255, (256,)."""
-    hits, found = counts((prediction * 255).astype(np.uint8), truth, 256)
-    return e_measure(hits, found, truth.sum(), truth.size)
+    hits, predicted = counts((prediction * 255).astype(np.uint8), truth, 256)
+    return e_measure(hits, predicted, truth.sum(), truth.size)
 
 
 def tokencut_curve(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """F as in TokenCut's code: `prediction > k / 255` for k = 0..254, (255,).
 
-    Precision is 1 where nothing is predicted and recall 1 where the truth is empty, so of an empty truth an empty
-    prediction scores 1. Thresholds have the prediction's precision, so that 8-bit levels fall on them and stay below.
+    Precision is 1 if nothing is predicted, and recall is 1 if the truth is empty, so an empty prediction of an empty
+    truth scores 1. Thresholds have the prediction's dtype, so that 8-bit levels equal them and do not exceed them.
     """
     thresholds = np.arange(255, dtype=prediction.dtype) / 255
     above = np.searchsorted(thresholds, prediction)  # how many thresholds each pixel exceeds, 0..255
-    hits, found = (count[1:] for count in counts(above, truth, 256))
+    hits, predicted = (count[1:] for count in counts(above, truth, 256))
     if truth.any():
-        return f_measure(hits, found, truth.sum())
-    return np.where(found == 0, 1.0, 0.0)
+        return f_measure(hits, predicted, truth.sum())
+    return np.where(predicted == 0, 1.0, 0.0)
 
 
 def counts(levels: np.ndarray, truth: np.ndarray, num_levels: int) -> tuple[np.ndarray, np.ndarray]:
-    """For each t: true positives of `levels >= t`, and all it finds; (num_levels,) int each."""
+    """For each t: true positives and all positives of `levels >= t`; (num_levels,) int each."""
     inside, outside = (np.bincount(levels[part], minlength=num_levels) for part in (truth, ~truth))
     return inside[::-1].cumsum()[::-1], (inside + outside)[::-1].cumsum()[::-1]
 
 
-def f_measure(hits: np.ndarray, found: np.ndarray, positives: int) -> np.ndarray:
-    """(1 + b) p r / (b p + r), b = 0.3, of p = hits / found and r = hits / positives; 0 where undefined."""
-    return (1 + BETA_SQUARED) * hits / np.maximum(BETA_SQUARED * positives + found, EPSILON)
+def f_measure(hits: np.ndarray, predicted: np.ndarray, positives: int) -> np.ndarray:
+    """(1 + b) p r / (b p + r), b = 0.3, with p = hits / predicted and r = hits / positives; 0 where undefined."""
+    return (1 + BETA_SQUARED) * hits / np.maximum(BETA_SQUARED * positives + predicted, EPSILON)
 
 
-def e_measure(hits: np.ndarray, found: np.ndarray, positives: int, size: int) -> np.ndarray:
+def e_measure(hits: np.ndarray, predicted: np.ndarray, positives: int, size: int) -> np.ndarray:
     """Enhanced alignment (Fan et al. 2018) of binary maps from their counts; divided by size - 1, as in its code.
 
-    That makes a perfect map score size / (size - 1), a little above 1.
+    So a perfect map scores size / (size - 1), a little above 1.
     """
     pixels = max(size - 1, 1)
     if positives == 0:
-        return (size - found) / pixels
+        return (size - predicted) / pixels
     if positives == size:
-        return found / pixels
+        return predicted / pixels
     total = np.zeros(np.shape(hits))
-    for predicted, true, number in (
+    for in_prediction, in_truth, number in (
         (1, 1, hits),
-        (1, 0, found - hits),
+        (1, 0, predicted - hits),
         (0, 1, positives - hits),
-        (0, 0, size - found - positives + hits),
+        (0, 0, size - predicted - positives + hits),
     ):
-        a, b = predicted - found / size, true - positives / size
+        a, b = in_prediction - predicted / size, in_truth - positives / size
         total += number * (2 * a * b / (a**2 + b**2 + EPSILON) + 1) ** 2 / 4
     return total / pixels
 
@@ -214,10 +217,10 @@ def mae(prediction: np.ndarray, truth: np.ndarray) -> float:
 
 
 def s_measure(prediction: np.ndarray, truth: np.ndarray) -> float:
-    """Structure measure (Fan et al. 2017), alpha = 0.5; of an empty truth 1 - mean, of a full one the mean.
+    """Structure measure (Fan et al. 2017), alpha = 0.5; 1 - mean for an empty truth, the mean for a full one.
 
-    Standard deviations are unbiased (n - 1). A quarter in which both are constant scores 1 by the definition, but a
-    prediction whose mean is not exact in floating point counts as varying there and scores 0: a jump of the measure.
+    Standard deviations are unbiased (n - 1). A quarter in which both are constant scores 1 by the definition, but if
+    the prediction's mean is not exact in floating point it counts as varying and scores 0: the measure jumps there.
     """
     share = truth.mean()
     if share == 0:
@@ -230,13 +233,13 @@ def s_measure(prediction: np.ndarray, truth: np.ndarray) -> float:
 
 
 def s_object(values: np.ndarray) -> float:
-    """How near values, (P,), are to 1, and to each other."""
-    mean, spread = values.mean(), values.std(ddof=1) if values.size > 1 else 0
-    return 2 * mean / (mean**2 + 1 + spread + EPSILON)
+    """How close values, (P,), are to 1 and to each other."""
+    mean, std = values.mean(), values.std(ddof=1) if values.size > 1 else 0
+    return 2 * mean / (mean**2 + 1 + std + EPSILON)
 
 
 def s_region(prediction: np.ndarray, truth: np.ndarray) -> float:
-    """Structural similarity of the four quarters around the truth's centre, weighted by area; empty ones have none."""
+    """Structural similarity of the four quarters around the truth's centre, weighted by area; skips empty ones."""
     y, x = (int(centre) + 1 for centre in np.argwhere(truth).mean(axis=0).round())
     quarters = [(rows, columns) for rows in (slice(y), slice(y, None)) for columns in (slice(x), slice(x, None))]
     scores = [similarity(prediction[q], truth[q]) * truth[q].size for q in quarters if truth[q].size]
@@ -244,32 +247,32 @@ def s_region(prediction: np.ndarray, truth: np.ndarray) -> float:
 
 
 def similarity(prediction: np.ndarray, truth: np.ndarray) -> float:
-    """SSIM of one quarter without constants. The order of operations decides what counts as exactly 0: keep it."""
+    """SSIM of one quarter without constants. Keep the order of operations: it decides which values are exactly 0."""
     degrees = truth.size - 1 + EPSILON
     x, y = np.mean(prediction), np.mean(truth)
-    x_spread = np.sum((prediction - x) ** 2) / degrees
-    y_spread = np.sum((truth - y) ** 2) / degrees
-    together = np.sum((prediction - x) * (truth - y)) / degrees
-    above, below = 4 * x * y * together, (x**2 + y**2) * (x_spread + y_spread)
-    if above != 0:
-        return above / (below + EPSILON)
-    return 1.0 if below == 0 else 0.0
+    x_variance = np.sum((prediction - x) ** 2) / degrees
+    y_variance = np.sum((truth - y) ** 2) / degrees
+    covariance = np.sum((prediction - x) * (truth - y)) / degrees
+    numerator, denominator = 4 * x * y * covariance, (x**2 + y**2) * (x_variance + y_variance)
+    if numerator != 0:
+        return numerator / (denominator + EPSILON)
+    return 1.0 if denominator == 0 else 0.0
 
 
 def weighted_f(prediction: np.ndarray, truth: np.ndarray) -> float:
     """Weighted F (Margolin et al. 2014), beta = 1; 0 for an empty truth.
 
-    Errors inside the truth may be shared by their neighbours (a 7 x 7 Gaussian, sigma 5; zeros beyond the frame);
-    errors outside weigh more the farther they are from the truth, up to twice.
+    Errors inside the truth may be smoothed over their neighbours (a 7 x 7 Gaussian, sigma 5; zeros outside the image);
+    errors outside the truth weigh more the farther they are from it, at most twice.
     """
     if not truth.any():
         return 0.0
     distance, nearest = ndimage.distance_transform_edt(~truth, return_indices=True)
     error = np.abs(prediction.astype(np.float64) - truth)
-    shared = ndimage.gaussian_filter(error[tuple(nearest)], 5, mode="constant", radius=3)
-    error = np.where(truth, np.minimum(error, shared), error) * (2 - 0.5 ** (distance / 5))
-    hits, false = truth.sum() - error[truth].sum(), error[~truth].sum()
-    recall, precision = hits / truth.sum(), hits / (hits + false + EPSILON)
+    smoothed = ndimage.gaussian_filter(error[tuple(nearest)], 5, mode="constant", radius=3)
+    error = np.where(truth, np.minimum(error, smoothed), error) * (2 - 0.5 ** (distance / 5))
+    hits, false_positives = truth.sum() - error[truth].sum(), error[~truth].sum()
+    recall, precision = hits / truth.sum(), hits / (hits + false_positives + EPSILON)
     return float(2 * recall * precision / (recall + precision + EPSILON))
 
 
@@ -277,9 +280,9 @@ def weighted_f(prediction: np.ndarray, truth: np.ndarray) -> float:
 
 
 def box_iou(one: tuple[int, int, int, int], boxes: np.ndarray) -> np.ndarray:
-    """IoU of one box with each of (N, 4) int, (N,); x0, y0, x1, y1 with exclusive ends; 0 where both are empty."""
+    """IoU of one box with each of (N, 4) int, (N,); x0, y0, x1, y1 with exclusive ends; 0 if both are empty."""
     boxes = np.asarray(boxes).reshape(-1, 4)
     low, high = np.maximum(one[:2], boxes[:, :2]), np.minimum(one[2:], boxes[:, 2:])
-    common = (high - low).clip(0).prod(axis=1)
+    intersection = (high - low).clip(0).prod(axis=1)
     areas = (one[2] - one[0]) * (one[3] - one[1]) + (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    return common / np.maximum(areas - common, 1)
+    return intersection / np.maximum(areas - intersection, 1)

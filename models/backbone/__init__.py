@@ -1,1 +1,1 @@
-"""Text-to-image backbones: facts, networks, sampling and inversion, and what is recorded meanwhile."""
+"""Text-to-image backbones: facts, networks, sampling and inversion, and the capture of attention and features."""

@@ -1,13 +1,13 @@
 """Record a backbone's attention while it samples: A_c, A_s, and the evidence a cut needs (DiffusionSeg, eq. 2 and 3).
 
-Nothing is kept per step. Each layer's head-mean probabilities are formed in blocks of queries, added to sums and
-dropped; only the last B of a guided batch [unconditional, conditional] are looked at. Layers of coarser grids are
-brought to the latent grid by repeating queries and keys, keys divided by the cells they fill, so rows of A_s sum to 1.
-Mode evidence keeps of A_s a cell's nearest neighbours and, made symmetric, the columns of K seed cells, both exactly;
-mode full keeps all of it. Seeds are drawn among the seed cells in both (docs/decisions/evidence.md). Knows nothing of
+Nothing is kept per step. Each layer's head-mean probabilities are computed in blocks of queries, added to sums and
+dropped; of a guided batch [unconditional, conditional] only the last B are used. Layers with coarser grids are brought
+to the latent grid by repeating queries and keys; keys are divided by the cells they fill, so rows of A_s sum to 1.
+Mode evidence keeps the exact values of A_s between nearest neighbours and, symmetrised, in the columns of K seed cells;
+mode full keeps all of A_s. Both draw seeds among the seed cells (docs/decisions/evidence.md). Knows nothing of
 sampling, prompts or images.
 
-Letters: B samples, T text tokens, h x w latent grid, N = h * w cells, n cells of one layer's own grid, K seed cells.
+Letters: B samples, T text tokens, h x w latent grid, N = h * w cells, n cells of one layer's grid, K seed cells.
 """
 
 from collections.abc import Iterator
@@ -26,8 +26,8 @@ from models.cut.attentioncut import Evidence, affinities_of
 from models.cut.graph import OFFSETS
 from models.cut.seeds import class_and_refined, seed_cells, seed_columns
 
-MAX_SCORES = 2**26  # float32 scores formed at once: 256 MiB
-NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]  # a cell itself is number 4
+MAX_SCORES = 2**26  # float32 scores computed at once: 256 MiB
+NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]  # number 4 is the cell itself
 
 Grid = tuple[int, int]
 
@@ -37,10 +37,10 @@ class Record:
     """Running sums of one recorded sampling; read it after the last step.
 
     weights: (B, T) float32, 1 / span length at the category's tokens, 0 elsewhere.
-    cross: layer -> (B, n) sum over steps of the span's mean probability, steps and grids: how many, on which grid;
-    whole: grid -> (B, n, n), mode full only;
-    columns: grid -> (B, n, keys), probabilities to and from the cells where seed cells lie, and stencil:
-    grid -> (B, n, 9), probabilities of the nine nearest cells, mode evidence only.
+    cross: layer -> (B, n), sum over steps of the span's mean probability; steps: layer -> number of steps; grids:
+    layer -> its grid; whole: grid -> (B, n, n), mode full only; columns: grid -> (B, n, keys), probabilities to and
+    from the cells that contain seed cells, and stencil: grid -> (B, n, 9), probabilities of the nine nearest cells,
+    both mode evidence only.
     """
 
     grid: Grid
@@ -55,7 +55,7 @@ class Record:
     num_self: int = 0
 
     def add(self, layer: AttentionLayer, query: torch.Tensor, key: torch.Tensor, scale: float) -> None:
-        """Add what a layer did in one step. query: (B, heads, n, d); key: (B, heads, n or T, d)."""
+        """Add one layer's attention of one step. query: (B, heads, n, d); key: (B, heads, n or T, d)."""
         if layer.is_cross:
             self._add_cross(layer, query, key, scale)
         else:
@@ -63,18 +63,18 @@ class Record:
 
     def _grid_of(self, layer: AttentionLayer, cells: int) -> Grid:
         h, w = (side >> layer.halvings for side in self.grid)
-        assert h * w == cells, f"{layer.name} has {cells} cells, which {layer.halvings} halvings of {self.grid} do not"
+        assert h * w == cells, f"{layer.name}: expected {self.grid} halved {layer.halvings} times, got {cells} cells"
         return h, w
 
     def _add_cross(self, layer: AttentionLayer, query: torch.Tensor, key: torch.Tensor, scale: float) -> None:
-        """The span's mean probability."""
+        """Add the span's mean probability."""
         maps = [probs @ self.weights[:, :, None] for _, probs in _probabilities(query, key, scale)]
         _accumulate(self.cross, layer.name, torch.cat(maps, dim=1)[:, :, 0])
         self.grids[layer.name] = self._grid_of(layer, query.shape[2])
         self.steps[layer.name] = self.steps.get(layer.name, 0) + 1
 
     def _add_self(self, layer: AttentionLayer, query: torch.Tensor, key: torch.Tensor, scale: float) -> None:
-        """The probabilities, whole or as far as the evidence needs them."""
+        """Add the probabilities: all of them, or those that the evidence needs."""
         B, n = query.shape[0], query.shape[2]
         grid = self._grid_of(layer, n)
         self.num_self += 1
@@ -88,13 +88,13 @@ class Record:
         stencil = self.stencil.setdefault(grid, query.new_zeros((B, n, 9), dtype=torch.float32))
         index, inside = _stencil_index(grid, query.device)
         for rows, probs in _probabilities(query, key, scale):
-            if len(keys) == n:  # as below, without gathering
+            if len(keys) == n:  # the same as below, without gathering
                 columns[:, rows] += probs
                 columns[:, :, rows] += probs.transpose(1, 2)
             else:
-                here = (keys >= rows.start) & (keys < rows.stop)
+                in_block = (keys >= rows.start) & (keys < rows.stop)
                 columns[:, rows] += probs[:, :, keys]
-                columns[:, :, here] += probs[:, keys[here] - rows.start].transpose(1, 2)
+                columns[:, :, in_block] += probs[:, keys[in_block] - rows.start].transpose(1, 2)
             near = probs.gather(2, index[rows].expand(B, -1, -1))
             stencil[:, rows] += torch.where(inside[rows], near, 0)
 
@@ -121,8 +121,8 @@ class Record:
         total = torch.zeros(*self.grid, len(seed_cells(*self.grid)), device=self.weights.device)
         for grid, sums in self.columns.items():
             factor = self.grid[0] // grid[0]
-            own = sums[sample][:, _keys_of_seed_cells(self.grid, grid)[1]].unflatten(0, grid)
-            total += _repeat(own, factor, (0, 1)) / (2 * factor**2)
+            columns = sums[sample][:, _keys_of_seed_cells(self.grid, grid)[1]].unflatten(0, grid)
+            total += _repeat(columns, factor, (0, 1)) / (2 * factor**2)
         return (total / self.num_self).flatten(0, 1).cpu().numpy()
 
     def affinities(self, sample: int) -> np.ndarray:
@@ -135,7 +135,7 @@ class Record:
     def evidence(
         self, sample: int, top_k: int, config: CutConfig, rounded_to: type[np.floating] = np.float32
     ) -> Evidence:
-        """What the cut of one sample needs; from `rounded_to` float16, just what the stored float16 arrays give."""
+        """The evidence of one sample; `rounded_to` float16 gives the same evidence as the stored float16 arrays."""
         recorded = (self.layer_maps(sample).astype(rounded_to), self.seed_columns(sample).astype(rounded_to))
         class_map, refined = class_and_refined(*recorded, top_k, config)
         return Evidence(class_map=class_map, refined=refined, affinities=self.affinities(sample))
@@ -173,7 +173,7 @@ def _accumulate(sums: dict[str, torch.Tensor], name: str, value: torch.Tensor) -
 
 @cache
 def _stencil_index(grid: Grid, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """For each cell its nine nearest ones: flat index (n, 9), clamped into the grid, and whether inside (n, 9) bool."""
+    """The nine nearest cells of each cell: flat index (n, 9), clamped into the grid, and whether inside (n, 9) bool."""
     h, w = grid
     y, x = torch.meshgrid(torch.arange(h, device=device), torch.arange(w, device=device), indexing="ij")
     offsets = torch.tensor(NEIGHBOURS, device=device)
@@ -184,7 +184,7 @@ def _stencil_index(grid: Grid, device: torch.device) -> tuple[torch.Tensor, torc
 
 @cache
 def _keys_of_seed_cells(target: Grid, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """Cells of a layer's grid that hold the target grid's seed cells (keys,), and which of them holds each (K,)."""
+    """Cells of a layer's grid that contain the target grid's seed cells (keys,), and the key of each seed cell (K,)."""
     factor = target[0] // grid[0]
     y, x = np.divmod(seed_cells(*target), target[1])
     return np.unique((y // factor) * grid[1] + x // factor, return_inverse=True)
@@ -207,7 +207,7 @@ def _neighbour_affinities(stencil: torch.Tensor, grid: Grid, target: Grid) -> to
     for d, (dy, dx) in enumerate(OFFSETS):
         inside = (slice(0, h - dy), slice(max(0, -dx), w - max(0, dx)))
         py, px, qy, qx = (v // factor for v in (y[inside], x[inside], y[inside] + dy, x[inside] + dx))
-        move = (qy - py + 1) * 3 + (qx - px + 1)  # its number in NEIGHBOURS; the way back is 8 - move
-        forth, back = stencil[py * grid[1] + px, move], stencil[qy * grid[1] + qx, 8 - move]
-        result[(d, *inside)] = (forth + back) / (2 * factor**2)
+        step = (qy - py + 1) * 3 + (qx - px + 1)  # its number in NEIGHBOURS; the reverse step is 8 - step
+        to_q, to_p = stencil[py * grid[1] + px, step], stencil[qy * grid[1] + qx, 8 - step]
+        result[(d, *inside)] = (to_q + to_p) / (2 * factor**2)
     return result

@@ -1,4 +1,4 @@
-"""DDIM: the noise of a diffusion model, its levels, and what a prediction says of it. Formulas, without networks.
+"""DDIM: noise, noise levels, and the conversion of predictions to x_0 and eps. Formulas, without networks.
 
 Letters: B samples, C latent channels, h x w latent grid. alpha_bar is the scheduler's cumulative alpha of a noise
 level, a number or a tensor that broadcasts over latents.
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 
 def noise(seed: int, shape: tuple[int, int, int]) -> torch.Tensor:
-    """Standard normal start of a sample: (C, h, w) float32 on the CPU, from PCG64 and the sample's own seed alone."""
+    """Standard normal initial noise of a sample: (C, h, w) float32 on the CPU, from PCG64 and its seed alone."""
     generator = np.random.Generator(np.random.PCG64(seed))
     return torch.from_numpy(generator.standard_normal(shape, dtype=np.float32))
 
@@ -32,16 +32,16 @@ def noised(clean: torch.Tensor, eps: torch.Tensor, alpha_bar: Any) -> torch.Tens
     return alpha_bar**0.5 * clean + (1 - alpha_bar) ** 0.5 * eps
 
 
-def target_of(kind: str, clean: torch.Tensor, eps: torch.Tensor, alpha_bar: Any) -> torch.Tensor:
-    """What a network is trained to say of x_t: eps, or v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x_0."""
-    return eps if kind == "epsilon" else alpha_bar**0.5 * eps - (1 - alpha_bar) ** 0.5 * clean
+def target_of(prediction_type: str, clean: torch.Tensor, eps: torch.Tensor, alpha_bar: Any) -> torch.Tensor:
+    """The training target for x_t: eps, or v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x_0."""
+    return eps if prediction_type == "epsilon" else alpha_bar**0.5 * eps - (1 - alpha_bar) ** 0.5 * clean
 
 
 def predict_x0_eps(
-    kind: str, output: torch.Tensor, noisy: torch.Tensor, alpha_bar: Any
+    prediction_type: str, output: torch.Tensor, noisy: torch.Tensor, alpha_bar: Any
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """x_0 and eps that a network's output says of x_t: the inverse of `noised` and `target_of`."""
-    if kind == "epsilon":
+    """x_0 and eps from a network's output for x_t: the inverse of `noised` and `target_of`."""
+    if prediction_type == "epsilon":
         return (noisy - (1 - alpha_bar) ** 0.5 * output) / alpha_bar**0.5, output
     return alpha_bar**0.5 * noisy - (1 - alpha_bar) ** 0.5 * output, alpha_bar**0.5 * output + (
         1 - alpha_bar
@@ -49,11 +49,11 @@ def predict_x0_eps(
 
 
 def pyramid_noise(shape: tuple[int, int, int, int], discount: float, levels: int | None = None) -> torch.Tensor:
-    """Noise of several resolutions, of deviation 1 over the whole batch: (B, C, h, w) float32 on the CPU.
+    """Multi-resolution noise with std 1 over the whole batch: (B, C, h, w) float32 on the CPU.
 
-    As Marigold's trainer has it: to normal noise, noises of ever smaller grids are added, each enlarged bilinearly and
-    weighted by discount^i; the grid of level i is the level before's, divided by r^i with r drawn from [2, 4), so that
-    level 0 is another of full size. Ends after `levels`, or with a side of one cell.
+    As in Marigold's trainer: noises of ever smaller grids are added to normal noise, each enlarged bilinearly and
+    weighted by discount^i. The grid of level i is that of level i - 1 divided by r^i, with r drawn from [2, 4); level 0
+    has full size. Ends after `levels`, or when a side is one cell.
     """
     B, C, h, w = shape
     noise = torch.randn(shape)

@@ -1,6 +1,6 @@
-"""Which family a backbone is of, by its json files, and what they tell: pocket, a diffusers folder or a hub id.
+"""A backbone's family and facts, read from its json files: of pocket, a diffusers folder or a hub id.
 
-Imports no torch, so that bad input is refused before anything heavy starts. Loads no network.
+Imports no torch, so that bad input is refused before slow work starts. Loads no network.
 """
 
 from dataclasses import replace
@@ -13,28 +13,38 @@ from models.classes.pocket import Taught
 from models.config.backbone import is_pocket
 from models.errors import UserError
 
-# Pipeline's class name in model_index.json -> family: one line each.
+# The pipeline's class name in model_index.json -> family: one line each.
 FAMILIES: dict[str, Family] = {
     stable_diffusion.PIPELINE: stable_diffusion,
 }
 
 
 def check_backbone(name: str) -> BackboneFacts:
-    """Facts of the named backbone, or a UserError of one line. Fetches no weights, imports no torch."""
+    """Facts of the named backbone; UserError if it is not valid. Downloads no weights, imports no torch."""
     folder = locate(name, light_files())
     index = folder / "model_index.json"
     pipeline = read_json(name, index).get("_class_name", "") if index.is_file() else ""
-    family = FAMILIES.get(pipeline or stable_diffusion.PIPELINE)  # without an index its parts say what it is
+    family = FAMILIES.get(pipeline or stable_diffusion.PIPELINE)  # without an index, facts_of checks the parts
     if family is None:
         raise UserError(f"backbone {name}: {EXPECTED}, got a {pipeline}; choose a {' or '.join(FAMILIES)}")
-    return replace(family.facts_of(name, folder), taught=taught(name))
+    try:
+        facts = family.facts_of(name, folder)
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # a family checks what tells networks apart; json can hold anything else as well
+        raise UserError(
+            f"backbone {name}: {EXPECTED}; its json files hold values that no such network has "
+            f"({type(error).__name__}: {error}); fetch it again"
+        ) from error
+    return replace(facts, taught=taught(name))
 
 
 def light_files() -> list[str]:
-    """Patterns of the files that facts are read from, of all families."""
-    return list(dict.fromkeys(["model_index.json", *(file for each in FAMILIES.values() for file in each.LIGHT_FILES)]))
+    """Patterns of the files that the facts of any family are read from."""
+    files = ["model_index.json", *(file for family in FAMILIES.values() for file in family.LIGHT_FILES)]
+    return list(dict.fromkeys(files))
 
 
 def taught(name: str) -> Taught | None:
-    """All that the backbone or the CLIP of that name was taught; None where it knows language."""
+    """The classes and words that the backbone or CLIP of that name was trained on; None if not limited to a list."""
     return pocket.TAUGHT if is_pocket(name) else None

@@ -1,10 +1,10 @@
-"""Features of images from a backbone's layers: the mean over the reverse pass's steps (DiffusionSeg, eq. 8).
+"""Features of images from a backbone's layers: the mean over the steps of the reverse pass (DiffusionSeg, eq. 8).
 
 An image is inverted and denoised again; at each step the outputs of the layers are added to sums and dropped, so
-nothing is kept per step. Only the last B of a guided batch [unconditional, conditional] are looked at. Knows nothing of
+nothing is kept per step. Of a guided batch [unconditional, conditional] only the last B are used. Knows nothing of
 masks, decoders or files.
 
-Letters: B images, C channels of a layer, h x w its grid.
+Letters: B images, C channels of a layer, h x w the layer's grid.
 """
 
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ class FeatureSums:
 def feature_shapes(backbone: Backbone, grid: tuple[int, int], blocks: Blocks = "encoder") -> list[Shape]:
     """(C, h, w) of each layer's features for a latent grid, without running the network."""
     h, w = grid
-    return [(each.channels, h >> each.halvings, w >> each.halvings) for each in backbone.feature_layers(blocks)]
+    return [(layer.channels, h >> layer.halvings, w >> layer.halvings) for layer in backbone.feature_layers(blocks)]
 
 
 @contextmanager
@@ -62,14 +62,14 @@ def features_of(
     blocks: Blocks = "encoder",
     on_step: OnStep | None = None,
 ) -> list[torch.Tensor]:
-    """Invert images under their prompts (an empty one is allowed), denoise them again, and average the features.
+    """Invert images with their prompts (which may be empty), denoise them again, and average the features.
 
     images: (B, H, W, 3) uint8, sides multiples of the backbone's `multiple` -> for each layer (B, C, h, w) float32.
-    Guidance is 1 both ways. on_step counts both passes: (done, 2 * steps).
+    Guidance is 1 in both passes. on_step counts both passes: (done, 2 * steps).
     """
 
     def report(offset: int) -> OnStep:
-        return lambda done, of: on_step(offset + done, 2 * of) if on_step else None
+        return lambda done, total: on_step(offset + done, 2 * total) if on_step else None
 
     latents = invert(backbone, images, prompts, steps, report(0))
     with record_features(backbone, len(images), blocks) as record:

@@ -1,7 +1,7 @@
 """Invert real images into a backbone's noise and run the reverse pass with capture (DiffusionSeg, eq. 7).
 
-The network is evaluated at the level where the latent lies, as the paper writes it; diffusers' inverse scheduler
-evaluates it at the level it goes to. Knows nothing of stores or tasks. Letters as in `models.backbone.sampling`.
+The network is evaluated at the noise level of the latents, as in the paper; diffusers' inverse scheduler evaluates it
+at the next level. Knows nothing of stores or tasks. Letters as in `models.backbone.sampling`.
 """
 
 from itertools import pairwise
@@ -39,7 +39,7 @@ def invert(
 def invert_latents(
     backbone: Backbone, latents: torch.Tensor, prompts: list[str], steps: int, on_step: OnStep | None = None
 ) -> torch.Tensor:
-    """`invert` from clean latents on: eq. 7 along the sampling schedule upwards."""
+    """`invert`, starting from clean latents: eq. 7 along the sampling schedule upwards."""
     conditioning = backbone.encode_text(prompts)
     latents = latents.to(backbone.device, torch.float32)
     levels = [0, *reversed(timesteps(steps, len(backbone.alpha_bar)))]
@@ -64,13 +64,13 @@ def reconstruct_with_capture(
     return sample_from(backbone, latents, prompts, categories, unguided, cut, on_step)
 
 
-def reconstruction_psnr(backbone: Backbone, clean: torch.Tensor, made: list[Sampled]) -> np.ndarray:
-    """How well the reverse pass brought images back: dB against what the VAE alone makes of them, (B,) float64.
+def reconstruction_psnr(backbone: Backbone, clean: torch.Tensor, samples: list[Sampled]) -> np.ndarray:
+    """PSNR of the reconstructed images against the VAE's reconstructions of the originals: dB, (B,) float64.
 
-    clean: (B, C, h, w), as from `encode`. The VAE's own error is left out, so this is the error of eq. 7. Both images
-    are 8-bit, and two equal ones have an infinite PSNR.
+    clean: (B, C, h, w), as from `encode`. This leaves the VAE's error out, so it measures the error of eq. 7. Both
+    images are 8-bit; the PSNR of equal images is infinite.
     """
-    own = np.stack([np.round(decode(backbone, latents) * 255) for latents in clean])
-    error = np.stack([each.image for each in made]) - own
+    decoded = np.stack([np.round(decode(backbone, latents) * 255) for latents in clean])
+    error = np.stack([sample.image for sample in samples]) - decoded
     with np.errstate(divide="ignore"):
         return 20 * np.log10(255) - 10 * np.log10((error.astype(np.float64) ** 2).mean(axis=(1, 2, 3)))

@@ -1,4 +1,4 @@
-"""Load a checked backbone, of whatever family, once per process. Knows nothing of attention or of sampling."""
+"""Load a checked backbone of any family, once per process. Knows nothing of attention or of sampling."""
 
 from functools import lru_cache
 
@@ -10,7 +10,7 @@ from models.hardware import keep_freed_memory, resolve_device
 def load_backbone(backbone: str | BackboneFacts, device: str = "auto", dtype: str = "auto") -> Backbone:
     """Load a backbone, by its name or its facts, once per process.
 
-    auto: a GPU in float16 where there is one, else the CPU in float32. UserError for what cannot be loaded.
+    auto: a GPU in float16 if there is one, else the CPU in float32. UserError if it cannot be loaded.
     """
     device = resolve_device(device)
     if dtype == "auto":

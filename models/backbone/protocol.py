@@ -1,9 +1,9 @@
-"""What a backbone of any family is to the rest: facts, prompts to conditioning, predictions, latents, layers to watch.
+"""The interface of a backbone of any family: facts, text encoding, prediction, latents, layers to watch.
 
 Each family is one file (models/backbone/stable_diffusion.py) and one line of the table in models/backbone/facts.py.
 Importing it imports no torch. Knows nothing of sampling, of masks or of files.
 
-Letters: B samples, C latent channels, h x w latent grid, H x W image, L text tokens, n cells of a layer's own grid.
+Letters: B samples, C latent channels, h x w latent grid, H x W image, L text tokens, n cells of a layer's grid.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,25 +24,25 @@ Blocks = Literal["encoder", "decoder"]
 
 @dataclass(frozen=True)
 class BackboneFacts:
-    """What a backbone's json files tell. Sizes are (height, width): images in pixels, latents in cells."""
+    """Facts read from a backbone's json files. Sizes are (height, width): images in pixels, latents in cells."""
 
     name: str
     folder: Path
-    family: str  # its pipeline's class name in model_index.json
+    family: str  # the pipeline's class name in model_index.json
     image_size: tuple[int, int]
     latent_channels: int
     latent_size: tuple[int, int]
     vae_factor: int
-    multiple: int  # a side of the image must be a multiple of this, for the UNet to halve it evenly
+    multiple: int  # a side of the image must be a multiple of this, so that the UNet can halve it evenly
     prediction_type: str  # epsilon or v_prediction
     num_cross: int  # cross-attention layers of the UNet
     num_halvings: int  # times the UNet halves the latent grid
     num_middle: int  # transformer blocks in the UNet's middle
-    cross_width: int  # channels of what they attend to
-    taught: Taught | None = None  # all that it knows; None where it knows language
+    cross_width: int  # channels of the text embeddings that cross-attention attends to
+    taught: Taught | None = None  # the classes and words it was trained on; None if not limited to a list
 
     def sizes(self, height: int | None, width: int | None) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Image (H, W) and latent (h, w) size for the asked height and width; the backbone's own where None."""
+        """Image (H, W) and latent (h, w) size for a height and width; None is the backbone's native one."""
         H, W = height or self.image_size[0], width or self.image_size[1]
         for field, side in (("height", H), ("width", W)):
             if side % self.multiple:
@@ -52,23 +52,23 @@ class BackboneFacts:
 
 @dataclass(frozen=True)
 class Conditioning:
-    """What the network is told of B prompts. A family that tells it more has a subclass with more fields.
+    """B encoded prompts. A family whose network takes more than tokens has a subclass with more fields.
 
-    tokens: (B, L, width), embeddings of the tokens, which cross-attention attends to. Every field begins with B.
+    tokens: (B, L, width), embeddings of the tokens, which cross-attention attends to. Every field's first axis is B.
     """
 
     tokens: "torch.Tensor"
 
     def repeated(self, times: int) -> Self:
-        """That of one prompt, as often as asked for; without a copy."""
+        """One prompt's conditioning as a batch of `times`, without a copy."""
         return self._with(lambda values: values.expand(times, *values.shape[1:]))
 
     def followed_by(self, other: Self) -> Self:
-        """Both in one batch."""
+        """Both concatenated into one batch."""
         import torch
 
-        joined = {field.name: [getattr(each, field.name) for each in (self, other)] for field in fields(self)}
-        return type(self)(**{name: torch.cat(values) for name, values in joined.items()})
+        pairs = {field.name: (getattr(self, field.name), getattr(other, field.name)) for field in fields(self)}
+        return type(self)(**{name: torch.cat(pair) for name, pair in pairs.items()})
 
     def _with(self, change: Callable[["torch.Tensor"], "torch.Tensor"]) -> Self:
         return type(self)(**{field.name: change(getattr(self, field.name)) for field in fields(self)})
@@ -76,7 +76,7 @@ class Conditioning:
 
 @dataclass(frozen=True)
 class AttentionLayer:
-    """One attention layer. halvings: times that its grid is the latent grid halved; is_cross: attends to the tokens."""
+    """One attention layer. halvings: how often the latent grid is halved for it; is_cross: attends to the tokens."""
 
     name: str
     halvings: int
@@ -85,16 +85,16 @@ class AttentionLayer:
 
 @dataclass(frozen=True)
 class FeatureLayer:
-    """One layer whose output is a feature map of `channels` channels; halvings as of AttentionLayer."""
+    """One layer whose output is a feature map of `channels` channels; halvings as in AttentionLayer."""
 
     name: str
     halvings: int
     channels: int
 
 
-# Told of a layer's queries (B, heads, n, d) and keys (B, heads, n or L, d), and the factor of their products.
+# Called with a layer's queries (B, heads, n, d), its keys (B, heads, n or L, d) and the scale of their products.
 OnAttention = Callable[[AttentionLayer, "torch.Tensor", "torch.Tensor", float], None]
-# Told of a layer's output, (B, channels, h, w).
+# Called with a layer's output, (B, channels, h, w).
 OnFeatures = Callable[[FeatureLayer, "torch.Tensor"], None]
 
 
@@ -119,13 +119,13 @@ class Backbone(Protocol):
 
     @property
     def networks(self) -> Sequence[Any]:
-        """All that it predicts by, each a torch.nn.Module, for a digest of their weights."""
+        """All networks that its predictions depend on, each a torch.nn.Module, for a digest of their weights."""
 
     def encode_text(self, prompts: list[str]) -> Conditioning:
         """The conditioning of B prompts, each padded and truncated to the L tokens of the tokenizer."""
 
     def predict(self, latents: "torch.Tensor", t: int, conditioning: Conditioning) -> "torch.Tensor":
-        """What the network says of noisy latents (B, C, h, w) at noise level t: (B, C, h, w) float32."""
+        """The network's output for noisy latents (B, C, h, w) at noise level t: (B, C, h, w) float32."""
 
     def encode(self, images: "torch.Tensor") -> "torch.Tensor":
         """Pixels (B, 3, H, W) in [-1, 1] -> clean latents (B, C, h, w) float32."""
@@ -134,26 +134,26 @@ class Backbone(Protocol):
         """Clean latents (B, C, h, w) -> pixels (B, 3, H, W) float32, about [-1, 1]; NaN stays NaN."""
 
     def watch_attention(self, batch: int, watch: OnAttention) -> AbstractContextManager[None]:
-        """Meanwhile tell `watch` of the last `batch` samples in every attention layer of every prediction.
+        """While open, call `watch` for the last `batch` samples in every attention layer of every prediction.
 
-        What the network computes does not change.
+        The network's output does not change.
         """
 
     def feature_layers(self, blocks: Blocks) -> list[FeatureLayer]:
-        """The layers that features are taken from, in the network's order."""
+        """The layers whose outputs are used as features, in the network's order."""
 
     def watch_features(self, batch: int, blocks: Blocks, watch: OnFeatures) -> AbstractContextManager[None]:
-        """Meanwhile tell `watch` of the last `batch` samples' outputs of `feature_layers` in every prediction."""
+        """While open, call `watch` with the last `batch` samples' outputs of `feature_layers` in every prediction."""
 
 
 class Family(Protocol):
-    """What a family's module has. PIPELINE: its class name in model_index.json, and facts' `family`."""
+    """The interface of a family's module. PIPELINE: its class name in model_index.json, `family` in the facts."""
 
     PIPELINE: str
     LIGHT_FILES: list[str]  # patterns of the files that facts are read from
 
     def facts_of(self, name: str, folder: Path) -> BackboneFacts:
-        """Facts of the backbone in a folder, or a UserError of one line. Loads no weights, imports no torch."""
+        """Facts of the backbone in a folder; UserError if it is not valid. Loads no weights, imports no torch."""
 
     def load(self, facts: BackboneFacts, device: str, dtype: str) -> Backbone:
-        """Its networks; UserError where they cannot be loaded."""
+        """The loaded backbone; UserError if its networks cannot be loaded."""

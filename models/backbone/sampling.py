@@ -1,7 +1,7 @@
-"""Sample images from a backbone by DDIM with guidance, and bring back the evidence recorded meanwhile.
+"""Sample images from a backbone by DDIM with guidance, and return the evidence recorded meanwhile.
 
-A sample's noise follows from its own seed alone, and nothing a network computes crosses samples, so a sample is the
-same whatever batch it is made in (up to the last bits of the kernels). Knows nothing of shards, stores or tasks.
+A sample's noise depends only on its seed, and the networks treat samples independently, so a sample is the same in any
+batch (up to the last bits of the kernels). Knows nothing of shards, stores or tasks.
 Letters: B samples, C latent channels, h x w latent grid, H x W image.
 """
 
@@ -24,16 +24,16 @@ from models.cut.attentioncut import Evidence
 from models.cut.seeds import seed_cells
 
 logger = logging.getLogger(__name__)
-OnStep = Callable[[int, int], None]  # (steps done, steps in all)
+OnStep = Callable[[int, int], None]  # (steps done, total steps)
 
 
 @dataclass(frozen=True)
 class Sampled:
     """One sampled image and its evidence.
 
-    image: (H, W, 3) uint8; finite: False where the sampler gave NaN or infinity, image and evidence are then zeros;
+    image: (H, W, 3) uint8; finite: False if sampling gave NaN or inf, image and evidence are then zeros;
     pooled: (h * w, K) float16, symmetrised A_s at `models.cut.seeds.seed_cells`, and layer_maps: (layers, h, w)
-    float16, the category's map in each cross-attention layer; both only where `keep_pooled` is set.
+    float16, the category's map in each cross-attention layer; both only if `keep_pooled` is set.
     """
 
     image: np.ndarray
@@ -88,7 +88,7 @@ def sample_batched(
     batch_size: int,
     on_step: OnStep | None = None,
 ) -> list[Sampled]:
-    """`sample` in batches of at most `batch_size`; a batch that does not fit in memory is halved, and a warning logged.
+    """`sample` in batches of at most `batch_size`; a batch that does not fit in memory is halved, with a warning.
 
     on_step counts the steps of all samples: (done, len(prompts) * steps).
     """
@@ -116,9 +116,10 @@ def denoise(
     guidance: float,
     on_step: OnStep | None = None,
 ) -> torch.Tensor:
-    """DDIM from the first timestep to clean latents, eta 0 (eq. 7's reverse; the last step ends at alpha_bar[0]).
+    """DDIM from the first timestep to clean latents, eta 0 (reverse of eq. 7; the last step ends at alpha_bar[0]).
 
-    latents: (B, C, h, w) float32; text, empty: of B prompts, empty None for no guidance -> (B, C, h, w) float32.
+    latents: (B, C, h, w) float32; text: conditioning of B prompts; empty: that of B empty prompts, or None for no
+    guidance -> (B, C, h, w) float32.
     """
     latents = latents.to(backbone.device, torch.float32)
     conditioning = text if empty is None else empty.followed_by(text)
@@ -135,9 +136,9 @@ def denoise(
 
 
 def ddim_step(backbone: Backbone, latents: torch.Tensor, output: torch.Tensor, t: int, target: int) -> torch.Tensor:
-    """Latents from noise level t to `target`, either way: sqrt(alpha_bar') f + sqrt(1 - alpha_bar') eps (eq. 7).
+    """Latents from noise level t to `target`, up or down: sqrt(alpha_bar') f + sqrt(1 - alpha_bar') eps (eq. 7).
 
-    An output of kind v becomes eps = sqrt(alpha_bar) v + sqrt(1 - alpha_bar) x; f follows from x and eps either way.
+    A v-prediction is converted to eps = sqrt(alpha_bar) v + sqrt(1 - alpha_bar) x; f is computed from x and eps.
     """
     alpha_bar, alpha_bar_target = (float(backbone.alpha_bar[level]) for level in (t, target))
     clean, eps = predict_x0_eps(backbone.facts.prediction_type, output, latents, alpha_bar)

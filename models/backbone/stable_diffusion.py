@@ -1,7 +1,8 @@
-"""Stable Diffusion 1.x and 2.x, and pocket, which has the same classes of parts: facts, loading, networks.
+"""Stable Diffusion 1.x and 2.x, and pocket, which has parts of the same classes: facts, loading, networks.
 
-A UNet2DConditionModel, an AutoencoderKL, a CLIPTextModel with its tokenizer, and a schedule for DDIM, in the diffusers
-layout. Importing it imports no torch. Knows nothing of sampling or of masks. Letters as in models/backbone/protocol.py.
+The parts are a UNet2DConditionModel, an AutoencoderKL, a CLIPTextModel with its tokenizer, and a DDIM scheduler, in the
+diffusers layout. Importing it imports no torch. Knows nothing of sampling or of masks. Letters as in
+models/backbone/protocol.py.
 """
 
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ CONFIGS = {
     "text_encoder": "text_encoder/config.json",
     "scheduler": "scheduler/scheduler_config.json",
 }
-# Each part comes as one of these groups of files.
+# Each part is stored as one of its groups of files.
 TOKENIZER = (("tokenizer/tokenizer.json",), ("tokenizer/vocab.json", "tokenizer/merges.txt"))
 WEIGHTS = tuple(
     ((f"{part}/{stem}.safetensors",), (f"{part}/{old}.bin",))
@@ -50,10 +51,10 @@ HEAVY_FILES = [group[0][0] for group in WEIGHTS]
 
 
 def facts_of(name: str, folder: Path) -> BackboneFacts:
-    """Facts of the backbone in a folder, or a UserError of one line."""
+    """Facts of the backbone in a folder; UserError if it is not valid."""
     for part in ("transformer", "text_encoder_2"):
         if (folder / part).is_dir():
-            raise UserError(f"backbone {name}: {EXPECTED}, got another architecture, with a {part}; choose another")
+            raise UserError(f"backbone {name}: {EXPECTED}, got an architecture with a {part}; choose another")
     config = {part: read_json(name, folder / file) for part, file in CONFIGS.items()}
     refuse_missing(name, folder, (TOKENIZER, *WEIGHTS) if is_local(name) else (TOKENIZER,))
     _refuse_other_networks(name, **config)
@@ -79,26 +80,26 @@ def facts_of(name: str, folder: Path) -> BackboneFacts:
 
 
 def _num_cross(unet: dict[str, Any]) -> int:
-    """Cross-attention layers of a UNet: those of its down and up blocks that have any, and the middle's."""
+    """Number of cross-attention layers of a UNet: of the down and up blocks that have them, and of the middle."""
     down, up, num = unet["down_block_types"], unet["up_block_types"], len(unet["down_block_types"])
     given = unet.get("layers_per_block", 2), unet.get("transformer_layers_per_block", 1)
     layers, depth = ([value] * num if isinstance(value, int) else value for value in given)
     return (
         _num_middle(unet)
-        + sum(n * d for kind, n, d in zip(down, layers, depth, strict=True) if "CrossAttn" in kind)
-        + sum((n + 1) * d for kind, n, d in zip(up, layers[::-1], depth[::-1], strict=True) if "CrossAttn" in kind)
+        + sum(n * d for block, n, d in zip(down, layers, depth, strict=True) if "CrossAttn" in block)
+        + sum((n + 1) * d for block, n, d in zip(up, layers[::-1], depth[::-1], strict=True) if "CrossAttn" in block)
     )
 
 
 def _num_middle(unet: dict[str, Any]) -> int:
-    """Transformer blocks in a UNet's middle."""
+    """Number of transformer blocks in a UNet's middle."""
     depth = unet.get("transformer_layers_per_block", 1)
     has = "CrossAttn" in (unet.get("mid_block_type", "UNetMidBlock2DCrossAttn") or "")
     return has * (depth if isinstance(depth, int) else depth[-1])
 
 
 def _refuse_other_networks(name: str, unet: dict, vae: dict, text_encoder: dict, scheduler: dict) -> None:
-    found = {
+    checks = {
         "unet/config.json: _class_name": (unet.get("_class_name"), ("UNet2DConditionModel",)),
         "unet/config.json: in_channels": (unet.get("in_channels"), (vae.get("latent_channels"),)),
         "unet/config.json: addition_embed_type": (unet.get("addition_embed_type"), (None,)),
@@ -118,21 +119,21 @@ def _refuse_other_networks(name: str, unet: dict, vae: dict, text_encoder: dict,
     needed += [("vae", vae, key) for key in ("block_out_channels", "latent_channels")]
     for part, config, key in needed:
         if not config.get(key):
-            raise UserError(f"backbone {name}: {EXPECTED}; {part}/config.json lacks {key}; fetch it again")
+            raise UserError(f"backbone {name}: {EXPECTED}; {part}/config.json lacks {key}; download it again")
     if not isinstance(vae.get("scaling_factor", 1.0), (int, float)):
-        found["vae/config.json: scaling_factor"] = (vae["scaling_factor"], ("a number",))
+        checks["vae/config.json: scaling_factor"] = (vae["scaling_factor"], ("a number",))
     size = unet["sample_size"]
     if not all(isinstance(side, int) and side > 0 for side in (size if isinstance(size, list) else [size])):
-        found["unet/config.json: sample_size"] = (size, ("a number of cells",))
-    for field, (got, allowed) in found.items():
+        checks["unet/config.json: sample_size"] = (size, ("a number of cells",))
+    for field, (got, allowed) in checks.items():
         if got not in allowed:
-            wanted = " or ".join(map(str, allowed))
-            raise UserError(f"backbone {name}: {EXPECTED}; {field}: expected {wanted}, got {got}; choose another")
+            expected = " or ".join(map(str, allowed))
+            raise UserError(f"backbone {name}: {EXPECTED}; {field}: expected {expected}, got {got}; choose another")
 
 
 @dataclass(frozen=True, eq=False)
 class StableDiffusion:
-    """A backbone's networks (models/backbone/protocol.py)."""
+    """A loaded backbone, with the interface of models/backbone/protocol.py."""
 
     facts: BackboneFacts
     vae: Any
@@ -169,18 +170,18 @@ class StableDiffusion:
 
     @contextmanager
     def watch_attention(self, batch: int, watch: OnAttention) -> Iterator[None]:
-        own = dict(self.unet.attn_processors)
+        processors = dict(self.unet.attn_processors)
         self.unet.set_attn_processor(
-            {name: _Watched(self._attention_layer(name), inner, batch, watch) for name, inner in own.items()}
+            {name: _Watched(self._attention_layer(name), inner, batch, watch) for name, inner in processors.items()}
         )
         try:
             yield
         finally:
-            self.unet.set_attn_processor(own)
+            self.unet.set_attn_processor(processors)
 
     def _attention_layer(self, processor: str) -> AttentionLayer:
-        """Of a processor's name, as in `up_blocks.1.attentions.0.transformer_blocks.0.attn2.processor`."""
-        name, halvings = processor.removesuffix(".processor"), len(self.unet.up_blocks) - 1  # of the middle
+        """The layer of a processor's name, as `up_blocks.1.attentions.0.transformer_blocks.0.attn2.processor`."""
+        name, halvings = processor.removesuffix(".processor"), len(self.unet.up_blocks) - 1  # those of the middle
         group, number, *_ = name.split(".")
         if group != "mid_block":
             halvings = int(number) if group == "down_blocks" else halvings - int(number)
@@ -203,25 +204,25 @@ class StableDiffusion:
 
 
 def feature_modules(unet: Any, blocks: Blocks) -> list[tuple[FeatureLayer, Any]]:
-    """The Transformer2DModels that features are taken from: their outputs, after proj_out and their residual.
+    """The Transformer2DModels whose outputs, after proj_out and the residual, are the features.
 
-    The encoder has as many per resolution as DiffusionSeg names, two in Stable Diffusion; the decoder has one more, and
-    its first, the one farthest from the output, is left out.
+    The encoder has as many per resolution as DiffusionSeg names, two in Stable Diffusion. The decoder has one more; its
+    first, the one farthest from the output, is left out.
     """
     encoder = blocks == "encoder"
     prefix, group = ("down_blocks", unet.down_blocks) if encoder else ("up_blocks", unet.up_blocks)
-    found = []
+    layers = []
     for i, block in enumerate(group):
         halvings = i if encoder else len(group) - 1 - i
         for j, module in enumerate(getattr(block, "attentions", [])):
             if encoder or j > 0:
                 layer = FeatureLayer(f"{prefix}.{i}.attentions.{j}", halvings, module.out_channels)
-                found.append((layer, module))
-    return found
+                layers.append((layer, module))
+    return layers
 
 
 class _Watched:
-    """A processor that lets the layer's own one compute, so the image does not change, and tells of it beside."""
+    """A processor that calls `watch` and then the layer's original processor, so the output does not change."""
 
     def __init__(self, layer: AttentionLayer, inner: Any, batch: int, watch: OnAttention):
         self.layer, self.inner, self.batch, self.watch = layer, inner, batch, watch
@@ -234,7 +235,7 @@ class _Watched:
         attention_mask: "torch.Tensor | None" = None,
         temb: "torch.Tensor | None" = None,
     ) -> "torch.Tensor":
-        assert attention_mask is None, "recorded attention knows no masks"
+        assert attention_mask is None, "attention masks are not supported while attention is recorded"
         source = hidden_states if encoder_hidden_states is None else encoder_hidden_states
         query = attn.to_q(hidden_states[-self.batch :]).unflatten(2, (attn.heads, -1)).transpose(1, 2)
         key = attn.to_k(source[-self.batch :]).unflatten(2, (attn.heads, -1)).transpose(1, 2)
@@ -243,7 +244,7 @@ class _Watched:
 
 
 def load(facts: BackboneFacts, device: str, dtype: str) -> StableDiffusion:
-    """Its networks; UserError where they cannot be loaded."""
+    """The loaded backbone; UserError if its networks cannot be loaded."""
     import torch
 
     return StableDiffusion(
@@ -259,38 +260,41 @@ def load(facts: BackboneFacts, device: str, dtype: str) -> StableDiffusion:
 
 
 def load_network(facts: BackboneFacts, part: str, device: str = "cpu", dtype: str = "float32") -> Any:
-    """One network of a checked backbone, frozen and in evaluation mode: 'vae', 'unet' or 'text_encoder'."""
+    """One network of a checked backbone, frozen and in evaluation mode: 'vae', 'unet' or 'text_encoder'.
+
+    UserError if it cannot be loaded.
+    """
     import torch
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextModel
     from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
     disable_progress_bar()
-    kind: Any = {"vae": AutoencoderKL, "unet": UNet2DConditionModel, "text_encoder": CLIPTextModel}[part]
+    network_class: Any = {"vae": AutoencoderKL, "unet": UNet2DConditionModel, "text_encoder": CLIPTextModel}[part]
     folder = facts.folder if is_local(facts.name) else locate(facts.name, LIGHT_FILES + HEAVY_FILES)
-    set_verbosity_error()  # what transformers reports over several lines, missing tensors, is refused below
-    choices = {"torch_dtype": getattr(torch, dtype), "local_files_only": True, "output_loading_info": True}
+    set_verbosity_error()  # transformers' report of missing tensors takes several lines; they are an error below
+    options = {"torch_dtype": getattr(torch, dtype), "local_files_only": True, "output_loading_info": True}
     try:
-        loaded, found = kind.from_pretrained(folder, subfolder=part, **choices)
-        if missing := sorted(found["missing_keys"]):
-            raise UserError(f"{len(missing)} tensors are missing, as {missing[0]}")
-    except Exception as error:  # of diffusers, transformers, safetensors and torch
+        network, info = network_class.from_pretrained(folder, subfolder=part, **options)
+        if missing_keys := sorted(info["missing_keys"]):
+            raise UserError(f"{len(missing_keys)} tensors are missing, for example {missing_keys[0]}")
+    except Exception as error:  # from diffusers, transformers, safetensors and torch
         why = shorten(f"{type(error).__name__}: {error}", 160)
         raise UserError(
-            f"backbone {facts.name}: {part}/ could not be loaded, its weights and its config.json are not of one "
-            f"network ({why}); fetch it again"
+            f"backbone {facts.name}: {part}/ could not be loaded: its weights do not match its config.json ({why}); "
+            "download it again"
         ) from error
-    return loaded.to(device).eval().requires_grad_(False)
+    return network.to(device).eval().requires_grad_(False)
 
 
 def load_scheduler(facts: BackboneFacts) -> Any:
-    """The DDIM scheduler of a checked backbone; its `alphas_cumprod` are (1000,) float32."""
+    """The DDIM scheduler of a checked backbone; its `alphas_cumprod` are (1000,) float32. UserError if not valid."""
     from diffusers import DDIMScheduler
 
     try:
         return DDIMScheduler.from_pretrained(facts.folder, subfolder="scheduler", local_files_only=True)
-    except Exception as error:  # of diffusers, torch and numpy, for values that no schedule can have
+    except Exception as error:  # from diffusers, torch and numpy, for values that no schedule can have
         why = shorten(f"{type(error).__name__}: {error}", 160)
         raise UserError(
-            f"backbone {facts.name}: scheduler/scheduler_config.json is not valid ({why}); fetch it again"
+            f"backbone {facts.name}: scheduler/scheduler_config.json is not valid ({why}); download it again"
         ) from error

@@ -1,4 +1,4 @@
-"""A backbone's tokenizer, and where a prompt names its category. Imports no torch."""
+"""A backbone's tokenizer, and the token positions of a category in a prompt. Imports no torch."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -12,37 +12,39 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=2)
 def load_tokenizer(folder: Path) -> "CLIPTokenizer":
-    """The tokenizer of a checked backbone's folder. Imports no torch."""
+    """The tokenizer in a checked backbone's folder; UserError if it cannot be read. Imports no torch."""
     from transformers import CLIPTokenizer
 
     try:
         return CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-    except Exception as error:  # of json, of the file system, and a bare Exception of the tokenizers library
-        raise UserError(f"backbone {folder}: tokenizer/ cannot be read ({error}); fetch it again") from error
+    except Exception as error:  # from json, the file system, and a bare Exception from the tokenizers library
+        raise UserError(f"backbone {folder}: tokenizer/ cannot be read ({error}); download it again") from error
 
 
 def category_span(tokenizer: "CLIPTokenizer", prompt: str, category: str) -> list[int]:
     """Positions of the category's first occurrence in the prompt's padded token sequence (the start token is 0).
 
-    The category's byte-pair tokens are sought as a run among the prompt's (DAAM's rule, first occurrence only),
-    ignoring case and never from within a word: "cat" is not in "bobcat". A category absent from the prompt, or behind
-    the tokenizer's truncation, is a UserError.
+    The category's byte-pair tokens are searched as a run among the prompt's (DAAM's rule, first occurrence only),
+    ignoring case and only from the start of a word: "cat" is not in "bobcat". UserError if the prompt does not contain
+    the category, or only after the tokenizer's truncation.
 
-    An empty category in an empty prompt, which the paper's ablation without a prior asks for, has no word of its own:
-    its positions are all those after the start token, the end token's and the padding's, where words would stand.
+    An empty category in an empty prompt, as in the paper's ablation without a prior, has no tokens: its positions are
+    all those after the start token (the end token's and the padding's), where words would be.
     """
     if not prompt and not category:
         return list(range(1, tokenizer.model_max_length))
     words = tokenizer(category.lower(), add_special_tokens=False).input_ids
     tokens = tokenizer(prompt.lower(), add_special_tokens=False, verbose=False).input_ids
-    begins = [True, *(piece.endswith("</w>") for piece in tokenizer.convert_ids_to_tokens(tokens))]  # a word, here
-    starts = (i for i in range(len(tokens) - len(words) + 1) if begins[i] and tokens[i : i + len(words)] == words)
+    # Whether a word starts at each token.
+    starts_word = [True, *(piece.endswith("</w>") for piece in tokenizer.convert_ids_to_tokens(tokens))]
+    starts = (i for i in range(len(tokens) - len(words) + 1) if starts_word[i] and tokens[i : i + len(words)] == words)
     start = next(starts, None) if words else None
     if start is None:
         raise UserError(f"prompt: expected one that names its category {category!r}, got {prompt!r}; add the word")
-    room = tokenizer.model_max_length - 2  # the start and end tokens
-    if start + len(words) > room:
+    max_tokens = tokenizer.model_max_length - 2  # without the start and end tokens
+    if start + len(words) > max_tokens:
         raise UserError(
-            f"prompt: category {category!r} stands behind the {room} tokens that are read of {prompt!r}; shorten it"
+            f"prompt: expected category {category!r} within the first {max_tokens} tokens, which are all that is read, "
+            f"got {prompt!r}; shorten it"
         )
     return [1 + start + i for i in range(len(words))]

@@ -1,9 +1,9 @@
 """ImageNet's 1,000 labels merged into categories, as DiffusionSeg does (section 3.2.1): poodle and Chihuahua are dogs.
 
-The paper's list is not published; this is ours. `imagenet.tsv` has a row for each class index: the name that
-open_clip's metadata gives it (two names repeat) and its category. `categories.tsv` has a row for each category: the
-group whose scenes suit it, the phrases that prompts name it by, and whether it is common, one of those that a
-photograph's class is chosen among (models/clip/categories.py). Imports no torch.
+The paper's list is not published; this is ours. `imagenet.tsv` has a row for each class index: its name in open_clip's
+metadata (two names repeat) and its category. `categories.tsv` has a row for each category: the group whose scenes suit
+it, the phrases that prompts use for it, and whether it is common, that is one of those among which a photograph's class
+is chosen (models/clip/categories.py). Imports no torch.
 """
 
 import csv
@@ -26,7 +26,7 @@ def common_categories() -> tuple[str, ...]:
 
 
 def merged() -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
-    """Phrases and group of each category that has a class of ImageNet, in the order of the first one's index."""
+    """Phrases and group of each category that has a class of ImageNet, ordered by its first class's index."""
     rows = {row["category"]: row for row in _rows("categories.tsv")}
     names = list(dict.fromkeys(category for _, category in labels()))
     phrases = {name: tuple(rows[name]["phrases"].split(", ")) for name in names}

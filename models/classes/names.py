@@ -1,7 +1,7 @@
-"""Names of classes: a list, a file with one class a line, or `imagenet-merged`; and the words a prompt may use.
+"""Names of classes: a list, a file with one class per line, or `imagenet-merged`; and the words that prompts use.
 
-A class has its name, which the dataset keeps, the phrases that prompts name it by (its name unless others are given),
-and, of ImageNet's categories, the group whose scenes suit it. Knows nothing of backbones.
+A class has a name, which the dataset keeps; phrases, which prompts use for it (its name unless others are given); and,
+for ImageNet's categories, the group whose scenes suit it. Knows nothing of backbones.
 """
 
 import re
@@ -17,28 +17,29 @@ LONGEST = 100  # characters of a name
 
 
 def resolve_classes(given: dict[str, Any]) -> dict[str, Any]:
-    """A build's choices with `classes` spelt out: classes, phrases and groups of a file or of `imagenet-merged`.
+    """A build's values with a file or `imagenet-merged` in `classes` replaced by its classes, phrases and groups.
 
-    `classes` may be a list, or one text: names separated by commas. An entry that ends in .txt or has a path separator
-    in it is a file; like `imagenet-merged`, it stands alone. Phrases and groups that are given beside it win.
+    `classes` may be a list, or one text: names separated by commas. An entry that ends in .txt or contains a path
+    separator is a file; a file and `imagenet-merged` must be the only entry. Phrases and groups that are given as well
+    take precedence.
     """
     names = given.get("classes")
     if isinstance(names, str):
         names = [names] if is_file(names) else names.split(",")
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
         return given
-    named = [name.strip() for name in names if name.strip() == MERGED or is_file(name)]
-    if named and len(names) > 1:
-        raise UserError(f"classes: {named[0]} stands for a whole list; give it alone, or the names without it")
-    if not named:
+    lists = [name.strip() for name in names if name.strip() == MERGED or is_file(name)]
+    if lists and len(names) > 1:
+        raise UserError(f"classes: {lists[0]} stands for a whole list; give it alone, or the names without it")
+    if not lists:
         return given | {"classes": list(names)}
-    phrases, groups = merged() if named[0] == MERGED else (read_classes(Path(named[0])), {})
-    own = {name: words for name, words in phrases.items() if words != (name,)}
-    spelt: dict[str, Any] = {"phrases": own, "groups": groups}
-    for field, found in spelt.items():
-        beside = given.get(field) or {}
-        spelt[field] = found | beside if isinstance(beside, dict) else beside  # what is no mapping the config refuses
-    return given | spelt | {"classes": list(phrases)}
+    phrases, groups = merged() if lists[0] == MERGED else (read_classes(Path(lists[0])), {})
+    other_phrases = {name: words for name, words in phrases.items() if words != (name,)}
+    resolved: dict[str, Any] = {"phrases": other_phrases, "groups": groups}
+    for field, values in resolved.items():
+        given_values = given.get(field) or {}  # if it is not a mapping, the config's validation refuses it
+        resolved[field] = values | given_values if isinstance(given_values, dict) else given_values
+    return given | resolved | {"classes": list(phrases)}
 
 
 def is_file(name: str) -> bool:
@@ -47,10 +48,10 @@ def is_file(name: str) -> bool:
 
 
 def read_classes(file: Path) -> dict[str, tuple[str, ...]]:
-    """Phrases by class, as in `sofa: couch, settee`; the name itself is the first. UserError names the lines.
+    """Class -> its phrases, the name first; a line is `sofa` or `sofa: couch, settee`. UserError names the lines.
 
-    One class a line, UTF-8 with or without a BOM; blank lines, and what follows a `#` at the start or after a space,
-    are left out.
+    One class per line, UTF-8 with or without a BOM; blank lines and comments, from a `#` at the start or after a space,
+    are ignored.
     """
     phrases: dict[str, tuple[str, ...]] = {}
     lines: dict[str, int] = {}
@@ -59,26 +60,26 @@ def read_classes(file: Path) -> dict[str, tuple[str, ...]]:
             continue
         name, _, rest = line.partition(":")
         if "," in name:
-            raise UserError(f"classes: {file}, line {number}: expected name: synonym, synonym; got {line[:60]!r}")
+            raise UserError(f"classes: {file}, line {number}: expected 'name: synonym, synonym', got {line[:60]!r}")
         words = [name, *rest.split(",")] if rest.strip() else [name]
         words = [check_name(" ".join(word.split()), f"classes: {file}, line {number}") for word in words]
         for word in dict.fromkeys(word.lower() for word in words):
             if word in lines:
-                raise UserError(f"classes: {file}: {word!r} stands in line {lines[word]} and line {number}; drop one")
+                raise UserError(f"classes: {file}: {word!r} is in line {lines[word]} and line {number}; remove one")
             lines[word] = number
         phrases[words[0]] = tuple({word.lower(): word for word in reversed(words)}.values())[::-1]
     if not phrases:
-        raise UserError(f"classes: {file}: expected one class a line, found none; write at least one")
+        raise UserError(f"classes: {file}: expected one class per line, got none; write at least one")
     return phrases
 
 
 def check_name(name: str, where: str = "classes") -> str:
-    """The name; UserError where it is empty, too long, or has characters that are no text."""
+    """The name; UserError if it is empty, too long, or has characters that are not printable."""
     if not name:
         raise UserError(f"{where}: expected one or more names, got an empty one; remove it from the list")
     if len(name) > LONGEST or not name.isprintable():
         shown = repr(name[:40] + "..." if len(name) > 40 else name)
-        raise UserError(f"{where}: expected a name of {LONGEST} printable characters at most, got {shown}; change it")
+        raise UserError(f"{where}: expected a name of at most {LONGEST} printable characters, got {shown}; change it")
     return name
 
 
@@ -88,11 +89,15 @@ def with_article(name: str) -> str:
 
 
 def _lines(file: Path) -> list[str]:
-    """The file's lines without comments, blank ones left in as such, so that they can be counted."""
+    """The file's lines without comments; blank lines are kept, so that line numbers are right."""
     try:
         if not file.is_file() or file.stat().st_size > FILE_BYTES:
-            found = "one of more than 1 MB" if file.is_file() else "something else" if file.exists() else "none"
-            raise UserError(f"classes: {file}: expected a file with one class a line, found {found}; check --classes")
+            problem = (
+                "is larger than 1 MB" if file.is_file() else "is not a file" if file.exists() else "does not exist"
+            )
+            raise UserError(
+                f"classes: {file}: expected a file with one class per line, but it {problem}; check --classes"
+            )
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"classes: {file}: cannot be read as UTF-8 text ({error}); save it as UTF-8") from None

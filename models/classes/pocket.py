@@ -1,4 +1,4 @@
-"""The words of pocket's captions: its classes, and all that its scenes are described by beside them. Text only.
+"""The words of pocket's captions: its classes and the words that describe its scenes. Text only.
 
 Knows nothing of how a scene looks (models/pocket/scenes.py), of tokens or of networks.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 CLASSES = ("ball", "star", "ring", "box", "cone", "cross", "heart", "moon", "leaf", "flower", "mushroom", "arrow")
-# Colours, backgrounds, lights, views and styles are drawn independently of the class: shape alone tells the class.
+# Colours, backgrounds, lights, views and styles are drawn independently of the class: only the shape shows the class.
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "white")
 BACKGROUNDS = ("plain", "striped", "checked", "dotted", "wavy", "cloudy", "woven")
 LIGHTS = ("bright", "soft", "dim")
@@ -23,10 +23,10 @@ FUNCTION_WORDS = (
 
 @dataclass(frozen=True)
 class Taught:
-    """All that a backbone, or a CLIP, was taught where that is little.
+    """All classes and words that a small backbone or CLIP was trained on.
 
-    classes: the only ones it knows; words: the only ones that it reads beside their names; caption: a random one that
-    names its object by a phrase.
+    classes: all that it knows; words: all words that it knows beside the classes; caption: a function that gives a
+    random caption for a phrase.
     """
 
     classes: tuple[str, ...]
@@ -35,13 +35,13 @@ class Taught:
 
 
 def caption(colour: str, category: str, background: str, light: str, view: str, style: str) -> str:
-    """The sentence every scene and every pocket prompt is written in: subject, scene, lighting, view, style."""
+    """The sentence of every scene and every pocket prompt: subject, scene, lighting, view, style."""
     article = "an" if colour[0] in "aeiou" else "a"
     return f"{article} {colour} {category} on a {background} background, {light} light, {view} view, {style} style"
 
 
 def random_caption(phrase: str, rng: np.random.Generator) -> str:
-    """A caption of what the phrase names."""
+    """A random caption of an object that is named by the phrase."""
     colour, background, light, view, style = (
         str(rng.choice(words)) for words in (COLOURS, BACKGROUNDS, LIGHTS, VIEWS, STYLES)
     )

@@ -1,4 +1,4 @@
-"""The built-in grammar's words: subjects, scenes, lighting, views and looks, and what suits a group of categories.
+"""The built-in grammar's words: subjects, scenes, lighting, views and looks, and the subjects and scenes of each group.
 
 Knows nothing of seeds or of backbones.
 """

@@ -1,8 +1,8 @@
-"""The categories that an image's class is chosen among, and the class that a photograph is taken to show.
+"""The categories among which CLIP chooses, and the class that a photograph is assumed to show.
 
-The paper merges ImageNet's labels where they are alike (poodle and Chihuahua are dogs) and writes each into several
-templates (DiffusionSeg, section 3.3). Its list is not published; models/classes/imagenet.py has ours, pocket's classes
-are its own. Knows nothing of inversion. Importing it imports no torch.
+The paper merges similar labels of ImageNet (poodle and Chihuahua are dogs) and inserts each into several templates
+(DiffusionSeg, section 3.3). Its list is not published; models/classes/imagenet.py has ours, and pocket has its own
+classes. Knows nothing of inversion. Importing it imports no torch.
 """
 
 import numpy as np
@@ -17,24 +17,24 @@ from models.errors import UserError
 
 
 def categories(backbone: str, clip: str, classes: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """What a confidence is a softmax over: all that the backbone is asked for, however few a dataset's classes.
+    """The names over which CLIP's softmax is computed, even if a dataset has only some of them as classes.
 
-    The classes that either was taught where it knows no others, as pocket and its CLIP; else the common categories, and
-    those of `classes` not among them.
+    If the backbone or the CLIP knows only a fixed list of classes, as pocket does, that list; else the common
+    categories and those of `classes` that are not among them.
     """
-    little = taught(backbone) or taught(clip)
-    known = little.classes if little else common_categories()
+    fixed = taught(backbone) or taught(clip)
+    known = fixed.classes if fixed else common_categories()
     lowered = {category.lower() for category in known}
     return (*known, *(category for category in classes if category.lower() not in lowered))
 
 
 def prompt_of(category: str) -> str:
-    """What a photo is inverted and reconstructed under; of the empty category, the empty prompt."""
+    """The prompt with which a photo is inverted and reconstructed; the empty prompt for the empty category."""
     return f"a photo of {with_article(category)}" if category else ""
 
 
 def check_category(category: str | None, facts: BackboneFacts) -> None:
-    """UserError for a category of `--class` that the backbone cannot be asked for."""
+    """UserError if the backbone does not know the category given by `--class`, or cannot read it in a prompt."""
     if category is None:
         return
     if facts.taught is not None and category.lower() not in facts.taught.classes:
@@ -48,9 +48,9 @@ def check_category(category: str | None, facts: BackboneFacts) -> None:
 def categories_of(
     images: np.ndarray, backbone: str, prior: PriorConfig, device: str = "auto"
 ) -> list[tuple[str, float | None]]:
-    """Category of each image and CLIP's confidence in it, None where CLIP was not asked.
+    """Category of each image and CLIP's confidence in it, None if CLIP is not used.
 
-    images: (B, H, W, 3) uint8. The category is '' where there is no prior: the paper's ablation with the empty prompt.
+    images: (B, H, W, 3) uint8. The category is '' if there is no prior: the paper's ablation with the empty prompt.
     """
     if prior.category is not None or prior.clip == "none":
         return [(prior.category or "", None)] * len(images)

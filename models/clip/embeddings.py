@@ -1,12 +1,12 @@
-"""Screening's CLIP as a flow asks for it, where there may be none. Importing it imports no torch."""
+"""Screening's CLIP for flows, None if there is none. Importing it imports no torch."""
 
 from typing import Any
 
-TEXTS = 256  # embedded at once
+TEXTS = 256  # texts embedded in one batch
 
 
 def embedding_width(clip: str, device: str) -> int | None:
-    """Width of the image embeddings that screening stores; None where it uses no CLIP."""
+    """Width of the image embeddings that screening stores; None if it uses no CLIP."""
     if clip == "none":
         return None
     from models.clip.model import load_clip
@@ -15,7 +15,7 @@ def embedding_width(clip: str, device: str) -> int | None:
 
 
 def text_encoder(clip: str, device: str) -> tuple[str, Any] | None:
-    """A CLIP by name, and its unit embeddings of texts, (N,) -> (N, D) float32; None where there is none."""
+    """A CLIP's name and its function from N texts to unit embeddings (N, D) float32; None for 'none'."""
     if clip == "none":
         return None
     import numpy as np

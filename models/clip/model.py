@@ -1,4 +1,4 @@
-"""CLIP models: pocket's own small one, or any of open_clip's. Knows nothing of classes or of screening."""
+"""CLIP models: pocket's small one, or any of open_clip's. Knows nothing of classes or of screening."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,14 +30,14 @@ TEMPLATES = (
     "a dark photo of {}.",
     "a photo of {} in its surroundings.",
 )
-POCKET_TEMPLATES = ("a photo of {}", "a picture of {}")  # pocket's CLIP has read no other
+POCKET_TEMPLATES = ("a photo of {}", "a picture of {}")  # pocket's CLIP was trained with these only
 
 
 @dataclass(frozen=True)
 class Clip:
     """A loaded model: `encode_images` (B, H, W, 3) uint8 -> (B, D) and `encode_texts`, both of unit length.
 
-    caption: a class name in one sentence; templates: several sentences that a name with its article is put into.
+    caption: puts a class name into one sentence; templates: several sentences for a name with its article.
     """
 
     name: str
@@ -67,11 +67,11 @@ class Clip:
 
 
 def load_clip(name: str, device: str = "auto", field: str = "screen.clip") -> Clip:
-    """'pocket', or 'ARCHITECTURE:weights' with open_clip's tag or a file; UserError where it cannot load.
+    """'pocket', or 'ARCHITECTURE:weights' with open_clip's tag or a file; UserError if it cannot be loaded.
 
-    Loaded once per process; a tag's weights are fetched unless they are in the user's cache. A tag trained with
-    QuickGELU runs with it; of a file that is not known: name the architecture with -quickgelu where it needs it.
-    `field` is what an error calls the choice.
+    Loaded once per process; a tag's weights are downloaded unless they are in the user's cache. A tag trained with
+    QuickGELU runs with it; for a file, name the architecture with -quickgelu if it needs it.
+    `field` is the configuration field that errors name.
     """
     return _load(name, torch.device(resolve_device(device)), field)
 
@@ -88,17 +88,17 @@ def _load(name: str, device: torch.device, field: str) -> Clip:
     try:
         model, _, preprocess = open_clip.create_model_and_transforms(architecture, weights, force_quick_gelu=quick)
         tokenizer = open_clip.get_tokenizer(architecture)
-    except Exception as error:  # of the hub, of torch, of safetensors, of pickle ...
+    except Exception as error:  # from the hub, torch, safetensors, pickle ...
         why = shorten(f"{type(error).__name__}: {error}", 200)
         raise UserError(
-            f"{field}: {name!r} could not be loaded ({why}); check the network or the file, name a file as in "
+            f"{field}: {name!r} could not be loaded ({why}); check the network or the file, give a file as in "
             f"{architecture}:/path/weights.pt, or write 'none'"
         ) from error
     return Clip(name, model.to(device).eval(), tokenizer, preprocess, device)
 
 
 def check_clip(name: str, field: str = "screen.clip") -> None:
-    """UserError where 'ARCHITECTURE:weights' names no model or no weights that there are; fetches nothing."""
+    """UserError if open_clip lacks the model or the weights of 'ARCHITECTURE:weights'; downloads nothing."""
     architecture, _, weights = name.partition(":")
     if architecture not in open_clip.list_models():
         raise UserError(

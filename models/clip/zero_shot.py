@@ -1,9 +1,9 @@
-"""Zero-shot classification: CLIP's confidence in each of several names, for images that are encoded.
+"""Zero-shot classification: CLIP's confidence in each of several names, for encoded images.
 
-A photograph's class is chosen by several templates a name (DiffusionSeg, section 3.3); a sample's class is scored by
-one caption a name, as in He et al.'s CLIP filter, which DiffusionSeg uses. Knows nothing of which names there are.
+A photograph's class is chosen with several templates per name (DiffusionSeg, section 3.3); a sample's class is scored
+with one caption per name, as in He et al.'s CLIP filter, which DiffusionSeg uses. Knows nothing of which names exist.
 
-Letters: B images, D embedding's width.
+Letters: B images, N names, D embedding's width.
 """
 
 from functools import cache
@@ -25,13 +25,13 @@ def zero_shot(clip: Clip, embeddings: torch.Tensor, texts: torch.Tensor) -> np.n
 
 @cache
 def caption_texts(clip: Clip, names: tuple[str, ...]) -> torch.Tensor:
-    """Embedding of each name in one caption of a photo: (N, D) float32."""
+    """Embedding of each name in its caption: (N, D) float32."""
     return clip.encode_texts([clip.caption(name) for name in names])
 
 
 @cache
 def template_texts(clip: Clip, names: tuple[str, ...]) -> torch.Tensor:
-    """Mean of each name's embeddings over CLIP's templates, brought back to unit length: (N, D) float32."""
+    """Mean of each name's embeddings over CLIP's templates, normalised to unit length: (N, D) float32."""
     means = [
         clip.encode_texts([template.format(with_article(name)) for template in clip.templates]).mean(dim=0)
         for name in names

@@ -1,1 +1,1 @@
-"""AttentionCut: from attention to an object mask by a minimum cut. Needs numpy, scipy and PyMaxflow only."""
+"""AttentionCut: from attention to an object mask by a minimum cut. Needs only numpy, scipy and PyMaxflow."""

@@ -1,27 +1,28 @@
-"""AttentionCut: the object mask of an image from the attention of the model that drew it.
+"""AttentionCut: the object mask of an image from the attention of the model that generated it.
 
-After DiffusionSeg (arXiv 2303.09813), section 3.2. Plain numpy arrays in and out; knows nothing of diffusion networks,
-of datasets or of how the graph is cut (`models.cut.graph`). `attentioncut` is the whole of it in one call.
+Follows DiffusionSeg (arXiv 2303.09813), section 3.2. Plain numpy arrays in and out; knows nothing of diffusion
+networks, of datasets or of how the graph is cut (`models.cut.graph`). `attentioncut` does all of it in one call.
 
 Notes
 -----
 Objectness (eq. 3, 4): O(p) = A_c(p) + alpha r(p), where A_c is the class's cross-attention and r(p) the mean
 self-attention between p and the seeds B, a random subset of the boundary pixels of [A_c > tau] (`models.cut.seeds`).
-A_c and r are each brought to [0, 1] by min and max per image, for only then can alpha = 2.5 and tau = 0.16 act as the
-paper's ablation shows. The sum may pass 1, so O is clamped to [clamp, 1 - clamp] and the clamped cells are counted;
-objectness "mean" divides the sum by 1 + alpha instead of letting it saturate. The unary costs are -log O for
+A_c and r are each scaled to [0, 1] by their minimum and maximum in the image; only then do alpha = 2.5 and tau = 0.16
+act as in the paper's ablation. The sum can exceed 1, so O is clamped to [clamp, 1 - clamp] and the clamped cells are
+counted; objectness "mean" divides the sum by 1 + alpha, so that it does not saturate. The unary costs are -log O for
 foreground and -log(1 - O) for background.
 
-Inner coherence (eq. 5): Psi(p, q) = A_s(p, q) + exp(-D(p, q)), A_s made symmetric. A row of A_s sums to 1 over all N
-cells, so a neighbour's value is of the order 1/N beside exp(-D) <= 1; affinity_scale "range" divides by the image's
-largest neighbour value, so that both terms lie in [0, 1]. D is the geodesic distance of colour (see `coherence`).
+Inner coherence (eq. 5): Psi(p, q) = A_s(p, q) + exp(-D(p, q)), A_s symmetrised. A row of A_s sums to 1 over all N
+cells, so values between neighbours are of the order 1/N, while exp(-D) <= 1; affinity_scale "range" divides them by
+their largest value in the image, so that both terms lie in [0, 1]. D is the geodesic distance of colour (see
+`coherence`).
 
-Energy (eq. 6): E(M) = sum Phi + lambda * sum of Psi over unlike neighbours, minimised exactly. Unaries grow with area
-and edges with length: lambda is stated at image resolution, and a grid of h cells to H pixels uses lambda * h / H.
+Energy (eq. 6): E(M) = sum Phi + lambda * sum of Psi over neighbours with different labels, minimised exactly. Unaries
+grow with area and edges with length: lambda is for image resolution; h cells for H pixels use lambda * h / H.
 
-Grids: "attention" cuts the (h, w) cells, of the area-averaged image. "full" cuts all pixels, with objectness and
+Grids: "attention" cuts the (h, w) cells of the area-averaged image. "full" cuts all pixels, with objectness and
 affinities interpolated from the cells. "banded" cuts the cells, then the pixels within `band` cells of the coarse
-boundary, all others keeping the coarse label: the full cut wherever that does not leave the band.
+boundary; all other pixels keep the coarse label. It equals the full cut if that stays within the band.
 
 Letters: H, W image pixels; h, w attention grid; N = h * w.
 """
@@ -38,15 +39,15 @@ from models.cut.masks import clean
 from models.cut.seeds import normalise, refined_map, seed_columns
 from models.errors import UserError
 
-LARGEST = 1e30  # of an argument's values: sums of some thousands of them are finite in float32
+LARGEST = 1e30  # largest value of an argument: sums of thousands of them stay finite in float32
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a mask is solved from, on the attention grid.
+    """The input of a cut, on the attention grid.
 
     class_map: (h, w) float32 >= 0, A_c before normalisation; refined: (h, w) float32 >= 0, r(p) before normalisation;
-    affinities: (4, h, w) float32 >= 0, symmetrised A_s between p and p + OFFSETS[d], 0 where that neighbour is outside.
+    affinities: (4, h, w) float32 >= 0, symmetrised A_s between p and p + OFFSETS[d], 0 if that neighbour is outside.
     """
 
     class_map: np.ndarray
@@ -59,8 +60,8 @@ class Cut:
     """A solved mask.
 
     mask: (H, W) bool, after post-processing; objectness: (h, w) float32 in [0, 1]; uncertainty in [0, 1]; energy: eq. 6
-    of the cut, before post-processing, on the grid it was solved on; num_clamped: cells of the objectness clamped;
-    bilateral_refused: whether the bilateral solver's mask was too far from the cut's to be taken.
+    before post-processing, on the grid of the cut; num_clamped: number of clamped cells of the objectness;
+    bilateral_refused: whether the bilateral solver's mask was rejected, being too far from the cut's.
     """
 
     mask: np.ndarray
@@ -72,13 +73,13 @@ class Cut:
 
 
 def attentioncut(image: np.ndarray, class_map: np.ndarray, self_attention: np.ndarray, config: CutConfig) -> np.ndarray:
-    """The object's mask, from an image and its attention, whoever recorded it.
+    """The object's mask, from an image and its attention, which may come from any model.
 
     Parameters
     ----------
     image : (H, W, 3) uint8.
     class_map : (h, w) floating, non-negative: cross-attention of the class (A_c); its scale does not matter.
-    self_attention : (N, N) floating, non-negative: row p is what cell p attends to (A_s), cells in row-major order.
+    self_attention : (N, N) floating, non-negative: row p is the attention of cell p (A_s), cells in row-major order.
     config : the cut; `CutConfig()` has the paper's numbers.
 
     Returns
@@ -87,14 +88,14 @@ def attentioncut(image: np.ndarray, class_map: np.ndarray, self_attention: np.nd
 
     Raises
     ------
-    UserError : an argument of another shape or type, or with a value that is negative, missing or beyond 1e30.
+    UserError : an argument has another shape or type, or a value that is negative, NaN or above 1e30.
     """
     _check_arrays(image, class_map, self_attention)
     return cut(image, evidence_of(class_map, self_attention, config), config).mask
 
 
 def evidence_of(class_map: np.ndarray, self_attention: np.ndarray, config: CutConfig) -> Evidence:
-    """What the cut needs of A_c (h, w) and A_s (N, N)."""
+    """The evidence for the cut, from A_c (h, w) and A_s (N, N)."""
     height, width = class_map.shape
     refined = refined_map(seed_columns(self_attention, height, width), class_map, config)
     return Evidence(class_map.astype(np.float32), refined, affinities_of(self_attention, height, width))
@@ -134,7 +135,7 @@ def objectness_of(evidence: Evidence, config: CutConfig) -> tuple[np.ndarray, in
 
 
 def scaled_affinities(affinities: np.ndarray, config: CutConfig) -> np.ndarray:
-    """A_s's share of Psi in the chosen neighbourhood: (4, h, w) -> (2 or 4, h, w)."""
+    """The A_s term of Psi in the configured neighbourhood: (4, h, w) -> (2 or 4, h, w)."""
     near = affinities[: config.neighbourhood // 2]
     if config.affinity_scale != "range":
         return near * np.float32(config.affinity_scale)
@@ -154,7 +155,7 @@ def _solve(
         return cutgraph.cut_grid(*costs, config.lambda_ * psi)
 
     psi = cutgraph.grid_weights(cutgraph.shrink(image, grid), affinities, config.geodesic_scale)
-    scale = float(np.sqrt(np.prod(grid) / np.prod(pixels)))  # h / H, or its mean where the axes differ
+    scale = float(np.sqrt(np.prod(grid) / np.prod(pixels)))  # h / H, or the geometric mean if the axes differ
     coarse, energy = cutgraph.cut_grid(*cutgraph.unary_costs(objectness), config.lambda_ * scale * psi)
     labels = cutgraph.repeat(coarse, pixels)
     if config.grid == "attention":
@@ -177,10 +178,10 @@ def _dense(affinity: np.ndarray, shape: tuple[int, int], offset: tuple[int, int]
 
 
 def uncertainty_of(objectness: np.ndarray) -> float:
-    """Share of the likely object that is doubtful: 1 - |O > 0.6| / |O > 0.4|, objectness (h, w) -> [0, 1].
+    """Share of the likely object that is uncertain: 1 - |O > 0.6| / |O > 0.4|, objectness (h, w) -> [0, 1].
 
-    0 where moving the decision's threshold changes nothing, 1 where there is no object. Entropy of the most uncertain
-    tenth of the cells, as DatasetGAN scores its ensembles, is near 1 for every mask: each has an outline.
+    0 if moving the threshold changes nothing, 1 if there is no object. The entropy of the most uncertain tenth of the
+    cells, DatasetGAN's score of its ensembles, is near 1 for every mask, because every mask has an outline.
     """
     likely = np.count_nonzero(objectness > 0.4)
     return 1 - np.count_nonzero(objectness > 0.6) / likely if likely else 1.0
@@ -204,7 +205,7 @@ def _check_arrays(image: np.ndarray, class_map: np.ndarray, self_attention: np.n
         if values.dtype.kind != "f":
             raise UserError(f"{name}: expected floating numbers, got {values.dtype}; convert it to float32")
         low, high = values.min(), values.max()
-        if not high <= LARGEST:  # NaN neither
+        if not high <= LARGEST:  # also true for NaN
             raise UserError(f"{name}: expected numbers up to {LARGEST:g}, got NaN or {high}; leave this image out")
         if low < 0:
             raise UserError(f"{name}: expected numbers >= 0, got {low}; pass probabilities, not logits")

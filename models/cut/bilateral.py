@@ -1,12 +1,12 @@
-"""The fast bilateral solver: a map made smooth within regions of like colour and left sharp between them.
+"""The fast bilateral solver: smooths a map within regions of similar colour and keeps it sharp between them.
 
-Barron and Poole, "The Fast Bilateral Solver" (ECCV 2016), written from its equations. Knows nothing of attention.
+Barron and Poole, "The Fast Bilateral Solver" (ECCV 2016), implemented from its equations. Knows nothing of attention.
 Letters: P pixels, V vertices of the bilateral grid (its occupied bins of position and colour).
 
-Minimised over maps x = S' y that are constant within a bin:
+It minimises, over maps x = S' y that are constant within a bin,
     lambda / 2 * sum_ij W_ij (x_i - x_j)^2 + sum_i c_i (x_i - t_i)^2,    W = S' D_m^-1 D_n B D_n D_m^-1 S,
-with S the splat (V, P), B the blur between neighbouring bins and D_n the scaling that makes W doubly stochastic. It is
-the solution of (lambda (D_m - D_n B D_n) + diag(S c)) y = S (c t).
+with S the splat (V, P), B the blur between neighbouring bins and D_n the scaling that makes W doubly stochastic. The
+minimum solves (lambda (D_m - D_n B D_n) + diag(S c)) y = S (c t).
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ def solve(
     image: np.ndarray,
     target: np.ndarray,
     confidence: float = 0.999,
-    spatial: float = 16,  # bin width, pixels; this and the next two as TokenCut's command line has them
+    spatial: float = 16,  # bin width, pixels; this and the next two as in TokenCut's command line
     luma: float = 16,  # bin width, grey levels
     chroma: float = 8,  # bin width, grey levels
     smoothness: float = 256,  # lambda
@@ -43,7 +43,7 @@ def solve(
 
 
 def smoothed(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, bool]:
-    """A mask through the solver, or itself and True where the two have IoU < 0.5 (FOUND's rule).
+    """The mask smoothed by the solver, or the mask itself and True if the two have IoU < 0.5 (FOUND's rule).
 
     image (H, W, 3) uint8, mask (H, W) bool -> (H, W) float64 about in [0, 1], above 0.5 inside.
     """
@@ -54,7 +54,7 @@ def smoothed(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, bool]:
 
 
 def bilateral_grid(image: np.ndarray, spatial: float, luma: float, chroma: float) -> tuple[np.ndarray, np.ndarray]:
-    """Vertex of the bin each pixel falls in (P,), and the vertices' bins (V, 5) in x, y, luma and two chroma."""
+    """Vertex of each pixel's bin (P,), and the vertices' bins (V, 5) in x, y, luma and two chroma."""
     y, x = np.mgrid[: image.shape[0], : image.shape[1]].reshape(2, -1)
     colour = image.reshape(-1, 3) @ RGB_TO_YUV.T
     position = np.column_stack([x / spatial, y / spatial, colour / (luma, chroma, chroma)])
@@ -65,19 +65,19 @@ def bilateral_grid(image: np.ndarray, spatial: float, luma: float, chroma: float
 
 def neighbour_blur(bins: np.ndarray) -> sparse.csr_array:
     """B (V, V): the kernel (1, 2, 1) along each axis, summed over the axes, between occupied bins; symmetric."""
-    codes = _codes(bins)  # ascending, as the bins come from np.unique
+    codes = _codes(bins)  # ascending, because the bins come from np.unique
     blur = 2 * bins.shape[1] * sparse.eye_array(len(bins), format="csr")
     for axis, step in enumerate(_strides(bins)):
         ahead = np.minimum(np.searchsorted(codes, codes + step), len(codes) - 1)
-        found = np.flatnonzero(codes[ahead] == codes + step)
-        assert (bins[ahead[found], axis] == bins[found, axis] + 1).all()
-        link = sparse.csr_array((np.ones(len(found)), (found, ahead[found])), shape=blur.shape)
+        linked = np.flatnonzero(codes[ahead] == codes + step)
+        assert (bins[ahead[linked], axis] == bins[linked, axis] + 1).all()
+        link = sparse.csr_array((np.ones(len(linked)), (linked, ahead[linked])), shape=blur.shape)
         blur = blur + link + link.T
     return blur
 
 
 def bistochastic(blur: sparse.csr_array, counts: np.ndarray, iterations: int = 10) -> tuple[np.ndarray, np.ndarray]:
-    """Diagonals n of D_n and m of D_m, (V,) each: n * (B n) = m, with m brought close to the pixel counts."""
+    """Diagonals n of D_n and m of D_m, (V,) each: n * (B n) = m, with m close to the pixel counts."""
     scale = np.ones(len(counts))
     for _ in range(iterations):
         scale = np.sqrt(scale * counts / (blur @ scale))
@@ -85,7 +85,7 @@ def bistochastic(blur: sparse.csr_array, counts: np.ndarray, iterations: int = 1
 
 
 def _strides(bins: np.ndarray) -> np.ndarray:
-    """Place values of a mixed-radix code with one spare digit per axis, so that a step past the end meets no bin."""
+    """Place values of a mixed-radix code with one spare digit per axis, so that a step past the end hits no bin."""
     extents = bins.max(axis=0) + 2
     return np.concatenate([np.cumprod(extents[::-1])[-2::-1], [1]])
 

@@ -1,4 +1,4 @@
-"""Binary masks: their components, their cleaning, their bounding boxes. Knows nothing of how a mask was made.
+"""Binary masks: components, cleaning, bounding boxes. Knows nothing of how a mask was made.
 
 Letters: H, W image pixels.
 """
@@ -10,7 +10,7 @@ from scipy import ndimage
 def clean(mask: np.ndarray, min_component: float, max_hole: float) -> np.ndarray:
     """Drop components below min_component of the largest, then fill holes below max_hole of the image; (H, W) bool.
 
-    Components touch by sides or corners, holes by sides only; what reaches the image's edge is no hole.
+    Components connect by sides or corners, holes by sides only; a gap that reaches the image's edge is not a hole.
     """
     if min_component:
         parts, areas = components(mask, np.ones((3, 3)))
@@ -26,7 +26,7 @@ def clean(mask: np.ndarray, min_component: float, max_hole: float) -> np.ndarray
 
 
 def components(mask: np.ndarray, structure: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Connected parts of (H, W) bool: their numbers from 1, (H, W) int, and their areas in pixels, (parts,)."""
+    """Connected components of (H, W) bool: their labels from 1, (H, W) int, and their areas in pixels, (parts,)."""
     parts, count = ndimage.label(mask, structure)
     return parts, np.bincount(parts.ravel(), minlength=count + 1)[1:]
 
@@ -39,12 +39,12 @@ def border_of(mask: np.ndarray) -> float:
 
 
 def num_components_of(mask: np.ndarray) -> int:
-    """Connected parts of (H, W) bool; pixels that touch by a corner belong together."""
+    """Number of connected components of (H, W) bool; pixels that touch at a corner are connected."""
     return len(components(mask, np.ones((3, 3)))[1])
 
 
 def box(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """Tight (x0, y0, x1, y1) of all pixels of (H, W) bool, x1 and y1 exclusive; zeros where it is empty."""
+    """Bounding box (x0, y0, x1, y1) of all pixels of (H, W) bool, x1 and y1 exclusive; zeros if it is empty."""
     if not mask.any():
         return 0, 0, 0, 0
     y, x = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
@@ -52,9 +52,9 @@ def box(mask: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def largest_box(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """`box` of the largest component of (H, W) bool, as LOST and TokenCut box a mask for CorLoc.
+    """`box` of the largest component of (H, W) bool, as LOST and TokenCut do for CorLoc.
 
-    Pixels that touch by a corner belong together; of two components of one size the first in reading order is taken.
+    Pixels that touch at a corner are connected; of components of equal size, the first in row-major order is used.
     """
     parts, areas = components(mask, np.ones((3, 3)))
     return box(parts == 1 + areas.argmax()) if len(areas) else (0, 0, 0, 0)

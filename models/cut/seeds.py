@@ -1,8 +1,8 @@
-"""A_c, the seeds B and r(p) (DiffusionSeg, eq. 2 and 3), from what a recording keeps: in a build, a recut, a call.
+"""A_c, the seeds B and r(p) (DiffusionSeg, eq. 2 and 3), from recorded attention: for builds, recuts and single calls.
 
-Seeds are drawn among the *seed cells*, and A_s's columns there are all that r(p) needs of it
-(docs/decisions/evidence.md). The paper treats A_s as symmetric; (A_s + A_s^T) / 2 is what is meant by it here.
-Plain numpy arrays; imports no torch and knows nothing of networks or of datasets.
+Seeds are drawn among the *seed cells*, and r(p) needs only A_s's columns there (docs/decisions/evidence.md). The paper
+treats A_s as symmetric; here (A_s + A_s^T) / 2 is used. Plain numpy arrays; imports no torch and knows nothing of
+networks or of datasets.
 
 Letters: h x w latent grid, N = h * w cells, K seed cells.
 """
@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from models.config.cut import CutConfig
 
-MAX_SIDE = 48  # seed cells along a side: every cell up to here, one in 2x2 up to 96, one in 4x4 up to 192
+MAX_SIDE = 48  # seed cells along a side: all cells up to 48, one in 2x2 up to 96, one in 4x4 up to 192
 
 
 def class_and_refined(
@@ -24,14 +24,14 @@ def class_and_refined(
 
 
 def mean_of_top(layer_maps: np.ndarray, top_k: int) -> np.ndarray:
-    """A_c: mean of the k layers of largest standard deviation. layer_maps: (layers, h, w) -> (h, w) float32 >= 0."""
+    """A_c: mean of the k layers with the largest std. layer_maps: (layers, h, w) -> (h, w) float32 >= 0."""
     maps = layer_maps.astype(np.float32)
     order = np.argsort(-maps.std(axis=(1, 2)), kind="stable")
     return maps[order[:top_k]].mean(axis=0)
 
 
 def seed_cells(height: int, width: int) -> np.ndarray:
-    """Cells that may be seeds: all of a small grid, else one in each block of 2x2, 4x4 ...; (K,) flat, ascending."""
+    """Cells that may be seeds: all cells of a small grid, else one per block of 2x2, 4x4 ...; (K,) flat, ascending."""
     side = 1
     while max(height, width) > MAX_SIDE * side and height % (2 * side) == width % (2 * side) == 0:
         side *= 2
@@ -47,7 +47,7 @@ def seed_columns(self_attention: np.ndarray, height: int, width: int) -> np.ndar
 
 
 def refined_map(columns: np.ndarray, class_map: np.ndarray, config: CutConfig) -> np.ndarray:
-    """r(p) of eq. 3: mean over the seeds b of the symmetrised A_s(p, b); zeros where the boundary has no seed cell.
+    """r(p) of eq. 3: mean over the seeds b of the symmetrised A_s(p, b); zeros if the boundary has no seed cell.
 
     columns: (N, K) as from `seed_columns`; class_map: (h, w) -> (h, w) float32.
     """
@@ -63,15 +63,15 @@ def refined_map(columns: np.ndarray, class_map: np.ndarray, config: CutConfig) -
 def boundary_cells(class_map: np.ndarray, tau: float) -> np.ndarray:
     """Boundary of [A_c > tau], class_map (h, w) in [0, 1] -> flat indices, ascending.
 
-    A boundary cell lies inside and has one of its four neighbours outside; the image's edge is no boundary.
-    Empty where [A_c > tau] is nothing or everything.
+    A boundary cell lies inside and one of its four neighbours outside; the image's edge is not a boundary.
+    Empty if [A_c > tau] is empty or covers the image.
     """
     region = class_map > tau
     return np.flatnonzero(region & ~ndimage.binary_erosion(region, border_value=1))
 
 
 def normalise(values: np.ndarray) -> np.ndarray:
-    """A map brought to [0, 1] by its minimum and maximum, float32; a flat map becomes zeros."""
+    """A map scaled to [0, 1] by its minimum and maximum, float32; a constant map becomes zeros."""
     values = values.astype(np.float32)
     low, high = values.min(), values.max()
     return (values - low) / (high - low) if high > low else np.zeros_like(values)

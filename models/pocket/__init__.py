@@ -1,1 +1,1 @@
-"""The backbone that ships inside: scenes, networks, training and weights."""
+"""The backbone that ships with maskmill: scenes, networks, training and weights."""

@@ -1,6 +1,6 @@
 """pocket's model card, rendered from training.json (by the export) and figures.json (by `maskmill bench pocket`).
 
-Knows nothing of how either was made.
+Knows nothing of how either file is made.
 """
 
 import json
@@ -20,7 +20,7 @@ It draws nothing but such scenes. Its licence is the project's, GPL-3.0-or-later
 
 
 def write_card(folder: Path) -> None:
-    """Write README.md into a weights folder from the two JSON files lying there."""
+    """Write README.md into a weights folder from the folder's two JSON files."""
     training = json.loads((folder / "training.json").read_text())
     figures = folder / "figures.json"
     parts = [INTRODUCTION, _training(training)]
@@ -29,9 +29,9 @@ def write_card(folder: Path) -> None:
 
 
 def stage_facts(log: Path, steps: int, batch_size: int) -> dict[str, Any]:
-    """Steps, batch, final loss and seconds of one network's training, from its log of JSON lines.
+    """Steps, batch size, final loss and seconds of one network's training, from its log of JSON lines.
 
-    The clock of the log starts again at every resume.
+    The log's clock starts at 0 again when the training resumes.
     """
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     clock = [line["seconds"] for line in lines]
@@ -45,7 +45,7 @@ def stage_facts(log: Path, steps: int, batch_size: int) -> dict[str, Any]:
 
 
 def _training(training: dict[str, Any]) -> str:
-    """The table of what this training trained, then that of the weights it started from."""
+    """The table of the networks trained, preceded by that of the weights they started from, if any."""
     rows = [
         f"| {name} | {facts['steps']} | {facts['batch_size']} | {facts['loss']} | {facts['seconds'] / 60:.0f} |"
         for name, facts in training["networks"].items()

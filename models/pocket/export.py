@@ -1,6 +1,6 @@
-"""Writing pocket's weights folder from a pretraining run, and reading it again: diffusers' layout, CLIP, the judges.
+"""Write pocket's weights folder from a pretraining run, and read it: diffusers' layout, CLIP, the judges.
 
-Half precision safetensors, at most 40 MB in all; the folder is written beside its final place and renamed.
+Safetensors in half precision, at most 40 MB in total; the folder is written beside its final place and renamed.
 Knows nothing of training.
 """
 
@@ -37,7 +37,7 @@ def export(
     judges: dict[str, nn.Module],
     training: dict[str, Any],
 ) -> Path:
-    """Write everything pocket ships, and its card from the training's facts; UserError above 40 MB."""
+    """Write all files that ship with pocket, and the card from the training's facts; UserError above 40 MB."""
     with replacing_folder(folder) as partial:
         for name, part in (("vae", vae), ("unet", denoiser["unet"]), ("text_encoder", denoiser["text_encoder"])):
             part.cpu().half().save_pretrained(partial / name, safe_serialization=True)
@@ -54,12 +54,15 @@ def export(
         write_card(partial)
         size = sum(f.stat().st_size for f in partial.rglob("*") if f.is_file())
         if size > MAX_BYTES:
-            raise UserError(f"pocket's weights come to {size / 1e6:.1f} MB; at most {MAX_BYTES / 1e6:.0f} MB ship")
+            raise UserError(
+                f"pocket's weights: expected at most {MAX_BYTES / 1e6:.0f} MB, got {size / 1e6:.1f} MB; make its "
+                "networks smaller"
+            )
     return folder
 
 
 def load_weights(folder: Path, name: str, network: nn.Module) -> nn.Module:
-    """Fill network `name` with the weights of an exported folder."""
+    """Load the weights of network `name` from an exported folder into it."""
     weights = {
         prefix + k: v.float() for prefix, file in FILES[name].items() for k, v in load_file(folder / file).items()
     }
@@ -68,9 +71,11 @@ def load_weights(folder: Path, name: str, network: nn.Module) -> nn.Module:
 
 
 def facts_of(folder: Path) -> dict[str, Any]:
-    """How an exported folder's weights were trained; UserError where it is none."""
+    """How an exported folder's weights were trained; UserError if it is not such a folder."""
     if not (folder / "training.json").is_file():
-        raise UserError(f"start: expected a folder written by `maskmill pretrain`, {folder} has no training.json")
+        raise UserError(
+            f"start: expected a folder written by `maskmill pretrain`, but {folder} has no training.json; check it"
+        )
     return json.loads((folder / "training.json").read_text())
 
 
@@ -80,7 +85,7 @@ def _write_weights(network: nn.Module, path: Path) -> None:
 
 
 def _write_tokenizer(folder: Path) -> None:
-    """CLIP's two classic files beside tokenizer.json, for readers that know only those."""
+    """Write tokenizer.json, and CLIP's vocab.json and merges.txt for readers that know only those."""
     tokenizer = vocabulary.tokenizer()
     tokenizer.save_pretrained(folder)
     (folder / "vocab.json").write_text(json.dumps(vocabulary.tokens(), ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,6 +1,6 @@
-"""What pocket's networks are shown: pictures as tensors, blurred, mirrored and made small, and words as token ids.
+"""The inputs of pocket's networks: images as tensors, blurred, mirrored and reduced, and texts as token ids.
 
-Knows nothing of losses or of weights. Letters: B batch; images are uint8 outside and [-1, 1] in float on the way in.
+Knows nothing of losses or of weights. Letters: B batch; images are uint8 outside, and float in [-1, 1] for a network.
 """
 
 import numpy as np
@@ -15,28 +15,28 @@ def to_tensor(images: np.ndarray, device: torch.device) -> torch.Tensor:
 
 
 def mirrored(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Each picture mirrored with probability one half: no caption names a side."""
+    """Mirror each image with probability 0.5; no caption mentions left or right."""
     mirror = torch.from_numpy(rng.random(len(image)) < 0.5).to(image.device)
     return torch.where(mirror[:, None, None, None], image.flip(-1), image)
 
 
 def softened(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Half of the pictures blurred by a 3x3 mean: decoded samples are softer than renders."""
+    """Blur each image with probability 0.5 by a 3x3 mean, because decoded samples are softer than renders."""
     blurred = F.avg_pool2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), 3, 1)
     pick = torch.from_numpy(rng.random(len(image)) < 0.5).to(image.device)
     return torch.where(pick[:, None, None, None], blurred, image)
 
 
 def clip_input(image: torch.Tensor) -> torch.Tensor:
-    """(B, 3, H, W) in [-1, 1] -> (B, 3, 64, 64): area-averaged, the range kept."""
+    """(B, 3, H, W) in [-1, 1] -> (B, 3, 64, 64) in the same range, area-averaged."""
     return F.interpolate(image, size=(64, 64), mode="area")
 
 
 def short_caption(category: str) -> str:
-    """The class alone, as a CLIP template or `--class` would put it."""
+    """A caption with only the class, as in a CLIP template or for `--class`."""
     return f"a {'photo' if len(category) % 2 else 'picture'} of {'an' if category[0] in 'aeiou' else 'a'} {category}"
 
 
 def token_ids(tokenizer: CLIPTokenizer, texts: list[str]) -> torch.Tensor:
-    """Padded and truncated to the tokenizer's length L: (N, L) int64."""
+    """Token ids of N texts, padded and truncated to the tokenizer's length L: (N, L) int64."""
     return tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids

@@ -1,6 +1,6 @@
-"""pocket's two judges, supervised on rendered scenes: they measure sampled images and never screen them.
+"""pocket's two judges, trained with labels on rendered scenes: they measure sampled images and never screen them.
 
-Their own error on held-out renders is part of `maskmill bench pocket` and stands beside every figure they give.
+`maskmill bench pocket` also reports the judges' error on held-out renders, beside every figure that they give.
 """
 
 from functools import cache
@@ -31,6 +31,6 @@ def classify(images: np.ndarray) -> list[str]:
 
 @torch.no_grad()
 def segment(images: np.ndarray, categories: list[str]) -> np.ndarray:
-    """The object of the named class in each image, (B, 128, 128, 3) uint8 -> (B, 128, 128) bool."""
+    """The mask of the named class's object in each image, (B, 128, 128, 3) uint8 -> (B, 128, 128) bool."""
     labels = torch.tensor([CLASSES.index(category) for category in categories])
     return (_load("oracle")(to_tensor(images, torch.device("cpu")), labels) > 0).numpy()

@@ -1,6 +1,6 @@
 """pocket's networks and their sizes: Stable Diffusion's parts, a small CLIP, and the two judges.
 
-Constructors only, each with random weights. Knows nothing of training, of files or of scenes' pixels.
+Only constructors, all with random weights. Knows nothing of training, of files or of scenes' pixels.
 """
 
 from itertools import pairwise
@@ -19,7 +19,7 @@ CLIP_IMAGE_SIZE = 64
 
 
 def vae() -> AutoencoderKL:
-    """Factor 8, 4 latent channels, as Stable Diffusion's: (B, 3, 128, 128) -> (B, 4, 16, 16)."""
+    """Autoencoder with factor 8 and 4 latent channels like Stable Diffusion's: (B, 3, 128, 128) -> (B, 4, 16, 16)."""
     channels = (16, 32, 64, 96)
     network = AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * len(channels),
@@ -27,7 +27,7 @@ def vae() -> AutoencoderKL:
         block_out_channels=channels,
         layers_per_block=1,
         latent_channels=4,
-        norm_num_groups=1,  # groups of two channels would wipe a picture's mean colour
+        norm_num_groups=1,  # groups of two channels would erase an image's mean colour
         sample_size=128,
     )
     return start_as_block_means(network)
@@ -37,7 +37,7 @@ def vae() -> AutoencoderKL:
 def start_as_block_means(vae: AutoencoderKL) -> AutoencoderKL:
     """Set the initial weights so that the latent is each 8x8 block's mean colour, and decoding repeats it.
 
-    From ordinary initial weights the network codes brightness first and stays grey for thousands of steps. Channels
+    With ordinary initial weights the network learns brightness first and stays grey for thousands of steps. Channels
     0-2 carry RGB and 3-5 its negative through both halves, since SiLU(a) - SiLU(-a) = a; residual branches start at 0.
     """
     for name, parameter in vae.named_parameters():
@@ -69,7 +69,7 @@ def start_as_block_means(vae: AutoencoderKL) -> AutoencoderKL:
 
 
 def _carry(convolution: torch.nn.Conv2d, matrix: torch.Tensor) -> None:
-    """Make the first output channels the given mix of the first input channels, at the kernel's centre tap."""
+    """Make the first output channels the given linear mix of the first input channels, at the kernel's centre."""
     rows, columns = matrix.shape
     convolution.weight[:rows] = 0
     convolution.bias[:rows] = 0
@@ -94,7 +94,7 @@ def unet() -> UNet2DConditionModel:
 
 @torch.no_grad()
 def with_quiet_branches(network: UNet2DConditionModel) -> UNet2DConditionModel:
-    """Residual branches and the output start at zero, as in the original latent diffusion code: training is faster."""
+    """Start residual branches and the output at zero, as in the original latent diffusion code: it trains faster."""
     for name, parameter in network.named_parameters():
         if ".conv2." in name or ".proj_out." in name or name.startswith("conv_out."):
             parameter.zero_()
@@ -123,7 +123,7 @@ def text_encoder() -> CLIPTextModel:
 
 
 def scheduler() -> DDIMScheduler:
-    """Stable Diffusion's scaled-linear schedule and DDIM settings, predicting velocity as SD 2.x does."""
+    """Stable Diffusion's scaled-linear schedule and DDIM settings, with v-prediction as in SD 2.x."""
     return DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,
@@ -150,7 +150,7 @@ CLIP_CONFIG = {
 
 
 def clip() -> CLIP:
-    """A small open_clip model (ResNet image tower at 64x64, two-layer text tower) over pocket's vocabulary."""
+    """A small open_clip model (ResNet image tower at 64x64, two-layer text tower) with pocket's vocabulary."""
     return CLIP(**CLIP_CONFIG)
 
 

@@ -1,8 +1,8 @@
-"""How pocket's weights are made: the rendered scenes, the latents, and a loss for each network.
+"""How pocket's weights are trained: the rendered scenes, the latents, and a loss for each network.
 
-The rendered scenes lie in memory-mapped arrays (`Scenes`). Each loss draws its batch from the generator it is
-given. Knows nothing of the training loop, of Prefect or of the command line.
-Letters: B batch; images are uint8 on disk and [-1, 1] in float on the way into a network.
+The rendered scenes are stored in memory-mapped arrays (`Scenes`). Each loss draws its batch from the generator that is
+passed in. Knows nothing of the training loop, of Prefect or of the command line.
+Letters: B batch; images are uint8 on disk, and float in [-1, 1] for a network.
 """
 
 import json
@@ -25,7 +25,7 @@ from models.training.schedule import Training
 
 @dataclass(frozen=True)
 class Scenes:
-    """Rendered scenes of one seed: images (N, 128, 128, 3) uint8, masks (N, 128, 128) bool, and their words."""
+    """Rendered scenes of one seed: images (N, 128, 128, 3) uint8, masks (N, 128, 128) bool, classes and captions."""
 
     images: np.ndarray
     masks: np.ndarray
@@ -37,7 +37,7 @@ class Scenes:
 
 
 def render_scenes(folder: Path, seed: int, count: int, on_step: Callable[[int, int], None] | None = None) -> Scenes:
-    """Render `count` scenes of `seed` into `folder` on all cores, or open them when they are there."""
+    """Render `count` scenes of `seed` into `folder` on all cores, or open them if they exist."""
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
@@ -63,14 +63,14 @@ def render_scenes(folder: Path, seed: int, count: int, on_step: Callable[[int, i
     return Scenes(images, masks, [w[0] for w in words], [w[1] for w in words])
 
 
-# One loss per network. Each draws its batch from the step's own generator.
+# One loss per network. Each draws its batch from the step's generator.
 
 
 def vae_loss(vae: nn.Module, data: Scenes, training: Training) -> Loss:
-    """Squared error of the reconstruction (PSNR's own measure) + 1e-4 KL per latent value.
+    """Mean squared error of the reconstruction (as in PSNR) + 1e-4 KL per latent value.
 
-    Four fifths of the steps see 64x64 crops, the rest a quarter as many whole scenes: the same cost, and crops
-    show four times as many pictures.
+    The first 80 % of the steps use 64x64 crops, the others a quarter as many whole scenes: the cost is the same, and
+    crops cover four times as many scenes.
     """
     device = next(vae.parameters()).device
 
@@ -94,7 +94,7 @@ def vae_loss(vae: nn.Module, data: Scenes, training: Training) -> Loss:
 def encode_latents(
     vae: nn.Module, data: Scenes, folder: Path, on_step: Callable[[int, int], None] | None = None
 ) -> np.ndarray:
-    """Posterior mean of every scene, computed once: (N, 4, 16, 16) float16, unscaled."""
+    """The VAE's posterior mean of every scene, computed once: (N, 4, 16, 16) float16, unscaled."""
     path = folder / "latents.npy"
     if path.exists():
         return np.load(path, mmap_mode="r")
@@ -150,7 +150,7 @@ def diffusion_loss(
 
 
 def clip_loss(clip: nn.Module, data: Scenes, ids: torch.Tensor, batch_size: int) -> Loss:
-    """Symmetric contrastive loss; pictures that share a caption are positives of each other."""
+    """Symmetric contrastive loss; images with the same caption are positives of each other."""
     device = next(clip.parameters()).device
 
     def loss_of(step: int, rng: np.random.Generator) -> torch.Tensor:

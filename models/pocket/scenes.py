@@ -1,7 +1,7 @@
-"""The scenes pocket learns from: one captioned object on a textured background, with its exact mask.
+"""pocket's training scenes: one captioned object on a textured background, with its exact mask.
 
-Deterministic: scene `index` of a `seed` is always the same picture. Knows nothing of networks or of training.
-Letters: S image side in pixels; (u, v) coordinates in the object's own frame, where the object spans about [-1, 1].
+Deterministic: scene `index` of a `seed` is always the same image. Knows nothing of networks or of training.
+Letters: S image side in pixels; (u, v) coordinates in the object's frame, where the object spans about [-1, 1].
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ COLOURS = dict(zip(words.COLOURS, RGB, strict=True))
 LIGHTS = dict(zip(words.LIGHTS, (1.0, 0.85, 0.65), strict=True))
 VIEWS = dict(zip(words.VIEWS, ((39.0, 47.0), (31.0, 38.0)), strict=True))  # object radius, pixels
 
-# Share of scenes by difficulty; the captioned object is always the larger and the nearer to the centre.
+# Share of scenes by difficulty; the captioned object is always larger and closer to the centre than a distractor.
 SHARES = {"easy": 0.55, "clutter": 0.15, "distractor": 0.20, "low contrast": 0.10}
 
 
@@ -48,14 +48,14 @@ class Scene:
 def render(seed: int, index: int, category: str | None = None) -> Scene:
     """Scene `index` of dataset `seed`; `category` overrides the drawn class and changes nothing else."""
     rng = np.random.default_rng([seed, index])
-    # 1. What the caption says
+    # 1. The caption's words
     drawn = str(rng.choice(CLASSES))
     category = category or drawn
     colour, background = str(rng.choice(list(COLOURS))), str(rng.choice(BACKGROUNDS))
     light, view, style = str(rng.choice(list(LIGHTS))), str(rng.choice(list(VIEWS))), str(rng.choice(STYLES))
     difficulty = str(rng.choice(list(SHARES), p=list(SHARES.values())))
 
-    # 2. Ground: base tone far from (or, for low contrast, near to) the object's colour
+    # 2. Background: base tone far from (or, for low contrast, close to) the object's colour
     ink = np.clip(np.array(COLOURS[colour]) + rng.normal(0, 0.03, 3), 0, 1)
     base = _background_tone(rng, ink, low_contrast=difficulty == "low contrast")
     canvas = np.clip(base + _texture(rng, background)[..., None] * rng.uniform(0.5, 1.0, 3), 0, 1)  # (S, S, 3)
@@ -96,26 +96,26 @@ def _background_tone(rng: np.random.Generator, ink: np.ndarray, low_contrast: bo
             return tone
 
 
-def _texture(rng: np.random.Generator, kind: str) -> np.ndarray:
-    """(S, S) tone offsets within about +-0.12, smooth at the scale of a few pixels."""
+def _texture(rng: np.random.Generator, name: str) -> np.ndarray:
+    """The texture of a background: (S, S) offsets within about +-0.12, smooth at the scale of a few pixels."""
     y, x = np.mgrid[0:SIZE, 0:SIZE] / SIZE
     angle, cycles, phase = rng.uniform(0, np.pi), rng.uniform(3, 5.5), rng.uniform(0, 2 * np.pi, 2)
     amplitude = rng.uniform(0.06, 0.12)
     a = 2 * np.pi * cycles * (x * np.cos(angle) + y * np.sin(angle)) + phase[0]
     b = 2 * np.pi * cycles * (y * np.cos(angle) - x * np.sin(angle)) + phase[1]
-    if kind == "plain":
+    if name == "plain":
         return amplitude * 0.6 * ((x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle)) * 2
-    if kind == "striped":
+    if name == "striped":
         return amplitude * np.tanh(2 * np.sin(a))
-    if kind == "checked":
+    if name == "checked":
         return amplitude * np.tanh(3 * np.sin(a) * np.sin(b))
-    if kind == "dotted":
+    if name == "dotted":
         return amplitude * (2 / (1 + np.exp(-6 * (np.cos(a) + np.cos(b) - 0.9))) - 0.6)
-    if kind == "wavy":
+    if name == "wavy":
         return amplitude * np.sin(a + 1.6 * np.sin(b / 2))
-    if kind == "woven":
+    if name == "woven":
         return amplitude * 0.7 * (np.abs(np.sin(a / 1.5)) + np.abs(np.sin(b / 1.5)) - 1.2)
-    assert kind == "cloudy", kind
+    assert name == "cloudy", name
     noise = gaussian_filter(rng.normal(size=(SIZE, SIZE)), 9, mode="wrap")
     return amplitude * np.clip(noise / (noise.std() + 1e-9), -2, 2) * 0.7
 
@@ -129,7 +129,7 @@ def _far_spot(rng: np.random.Generator, centre: np.ndarray) -> np.ndarray:
 
 
 def _add_clutter(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
-    """Three to six small classless ellipses."""
+    """Draw three to six small ellipses that belong to no class."""
     for _ in range(rng.integers(3, 7)):
         u, v = _object_frame(
             rng.uniform(6, SIZE - 6, 2), rng.uniform(3, 8), rng.uniform(0, np.pi), rng.uniform(0.4, 1.0)
@@ -140,14 +140,14 @@ def _add_clutter(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
 
 
 def _object_frame(centre: np.ndarray, radius: float, angle: float, aspect: float) -> tuple[np.ndarray, np.ndarray]:
-    """Pixel centres seen from an object at `centre` (x, y): two (S, S) arrays, v pointing down."""
+    """Pixel centres in the frame of an object at `centre` (x, y): two (S, S) arrays, v pointing down."""
     y, x = np.mgrid[0:SIZE, 0:SIZE].astype(np.float64)
     x, y = (x - centre[0]) / radius, (y - centre[1]) / radius
     return (x * np.cos(angle) + y * np.sin(angle)) / aspect, y * np.cos(angle) - x * np.sin(angle)
 
 
 def _coverage(f: np.ndarray) -> np.ndarray:
-    """Anti-aliased coverage in [0, 1] of {f < 0}: f over its gradient is the distance to the outline in pixels."""
+    """Anti-aliased coverage in [0, 1] of {f < 0}: f divided by its gradient is the pixel distance to the outline."""
     gy, gx = np.gradient(f)
     return np.clip(0.5 - f / (np.hypot(gx, gy) + 1e-6), 0, 1)
 
@@ -165,7 +165,7 @@ def _add_object(
     u, v = _object_frame(centre, radius, rng.uniform(-np.pi / 4, np.pi / 4), rng.uniform(0.88, 1.12))
     f = OUTLINES[category](u, v)
     alpha = _coverage(f)
-    # Shadow: the blurred silhouette, moved to the lower right; it darkens the ground and is not part of the mask.
+    # Shadow: the blurred silhouette, shifted to the lower right; it darkens the background, outside the mask.
     shift = round(radius * 0.12)
     shadow = gaussian_filter(np.roll(alpha, (shift, shift), axis=(0, 1)), 2.5)[..., None]
     canvas = canvas * (1 - 0.35 * shadow)
@@ -176,7 +176,7 @@ def _add_object(
 
 
 def _shading(category: str, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Brightness factor from the upper left light; a few classes have a relief of their own."""
+    """Brightness factor of a light from the upper left; some classes have their own relief."""
     if category == "ball":
         return 1.08 - 0.38 * np.clip(np.hypot(u + 0.35, v + 0.35), 0, 1.6)
     if category == "box":  # three faces of a cube seen from a corner
@@ -194,7 +194,7 @@ def _shading(category: str, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return 0.95 - 0.12 * (u + v)
 
 
-# Outlines: implicit functions of the object frame, negative inside. Only the sign and the zero set matter.
+# Outlines: implicit functions in the object's frame, negative inside. Only the sign and the zero set matter.
 
 
 def _ball(u: np.ndarray, v: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""The stages of pocket's pretraining, in order: each builds a network, trains it in a run folder and hands it on.
+"""The stages of pocket's pretraining, in order: each builds a network, trains it in a run folder and returns it.
 
-Stages find each other's results in the folder, so each can be run, killed and resumed alone. Where the configuration
-names weights to start from, the denoiser is trained on from them and the other networks are theirs. Knows nothing of
+Stages read each other's results from the folder, so each can be run, killed and resumed alone. If the configuration
+names weights to start from, only the denoiser is trained further and the other networks are kept. Knows nothing of
 Prefect. The losses are in recipe.py, the loop in models/training/loop.py.
 """
 
@@ -22,7 +22,7 @@ from models.pocket.export import facts_of, load_weights
 from models.training.loop import fit
 from models.training.schedule import Training
 
-# Sized for a CPU of two cores; on a GPU the whole takes minutes.
+# Sized for a CPU with two cores; on a GPU all of it takes minutes.
 TRAININGS = {
     "vae": Training(steps=1800, batch_size=16, learning_rate=2e-3, weight_decay=0.0, warmup_steps=100, save_every=100),
     "diffusion": Training(steps=3800, batch_size=32, learning_rate=6e-4, ema=0.998, save_every=100),
@@ -34,7 +34,7 @@ OnStep = Callable[[int, int, float], None]
 
 
 def training_of(name: str, config: PretrainConfig) -> Training:
-    """The stage's training, its length scaled by `config.effort`."""
+    """The stage's hyperparameters, with the number of steps scaled by `config.effort`."""
     training = TRAININGS[name]
     return replace(training, steps=max(1, round(training.steps * config.effort)))
 
@@ -45,7 +45,7 @@ def scenes_of(folder: Path, config: PretrainConfig, on_step: Callable[[int, int]
 
 
 def train(name: str, folder: Path, config: PretrainConfig, on_step: OnStep | None = None) -> nn.Module:
-    """Train network `name` (or load it, where its training is complete); returns it with averaged weights."""
+    """Train network `name`, or load it if its training is complete; return it with averaged weights."""
     training = training_of(name, config)
     torch.manual_seed(config.seed)
     model = _BUILDERS[name]()
@@ -59,7 +59,7 @@ def train(name: str, folder: Path, config: PretrainConfig, on_step: OnStep | Non
 
 
 def trained_here(config: PretrainConfig) -> list[str]:
-    """The networks this pretraining trains; the others come from `config.start`."""
+    """The networks that this pretraining trains; the others come from `config.start`."""
     return ["diffusion"] if config.start else list(TRAININGS)
 
 
@@ -69,14 +69,14 @@ def latents_of(folder: Path, config: PretrainConfig, on_step: Callable[[int, int
 
 
 def trained_vae(folder: Path, config: PretrainConfig) -> Any:
-    """The finished autoencoder; its scaling factor makes latents of unit variance, as in Stable Diffusion."""
+    """The trained autoencoder, with a scaling factor that gives latents unit variance, as in Stable Diffusion."""
     vae: Any = train("vae", folder, config)
     vae.register_to_config(scaling_factor=round(float(1 / latents_of(folder, config)[:2000].astype("f4").std()), 5))
     return vae
 
 
 def training_facts(folder: Path, config: PretrainConfig, command: str) -> dict[str, Any]:
-    """What the model card says of the training."""
+    """The training's facts for the model card."""
     trained = {
         name: stage_facts(folder / f"{name}.jsonl", training_of(name, config).steps, TRAININGS[name].batch_size)
         for name in trained_here(config)

@@ -1,6 +1,6 @@
-"""Whether a prompt that a language model wrote may be used, or the reason why not.
+"""Checks of prompts that a language model wrote: accepted, or the reason for rejecting.
 
-Everything it wrote is untrusted text. Knows nothing of who wrote it or where it is kept.
+The model's output is untrusted text. Knows nothing of the endpoint or of the store.
 """
 
 import re
@@ -40,10 +40,10 @@ STOP_WORDS = frozenset("a an the of on in at with and to from by for under over 
 
 
 class PromptChecker:
-    """Checks prompts of one class, in the order they come; those accepted count for the next ones' novelty.
+    """Checks the prompts of one class in order; each is compared with those accepted before it.
 
-    phrases: the words that name each class of the dataset, by class. vocabulary: the only words there may be; any when
-    empty. max_overlap: of the words of two prompts but stop words and the class's own, the share that both have.
+    phrases: the words that name each class of the dataset, by class. vocabulary: the only allowed words; any if empty.
+    max_overlap: largest share of common words of two prompts, not counting stop words and the class's phrases.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class PromptChecker:
         self._owner = {_plain(phrase): name for name, words in phrases.items() for phrase in words}
         self._phrases = phrases[category]
         self._mention = _any_of(self._owner)
-        self._own = _any_of(map(_plain, self._phrases))
+        self._class_phrase = _any_of(map(_plain, self._phrases))
         self._tokenizer = tokenizer
         self._max_overlap = max_overlap
         self._vocabulary = frozenset(vocabulary)
@@ -67,7 +67,7 @@ class PromptChecker:
         self._content = [self._content_of(text) for text in accepted]
 
     def reason(self, text: str) -> str:
-        """Why a prompt is rejected; '' where it is accepted."""
+        """Why a prompt is rejected; '' if it is accepted."""
         return self._form(text) or self._subject(text) or self._fit(text) or self._novelty(text)
 
     def _form(self, text: str) -> str:
@@ -86,22 +86,22 @@ class PromptChecker:
         return "too short" if len(text.split()) < SHORTEST else ""
 
     def _is_text(self, c: str) -> bool:
-        """Latin letters and digits, common punctuation, and what the class itself is written with."""
+        """Whether it is a Latin letter, a digit, common punctuation, or a character of the class's name or phrases."""
         latin = c.isalpha() and unicodedata.name(c, "").startswith("LATIN") and "FULLWIDTH" not in unicodedata.name(c)
         return latin or ("0" <= c <= "9") or c in PUNCTUATION or c in self._letters
 
     def _subject(self, text: str) -> str:
-        """The class comes first of all classes, is one, and no other class is set beside it."""
+        """The class is the first class that is named, in the singular, and no other class is an object beside it."""
         plain = _plain(text)
-        found = list(self._mention.finditer(plain))
-        if not self._own.search(plain):
+        mentions = list(self._mention.finditer(plain))
+        if not self._class_phrase.search(plain):
             return "does not name the class"
-        if self._owner[found[0].group()] != self._category:
+        if self._owner[mentions[0].group()] != self._category:
             return "names another class first"
-        before = plain[: found[0].start()]
+        before = plain[: mentions[0].start()]
         if SEVERAL.search(before) or COUNTED.search(before):
             return "more than one object"
-        others = [m for m in found if self._owner[m.group()] != self._category]
+        others = [m for m in mentions if self._owner[m.group()] != self._category]
         if any(BESIDE.search(plain[: m.start()].rstrip()) for m in others):
             return "more than one object"
         return ""
@@ -111,7 +111,7 @@ class PromptChecker:
         if self._vocabulary and not self._vocabulary.issuperset(words):
             return "words that the backbone was not taught"
         tokens = self._tokenizer(text.lower(), add_special_tokens=False, verbose=False).input_ids
-        if len(tokens) > self._tokenizer.model_max_length - 2:  # the start and end tokens
+        if len(tokens) > self._tokenizer.model_max_length - 2:  # without the start and end tokens
             return "longer than the backbone reads"
         try:
             category_span(self._tokenizer, text, phrase_in(text, self._phrases))
@@ -128,12 +128,12 @@ class PromptChecker:
         return ""
 
     def _content_of(self, text: str) -> frozenset[str]:
-        rest = self._own.sub(" ", _plain(text))
+        rest = self._class_phrase.sub(" ", _plain(text))
         return frozenset(re.findall(r"\w+", rest)) - STOP_WORDS
 
 
 def phrase_in(text: str, phrases: Sequence[str]) -> str:
-    """The phrase that a prompt names its class by: the longest of those in it, as whole words. UserError for none."""
+    """The longest of the phrases that the prompt contains as whole words; UserError if it contains none."""
     for phrase in sorted(phrases, key=len, reverse=True):
         if _any_of([_plain(phrase)]).search(_plain(text)):
             return phrase
@@ -141,20 +141,20 @@ def phrase_in(text: str, phrases: Sequence[str]) -> str:
 
 
 def reasons(checked: Iterable[str]) -> str:
-    """Reasons in words, the commonest first, as in '3 too long, 1 markup'."""
+    """Counts of the reasons, the most frequent first, as in '3 too long, 1 markup'."""
     return ", ".join(f"{count} {reason}" for reason, count in Counter(filter(None, checked)).most_common())
 
 
 def _any_of(phrases: Iterable[str]) -> re.Pattern[str]:
-    """Any of the phrases as whole words, the longest first."""
+    """A pattern for any of the phrases as whole words, the longest first."""
     return re.compile(r"(?<!\w)(?:" + "|".join(map(re.escape, sorted(phrases, key=len, reverse=True))) + r")(?!\w)")
 
 
 def _plain(text: str) -> str:
-    """Lower case, single spaces."""
+    """The text in lower case with single spaces."""
     return " ".join(text.lower().split())
 
 
 def _overlap(one: frozenset[str], other: frozenset[str]) -> float:
-    """Jaccard's index of two sets of words; two empty ones agree."""
+    """Jaccard index of two sets of words; 1 if both are empty."""
     return len(one & other) / len(one | other) if one | other else 1.0

@@ -1,6 +1,6 @@
 """Class and prompt of each sample: a grammar of subject, scene, lighting, view and style (DiffusionSeg, section 3.2.1).
 
-Both follow from (dataset seed, sample index) alone; where a language model wrote the prompts, from their order too.
+Both depend only on (dataset seed, sample index) and, if a language model wrote the prompts, on their order.
 Knows nothing of backbones' weights, tokenizers or the store.
 """
 
@@ -20,15 +20,15 @@ from models.prompts.checks import phrase_in
 
 GRAMMAR = "grammar"
 PromptStore = Mapping[str, Sequence[tuple[str, str]]]  # (prompt, its source) in order, by class
-SHOWN = 5  # unknown classes that a refusal names
+SHOWN = 5  # unknown classes that an error names
 _PROMPT_STREAM, _NOISE_STREAM = 0, 1  # independent generators of one sample
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A sample before it is made: what to draw, in which words, from which noise seed (int64, non-negative).
+    """A sample before it is generated: category, prompt and noise seed (int64, non-negative).
 
-    `phrase` is the words of the prompt that name the category, whose attention is read; `prompt_source` who wrote it.
+    phrase: the words of the prompt that name the category and whose attention is recorded; prompt_source: who wrote it.
     """
 
     index: int
@@ -41,11 +41,11 @@ class Planned:
 
 @dataclass(frozen=True)
 class Grammar:
-    """How a dataset's samples are worded.
+    """The classes and the prompts of a dataset's samples.
 
-    phrases: the words that prompts name a class by, of every class in its order; groups: of the classes that have one;
-    templates: own prompts in the grammar's place; per_class: different bought prompts of a class at most; taught: all
-    that the backbone knows, None where it knows language.
+    phrases: class -> the words that prompts use for it, classes in order; groups: class -> its group, if it has one;
+    templates: the user's prompts in place of the grammar's; per_class: largest number of different prompts that a
+    language model writes for a class; taught: the words the backbone knows, None if not limited to a list.
     """
 
     seed: int
@@ -57,15 +57,15 @@ class Grammar:
 
     @classmethod
     def of(cls, config: BuildConfig, taught: Taught | None) -> Self:
-        """The grammar of a build, for a backbone that was taught so much."""
+        """The grammar of a build; taught: the words that its backbone knows, None if not limited to a list."""
         phrases = {name: config.phrases_of(name) for name in config.classes}
         return cls(config.seed, phrases, config.groups, config.templates, config.prompts.per_class, taught)
 
     def plan(self, index: int, prompt_store: PromptStore | None = None) -> Planned:
-        """Sample `index` of the dataset: depends on the classes and the dataset seed, never on the count or the batch.
+        """Sample `index` of the dataset: depends on the classes and the dataset seed, not on the count or the batch.
 
-        With bought prompts its words depend on the order of these as well: the n-th sample of a class takes the class's
-        n-th prompt, and after `per_class` of them the first again.
+        With a prompt store it also depends on the order of the prompts: the n-th sample of a class takes the class's
+        n-th prompt; after `per_class` prompts they repeat.
         """
         category = self.category_of(index)
         rng = np.random.default_rng([self.seed, index, _PROMPT_STREAM])
@@ -78,26 +78,29 @@ class Grammar:
         return Planned(index, category, phrase, self._prompt(category, phrase, rng), seed)
 
     def category_of(self, index: int) -> str:
-        """Classes come in shuffled rounds: every run of consecutive samples from a round has each once."""
+        """The class of a sample: classes come in shuffled rounds, each of which has every class once."""
         classes = tuple(self.phrases)
         round_, place = divmod(index, len(classes))
         return classes[np.random.default_rng([self.seed, round_]).permutation(len(classes))[place]]
 
     def prompts_needed(self, count: int) -> dict[str, int]:
-        """How many different prompts each class needs for `count` samples."""
+        """The number of different prompts that each class needs for `count` samples."""
         rounds, rest = divmod(count, len(self.phrases))
         last = {self.category_of(rounds * len(self.phrases) + i) for i in range(rest)}
         return {name: min(self.per_class, rounds + (name in last)) for name in self.phrases}
 
     def vocabulary(self, category: str) -> tuple[str, ...]:
-        """The only words that prompts of a class may have: the class and what else was taught; empty where all may."""
+        """The only words allowed in prompts of a class: the class and the words the backbone knows; empty for any."""
         return () if self.taught is None else (category.lower(), *self.taught.words)
 
     def farthest_prompts(self, category: str) -> list[tuple[str, str]]:
-        """(prompt, phrase): own templates, or the grammar's longest subject. If any prompt truncates it, these do."""
+        """(prompt, phrase) with the phrase as late as it can be: if truncation cuts any prompt's phrase, it cuts these.
+
+        They are from the templates, or from the grammar's longest subject.
+        """
         subjects, _ = self._subjects_and_scenes(category)
-        farthest = self.templates or (max(subjects, key=len),)
-        return [(text.replace("{category}", phrase), phrase) for text in farthest for phrase in self.phrases[category]]
+        texts = self.templates or (max(subjects, key=len),)
+        return [(text.replace("{category}", phrase), phrase) for text in texts for phrase in self.phrases[category]]
 
     def _prompt(self, category: str, phrase: str, rng: np.random.Generator) -> str:
         if self.templates:
@@ -114,15 +117,15 @@ class Grammar:
 
 
 def check_classes(grammar: Grammar, facts: BackboneFacts, clip: str) -> None:
-    """UserError for a class that the backbone, or screening's CLIP, was never taught."""
+    """UserError if the backbone or screening's CLIP does not know a class."""
     words = [phrase for name, phrases in grammar.phrases.items() for phrase in (name, *phrases)]
     if facts.taught and (unknown := _unknown(words, facts.taught)):
         raise UserError(
             f"classes: the {facts.name} backbone does not know {unknown}; it knows {', '.join(facts.taught.classes)}. "
             "Choose among these, or name another --backbone"
         )
-    of_clip = taught(clip)
-    if of_clip and (unknown := _unknown(words, of_clip)):
+    taught_to_clip = taught(clip)
+    if taught_to_clip and (unknown := _unknown(words, taught_to_clip)):
         raise UserError(
             f"screen.clip: {clip}'s CLIP does not know {unknown}; name an open_clip model, as in "
             "--set screen.clip=ViT-B-32:openai, or 'none'"
@@ -130,6 +133,6 @@ def check_classes(grammar: Grammar, facts: BackboneFacts, clip: str) -> None:
 
 
 def _unknown(words: list[str], known: Taught) -> str:
-    """The words that are no class of what is known, the first few by name; '' for none."""
+    """The words that are not among the known classes, the first few by name; '' if all are."""
     unknown = list(dict.fromkeys(word for word in words if word.lower() not in known.classes))
     return ", ".join(unknown[:SHOWN]) + (f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else "")

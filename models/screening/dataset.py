@@ -1,7 +1,7 @@
-"""Screening a whole dataset: the tests that compare its samples with one another, after those of each alone.
+"""Screening a whole dataset: the tests of single samples, then the tests that compare samples with one another.
 
-A function of all samples' stored scores: whatever their shards, and in how many runs they came about, the verdicts
-are the same. Ties go to the earlier sample. Knows no dataset.
+A function of all samples' stored scores: the verdicts do not depend on shards or on the number of runs. Ties go to the
+earlier sample. Knows no dataset.
 
 Letters: n samples, D embedding's width.
 """
@@ -24,11 +24,11 @@ Table = Mapping[str, np.ndarray]
 
 
 def verdicts(table: Table, config: ScreenConfig, num_names: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first test that each sample fails, "" where it is kept, (n,) str; and `similarity`, (n,) float32.
+    """The first test that each sample fails, "" if it is kept, (n,) str; and `similarity`, (n,) float32.
 
-    table: "category", "clip_score" and what the active rules read, by name, (n,) each, in the order of the dataset;
-    "embedding" is (n, D). Duplicates are of any earlier sample of their class that passes
-    the tests of each alone, and similarity is the largest cosine to one, NaN where images are not compared.
+    table: "category", "clip_score" and the columns that the active rules read, (n,) each, in the order of the dataset;
+    "embedding" is (n, D). Duplicates are compared with the earlier samples of their class that pass the tests of
+    single samples; similarity is the largest cosine to one of those, NaN if images are not compared.
     """
     verdict = reasons(table, config, num_names).astype(object)
     category = np.array([str(name).lower() for name in table["category"]], dtype=object)
@@ -42,7 +42,7 @@ def verdicts(table: Table, config: ScreenConfig, num_names: int) -> tuple[np.nda
         if config.duplicate_prompt is not None:
             prompts = [str(prompt) for prompt in table["prompt"][rows]]
             repeated[rows] = prompt_similarity(prompts) >= np.float32(config.duplicate_prompt)
-    similarity[np.isneginf(similarity)] = np.nan  # of a class's first
+    similarity[np.isneginf(similarity)] = np.nan  # the first sample of each class
     verdict[repeated] = DUPLICATE_PROMPT
     verdict[alike] = DUPLICATE_IMAGE
     if config.drop_uncertain:
@@ -51,37 +51,37 @@ def verdicts(table: Table, config: ScreenConfig, num_names: int) -> tuple[np.nda
 
 
 def topped_up(verdict: np.ndarray, category: np.ndarray, clip_score: np.ndarray, wanted: int) -> np.ndarray:
-    """He et al.'s top-up: (n,) bool, those that fail CLIP's test alone and are taken, as too few of their class pass.
+    """He et al.'s top-up: (n,) bool, the samples that fail only CLIP's test and are kept, as too few of a class pass.
 
-    Of each class so many, the most confident first, that `wanted` pass, if there are so many; none without a score.
+    Each class is filled up to `wanted` samples, the most confident first; samples without a score are not used.
     """
-    taken = np.zeros(len(verdict), dtype=bool)
+    added = np.zeros(len(verdict), dtype=bool)
     failed = (verdict == WRONG_CLASS) & np.isfinite(clip_score)
     for rows in by_class(category, failed) if wanted else ():
-        lacking = wanted - np.count_nonzero((category == category[rows[0]]) & (verdict == ""))
+        num_missing = wanted - np.count_nonzero((category == category[rows[0]]) & (verdict == ""))
         best = rows[np.argsort(-clip_score[rows], kind="stable")]
-        taken[best[: max(0, lacking)]] = True
-    return taken
+        added[best[: max(0, num_missing)]] = True
+    return added
 
 
 def most_uncertain(passing: np.ndarray, score: np.ndarray, share: float) -> np.ndarray:
     """The `share`, rounded down, of the passing samples with the highest score, as DatasetGAN drops them: (n,) bool.
 
-    A score that is NaN is dropped whatever the share, where there is one.
+    If the share is above 0, all samples with score NaN are dropped, even if that is more than the share.
     """
     dropped = np.zeros(len(passing), dtype=bool)
     if not share:
         return dropped
     rows = np.flatnonzero(passing)
     order = rows[np.argsort(score[rows], kind="stable")]  # NaN last
-    lacking = int(np.isnan(score[rows]).sum())
-    count = max(int(round(share * len(rows), 6)), lacking)
+    num_nan = int(np.isnan(score[rows]).sum())
+    count = max(int(round(share * len(rows), 6)), num_nan)
     dropped[order[len(rows) - count :]] = True
     return dropped
 
 
 def by_class(category: np.ndarray, among: np.ndarray) -> Iterator[np.ndarray]:
-    """Positions of the samples of each class that are in `among`, (n,) bool; ascending, classes with none left out."""
+    """For each class the positions of its samples that are in `among`, (n,) bool; ascending; skips empty classes."""
     rows = np.flatnonzero(among)
     _, classes = np.unique(category[rows], return_inverse=True)
     order = np.argsort(classes, kind="stable")

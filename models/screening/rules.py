@@ -1,7 +1,7 @@
-"""The rules by which a sample is kept or rejected: a table, a row each.
+"""The rules by which a sample is kept or rejected: a table with one row per rule.
 
-The columns that screening stores, what older samples are scored for again and the order of the reasons follow from it:
-a rule is added by adding its row, and to models/config/screening.py what a user may set of it. Knows no dataset.
+It determines the columns that screening stores, the samples that are scored again, and the order of the reasons. To add
+a rule, add its row, and its parameters to models/config/screening.py. Knows no dataset.
 
 Letters: n samples.
 """
@@ -15,17 +15,17 @@ from models.config.screening import ScreenConfig
 from models.cut.masks import border_of, num_components_of
 from models.screening.sample import entropy_of, recognised
 
-Columns = Mapping[str, np.ndarray]  # of the table by name, (n,) each
-EMBEDDING = "embedding"  # CLIP's, (n, D): a column that lies beside the table, as its width is the model's
+Columns = Mapping[str, np.ndarray]  # columns of the table by name, (n,) each
+EMBEDDING = "embedding"  # CLIP's embeddings, (n, D), stored beside the table because D depends on the model
 
 
 @dataclass(frozen=True)
 class Score:
     """A column that screening fills.
 
-    of: the score of one sample, from what the dataset stores of it under the names in `reads`; None for CLIP's
-    confidence, which tasks/screening.py asks a network for. dtype: floating, NaN where unwritten; or an integer, 0
-    where unwritten, and whatever scores 0 is scored anew now and then.
+    of: computes one sample's score from the stored arrays named in `reads`; None for CLIP's confidence, which
+    tasks/screening.py computes with a network. dtype: a float, NaN if not yet written; or an integer, 0 if not yet
+    written, so that samples with score 0 are sometimes scored again.
     """
 
     reads: tuple[str, ...] = ()
@@ -37,9 +37,9 @@ class Score:
 class Rule:
     """One reason to reject a sample.
 
-    reads: the columns it looks at. passes: (n,) bool from those, the config, and the number of names that CLIP tells
-    apart; None where samples are compared with one another, which models/screening/dataset.py does. A score that is NaN
-    must not pass. active: whether the config asks for it. scores: those of the columns that screening measures for it.
+    reads: the columns that it uses. passes: (n,) bool from those, the config, and the number of names that CLIP chooses
+    among; None if samples are compared with one another, which models/screening/dataset.py does. A score that is NaN
+    must not pass. active: whether the config enables it. scores: the columns that screening computes for it.
     """
 
     reads: tuple[str, ...]
@@ -51,8 +51,8 @@ class Rule:
 WRONG_CLASS, DUPLICATE_PROMPT, DUPLICATE_IMAGE = "wrong class", "duplicate prompt", "duplicate image"
 MOST_UNCERTAIN = "most uncertain"
 
-# Reason -> rule; the first that a sample fails is its reason. CLIP's comes last of those that judge a sample by itself,
-# wherever a row is added: who fails it alone may be taken all the same (`clip_top_up`).
+# Reason -> rule; the first rule that a sample fails gives its reason. Of the rules for single samples CLIP's is always
+# applied last, because samples that fail only that one may still be kept (`clip_top_up`).
 RULES: dict[str, Rule] = {
     "empty": Rule(("area",), lambda of, config, num_names: of["area"] > 0),
     "too small": Rule(("area",), lambda of, config, num_names: of["area"] >= config.min_area),
@@ -88,9 +88,9 @@ RULES: dict[str, Rule] = {
 
 
 def reasons(columns: Columns, config: ScreenConfig, num_names: int) -> np.ndarray:
-    """The first rule that each sample fails by itself, "" where it passes them all: (n,) str.
+    """The first rule for single samples that each sample fails, "" if it passes them all: (n,) str.
 
-    columns: what the active rules read, (n,) each; area in [0, 1] of the image, clip_score the class's confidence
+    columns: those that the active rules read, (n,) each; area in [0, 1] of the image, clip_score the class's confidence
     among num_names. A score that is NaN fails its rule.
     """
     active = {reason: rule.passes for reason, rule in RULES.items() if rule.passes and rule.active(config)}
@@ -101,7 +101,7 @@ def reasons(columns: Columns, config: ScreenConfig, num_names: int) -> np.ndarra
 
 
 def scores() -> dict[str, Score]:
-    """Every column of the table that screening fills, for rules that are active and others alike."""
+    """All columns of the table that screening fills, for active and inactive rules."""
     return {name: score for rule in RULES.values() for name, score in rule.scores.items()}
 
 
@@ -111,5 +111,5 @@ def columns_read(config: ScreenConfig) -> list[str]:
 
 
 def columns_scored(config: ScreenConfig) -> list[str]:
-    """Those of them that screening fills: a sample that lacks one has to be scored again."""
+    """The columns that the active rules read and screening fills: a sample that lacks one must be scored again."""
     return [name for name in columns_read(config) if name in scores() or name == EMBEDDING]

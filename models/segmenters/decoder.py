@@ -1,9 +1,9 @@
 """The decoder of DiffusionSeg (arXiv 2303.09813, section 3.3) on the features of any frozen network, and its losses.
 
-The paper gives the decoder as a fully convolutional network of three layers; its figure shows three x2 up-samplings.
-Widths, normalisation and loss are not published: each feature map is standardised per channel, optionally projected,
-and brought to the finest grid; the layers are 3x3 convolutions, each followed by one up-sampling; the loss is the
-binary cross-entropy of the mask. Knows nothing of where features come from.
+The paper describes a fully convolutional network of three layers; its figure shows three x2 upsamplings. Widths,
+normalisation and loss are not published: here each feature map is standardised per channel, optionally projected, and
+resized to the finest grid; the layers are 3x3 convolutions, each followed by one upsampling; the loss is the binary
+cross-entropy of the mask. Knows nothing of where features come from.
 
 Letters: B images, C channels, h x w a feature map's grid, H x W pixels.
 """
@@ -47,25 +47,25 @@ class Decoder(nn.Module):
     def forward(self, features: list[torch.Tensor]) -> torch.Tensor:
         """For each layer (B, C, h', w') -> (B, 8h, 8w) logits."""
         grid = max(tuple(layer.shape[2:]) for layer in features)
-        maps = [take(layer) for take, layer in zip(self.inputs, features, strict=True)]
-        maps = [F.interpolate(each, grid, mode="bilinear") if each.shape[2:] != grid else each for each in maps]
+        maps = [project(layer) for project, layer in zip(self.inputs, features, strict=True)]
+        maps = [F.interpolate(m, grid, mode="bilinear") if m.shape[2:] != grid else m for m in maps]
         return self.layers(torch.cat(maps, dim=1))[:, 0]
 
 
-def mask_loss(logits: torch.Tensor, truth: torch.Tensor, kind: str) -> torch.Tensor:
-    """Binary cross-entropy, or with kind 'bce+dice' the soft Dice loss added; both (B, H, W), truth 0 or 1."""
+def mask_loss(logits: torch.Tensor, truth: torch.Tensor, name: str) -> torch.Tensor:
+    """Binary cross-entropy, with name 'bce+dice' plus the soft Dice loss; both (B, H, W), truth 0 or 1."""
     loss = F.binary_cross_entropy_with_logits(logits, truth)
-    return loss + dice_loss(logits, truth) if kind == "bce+dice" else loss
+    return loss + dice_loss(logits, truth) if name == "bce+dice" else loss
 
 
 def dice_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """1 - the soft Dice coefficient, mean over the batch; both (B, H, W), truth 0 or 1. An empty pair counts 0."""
+    """1 - the soft Dice coefficient, mean over the batch; both (B, H, W), truth 0 or 1. An empty pair has loss 0."""
     soft = logits.sigmoid()
     overlap, total = (soft * truth).sum(dim=(1, 2)), (soft + truth).sum(dim=(1, 2))
     return (1 - (2 * overlap + 1) / (total + 1)).mean()
 
 
 def at_own_size(soft: np.ndarray, image: np.ndarray, bilateral: bool) -> np.ndarray:
-    """A soft mask (h, w) float32 at its image's size, (H, W) float32 in [0, 1], smoothed where `bilateral` is set."""
+    """A soft mask (h, w) float32 resized to its image, (H, W) float32 in [0, 1], smoothed if `bilateral` is set."""
     soft = resized_soft(soft, image.shape[:2])
     return smoothed(image, soft > 0.5)[0].clip(0, 1).astype(np.float32) if bilateral else soft

@@ -1,6 +1,6 @@
-"""Frozen pre-trained encoders, of timm and open_clip: DINO, MoCo, CLIP and their like, as makers of feature maps.
+"""Frozen pre-trained encoders of timm and open_clip, such as DINO, MoCo and CLIP, and their feature maps.
 
-Images are brought to the encoder's own size, whatever their aspect, and normalised by its own mean and deviation.
+Images are resized to the encoder's size, ignoring their aspect ratio, and normalised by the encoder's mean and std.
 Knows nothing of decoders or of masks.
 
 Letters: B images, C channels, h x w a feature map's grid.
@@ -27,15 +27,15 @@ from models.hardware import resolve_device
 from models.images import resized
 from models.training.weights import misfits
 
-PREFIXES = ("encoder_q.", "base_encoder.", "backbone.")  # of MoCo v1 and v2, of MoCo v3, and of many others
+PREFIXES = ("encoder_q.", "base_encoder.", "backbone.")  # MoCo v1 and v2, MoCo v3, and many others
 
 
 @dataclass(frozen=True, eq=False)
 class Encoder:
-    """A frozen network on its device. size: (H, W) of its images; mean, std: of its pixels, in [0, 1], per channel.
+    """A frozen network on its device. size: (H, W) of its images; mean, std: per channel, of pixels in [0, 1].
 
-    layers: how many of its last feature maps are taken: of a ViT the patch tokens of so many blocks, of a ResNet the
-    maps of so many strides.
+    layers: number of its last feature maps that are used: patch tokens of a ViT's last blocks, or maps of a ResNet's
+    last strides.
     """
 
     network: nn.Module
@@ -54,64 +54,68 @@ class Encoder:
         squares = torch.from_numpy(np.stack([resized(image, self.size) for image in images])).to(self.device)
         mean, std = (torch.tensor(values, device=self.device) for values in (self.mean, self.std))
         inputs = ((squares / 255 - mean) / std).permute(0, 3, 1, 2)  # (B, 3, H, W)
-        with torch.autocast(self.device.type, enabled=False):  # the same in training as in prediction
-            found = self.network.forward_intermediates(inputs, indices=self.layers, intermediates_only=True)
-        return found["image_intermediates"] if isinstance(found, dict) else found  # of open_clip, of timm
+        with torch.autocast(self.device.type, enabled=False):  # so that training and prediction give the same
+            maps = self.network.forward_intermediates(inputs, indices=self.layers, intermediates_only=True)
+        return (
+            maps["image_intermediates"] if isinstance(maps, dict) else maps
+        )  # a dict from open_clip, a list from timm
 
 
 @lru_cache(maxsize=2)
 def load_encoder(name: str, weights: str, layers: int, seed: int, device: str = "auto") -> Encoder:
-    """'timm:NAME' or 'open_clip:NAME[:TAG]' with weights 'pretrained', 'random' (of `seed`) or of a file.
+    """'timm:NAME' or 'open_clip:NAME[:TAG]' with weights 'pretrained', 'random' (from `seed`) or from a file.
 
-    Loaded once per process; pretrained weights are fetched unless they are in the user's cache. With random ones or a
-    file's, the name's tag says only how images are prepared. UserError for a name or a file that there is not, weights
-    that cannot be fetched or do not fit, and more layers than the encoder has.
+    Loaded once per process; pretrained weights are downloaded unless they are in the user's cache. With random weights
+    or a file, the name's tag only determines how images are prepared. UserError if the name or file does not exist,
+    weights cannot be downloaded or do not fit, or the encoder has fewer layers.
     """
     library, _, model = name.partition(":")
     check_weights(weights)
     torch.manual_seed(seed)
-    make = timm_encoder if library == "timm" else _open_clip_encoder
-    network, size, mean, std = make(model, weights)
+    create = timm_encoder if library == "timm" else _open_clip_encoder
+    network, size, mean, std = create(model, weights)
     network.to(resolve_device(device)).eval().requires_grad_(False)
     encoder = Encoder(network, size, tuple(mean), tuple(std), layers)
     try:
         encoder.features([np.zeros((*size, 3), np.uint8)])
     except (AttributeError, AssertionError, TypeError, ValueError) as error:
-        raise UserError(f"encoder {name}: has no maps of its last {layers} layers ({error}); lower layers") from error
+        raise UserError(f"encoder {name}: has fewer than {layers} layers with maps ({error}); lower layers") from error
     return encoder
 
 
 def check_weights(weights: str) -> None:
-    """UserError for weights that are neither 'pretrained' nor 'random' nor a file that is there."""
+    """UserError if weights are neither 'pretrained' nor 'random' nor an existing file."""
     if weights not in ("pretrained", "random") and not Path(weights).is_file():
-        raise UserError(f"weights: expected 'pretrained', 'random' or a file, found none at {weights}; check the path")
+        raise UserError(
+            f"weights: expected 'pretrained', 'random' or a file, but {weights} is not a file; check the path"
+        )
 
 
 def fitting_weights(network: nn.Module, file: str) -> dict[str, torch.Tensor]:
-    """A file's tensors under the names of a timm network without its classifier; UserError where they do not fit.
+    """A file's tensors under the names of a timm network without its classifier; UserError if they do not fit.
 
-    Of a file with several networks or of a wrapped one, those below a prefix of PREFIXES are taken; a classifier or a
-    projection head in its place is left out.
+    If the file has several networks or a wrapped one, the tensors below a prefix of PREFIXES are used. A classifier, or
+    a projection head in its place, is left out.
     """
     expected = network.state_dict()
     heads = network.pretrained_cfg.get("classifier") or "fc"
     heads = tuple(f"{head}." for head in ([heads] if isinstance(heads, str) else heads))
     with _loading(f"weights {file}"):
-        found = timm.models.load_state_dict(file)  # its tensors, though they lie in 'state_dict' or below 'module.'
-        prefix = next((prefix for prefix in PREFIXES if any(name.startswith(prefix) for name in found)), "")
-        found = {name.removeprefix(prefix): value for name, value in found.items() if name.startswith(prefix)}
-        found = {name: value for name, value in found.items() if name in expected or not name.startswith(heads)}
-        wrong = misfits(found, expected)
-    if wrong:
+        state = timm.models.load_state_dict(file)  # unwraps 'state_dict' and 'module.'
+        prefix = next((prefix for prefix in PREFIXES if any(name.startswith(prefix) for name in state)), "")
+        state = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+        state = {name: value for name, value in state.items() if name in expected or not name.startswith(heads)}
+        problems = misfits(state, expected)
+    if problems:
         raise UserError(
-            f"weights {file}: {len(wrong)} of its tensors do not fit the encoder: {', '.join(wrong[:3])}; name the "
-            "encoder that they are of"
+            f"weights {file}: {len(problems)} of its tensors do not fit the encoder: {', '.join(problems[:3])}; name "
+            "the encoder of these weights"
         )
-    return found
+    return state
 
 
 def timm_encoder(model: str, weights: str) -> tuple[nn.Module, tuple[int, int], Any, Any]:
-    """A network of timm without its classifier, the (H, W) of its images, their pixels' mean and deviation."""
+    """A network of timm without its classifier, the (H, W) of its images, and the mean and std of their pixels."""
     if not timm.is_model(model):
         raise UserError(f"encoder: timm has no model {model!r}; name one of timm.list_models()")
     check_weights(weights)
@@ -124,29 +128,29 @@ def timm_encoder(model: str, weights: str) -> tuple[nn.Module, tuple[int, int], 
 
 
 def _open_clip_encoder(model: str, weights: str) -> tuple[nn.Module, tuple[int, int], Any, Any]:
-    """The image tower. A tag trained with QuickGELU runs with it, whatever weights it is given."""
+    """The image tower. A tag trained with QuickGELU runs with it, also with other weights."""
     architecture, _, tag = model.partition(":")
-    given = {"pretrained": tag, "random": None}.get(weights, weights)
+    pretrained = {"pretrained": tag, "random": None}.get(weights, weights)
     if architecture not in open_clip.list_models():
         raise UserError(f"encoder: open_clip has no model {architecture!r}; name one of open_clip.list_models()")
     if weights == "pretrained":
         check_clip(f"{architecture}:{tag}", "encoder")
     quick = open_clip.get_pretrained_cfg(architecture, tag).get("quick_gelu", False)
     with _loading(f"encoder open_clip:{model}"):
-        tower = open_clip.create_model(architecture, given, force_quick_gelu=quick, pretrained_text=False).visual
+        tower = open_clip.create_model(architecture, pretrained, force_quick_gelu=quick, pretrained_text=False).visual
     size = tower.image_size
     return tower, (size, size) if isinstance(size, int) else size, tower.image_mean, tower.image_std
 
 
 @contextmanager
 def _loading(what: str) -> Iterator[None]:
-    """Around the libraries' own loading: whatever they raise is a UserError of one line."""
+    """Turn any exception that the libraries raise while loading into a UserError of one line."""
     try:
         yield
-    except Exception as error:  # of the hub, of torch, of safetensors, of pickle ...
-        # torch's own text on what is no file of tensors advises to unpickle it.
-        text = "no file of tensors" if isinstance(error, UnpicklingError) else str(error)
+    except Exception as error:  # from the hub, torch, safetensors, pickle ...
+        # torch's message for such a file advises to unpickle it.
+        text = "not a file of tensors" if isinstance(error, UnpicklingError) else str(error)
         why = shorten(f"{type(error).__name__}: {text}", 300)
         raise UserError(
-            f"{what}: could not be loaded ({why}); check the network or the file, or give weights a file"
+            f"{what}: could not be loaded ({why}); check the network or the file, or set weights to a file"
         ) from error

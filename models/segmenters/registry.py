@@ -1,7 +1,7 @@
 """The segmenters: one table of their configurations. Importing it imports no torch.
 
 A segmenter is a folder and a line of the table. The folder's config.py has the configuration and its segmenter.py the
-class `Segmenter`, which is made of it (models/segmenters/protocol.py); one whose file holds both is found there.
+class `Segmenter`, which takes it (models/segmenters/protocol.py); both may also be in a single file.
 """
 
 from importlib import import_module
@@ -35,7 +35,7 @@ def by_name(table: tuple[type[TrainConfig], ...]) -> dict[str, type[TrainConfig]
 
 
 def any_of(table: tuple[type[TrainConfig], ...]) -> Any:
-    """The type of any of the configurations, told apart by the segmenter's name: what a flow takes."""
+    """The union type of the configurations, discriminated by the segmenter's name, for a flow's parameter."""
     return Annotated[Union[table], Field(discriminator="segmenter")]  # noqa: UP007
 
 
@@ -47,13 +47,13 @@ else:
 
 
 def segmenter_names() -> str:
-    """All names, as in 'encoder, unet or deeplabv3'."""
+    """All names as text, as in 'encoder, unet or deeplabv3'."""
     *others, last = SEGMENTERS
     return f"{', '.join(others)} or {last}"
 
 
 def segmenter_of(config: TrainConfig) -> "Segmenter":
-    """The untrained segmenter of a configuration; importing this module loads none."""
+    """The untrained segmenter of a configuration; its module is only imported here."""
     module = type(config).__module__
     folder, _, file = module.rpartition(".")
     return import_module(f"{folder}.segmenter" if file == "config" else module).Segmenter(config)

@@ -1,4 +1,4 @@
-"""A segmenter's figures on validation samples, as a training takes them after each epoch. Knows no store."""
+"""A segmenter's metrics on validation samples, which a training computes after each epoch. Knows no store."""
 
 from collections.abc import Iterable
 
@@ -11,18 +11,18 @@ from models.training.loop import ADVICE
 
 
 def validation_figures(segmenter: Segmenter, batches: Iterable[Batch]) -> dict[str, float]:
-    """The metrics that are quick to take, over all samples; "score", the one to raise, is the mean IoU.
+    """The metrics that are quick to compute, over all samples; "score", which is maximised, is the mean IoU.
 
-    UserError for masks that are not finite.
+    UserError if a mask is not finite.
     """
     rows, curves = [], []
     for batch in batches:
         soft_masks = segmenter.soft_masks(batch)
         if not np.isfinite(soft_masks).all():
-            raise UserError(f"training: a validation's masks have values that are no number; {ADVICE}")
+            raise UserError(f"training: masks in validation contain NaN or inf; {ADVICE}")
         for soft, truth in zip(soft_masks, batch["mask"].numpy(), strict=True):
             rows.append([iou(soft, truth), acc(soft, truth), mae(soft, truth)])
             curves.append(f_curve(soft, truth))
     means = np.mean(rows, axis=0).tolist()
-    f_max = float(np.mean(curves, axis=0).max())  # at one threshold for all
+    f_max = float(np.mean(curves, axis=0).max())  # at one threshold for all samples
     return {"score": means[0], "iou": means[0], "acc": means[1], "mae": means[2], "f_max": f_max}

@@ -1,8 +1,8 @@
 """One resumable training loop for every network: it takes a model, a loss and batches, and knows no data and no store.
 
-Nothing of a step but the weights and the optimiser comes from the steps before: its random numbers are seeded by
-(seed, step), its batch is asked for by its number, its learning rate is a function of it. So the state to keep is
-small, and a training killed and resumed sees the same batches and the same noise as an unbroken one.
+A step depends on earlier steps only through the weights and the optimizer state: its random numbers are seeded by
+(seed, step), its batch is selected by its number, and its learning rate is a function of the step. So the saved state
+is small, and a training that is killed and resumed sees the same batches and the same noise as an uninterrupted one.
 """
 
 import json
@@ -25,20 +25,20 @@ from models.hardware import keep_freed_memory
 from models.training.schedule import Training, pace_at
 
 ADVICE = (
-    "what was saved before is kept; look at those samples, at the weights that it began with, or train with a lower "
-    "learning rate in another folder"
+    "earlier saved states are kept; check those samples and the initial weights, or train with a lower learning rate "
+    "in another folder"
 )
 Loss = Callable[[int, np.random.Generator], torch.Tensor]
 LossOfBatch = Callable[[nn.Module, Any], torch.Tensor]
-Batches = Callable[[int], Iterator[Any]]  # from the given batch on: batch n is the same whenever it is asked for
-Validate = Callable[[nn.Module], dict[str, float]]  # figures of the model; "score" is the one to raise
-Save = Callable[[dict[str, Any], bool], None]  # the state, and whether its validation was the best so far
-OnStep = Callable[[int, int, float], None]  # steps done, steps in all, running loss
+Batches = Callable[[int], Iterator[Any]]  # batches starting at the given number; batch n is always the same
+Validate = Callable[[nn.Module], dict[str, float]]  # metrics of the model; "score" is maximised
+Save = Callable[[dict[str, Any], bool], None]  # the state, and whether its validation is the best so far
+OnStep = Callable[[int, int, float], None]  # steps done, total steps, running loss
 
 
 @dataclass
 class Run:
-    """A training under way: the model, its optimiser, and how far it has come."""
+    """The state of a training: the model, its optimizer, and its progress."""
 
     model: nn.Module
     training: Training
@@ -47,8 +47,8 @@ class Run:
     average: dict[str, torch.Tensor] | None = field(init=False, default=None)
     step: int = 0
     best: float = -math.inf
-    stale: int = 0  # validations since the best
-    recent: float = math.nan  # running loss of this process, not part of the state
+    stale: int = 0  # number of validations since the best one
+    recent: float = math.nan  # running loss of this process, not part of the saved state
 
     def __post_init__(self) -> None:
         if self.device.type == "cpu":
@@ -58,12 +58,12 @@ class Run:
             self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
 
     def _groups(self) -> list[dict[str, Any]]:
-        """The trained parameters, those with a factor of their own on the learning rate in groups of their own."""
+        """The parameters, grouped by their factor on the learning rate."""
         rates, groups = self.training.rates, dict[float, list[nn.Parameter]]()
         for name, parameter in self.model.named_parameters():
-            factor = next((rates[start] for start in rates if name.startswith(start)), 1.0)
+            factor = next((rates[prefix] for prefix in rates if name.startswith(prefix)), 1.0)
             groups.setdefault(factor, []).append(parameter)
-        return [{"params": each, "factor": factor} for factor, each in groups.items()]
+        return [{"params": parameters, "factor": factor} for factor, parameters in groups.items()]
 
     @property
     def device(self) -> torch.device:
@@ -75,7 +75,7 @@ class Run:
         return self.step >= self.training.steps or (patience is not None and self.stale >= patience)
 
     def state(self) -> dict[str, Any]:
-        """All that a resumed training needs; tensors, numbers and names only."""
+        """Everything that a resumed training needs; only tensors, numbers and names."""
         state = {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(), "step": self.step}
         if self.average is not None:
             state["average"] = self.average
@@ -88,27 +88,30 @@ class Run:
         self.best, self.stale = state.get("best", -math.inf), state.get("stale", 0)
 
     def advance(self, forward: nn.Module, batches: Iterator[Any], loss_of: LossOfBatch, rank: int = 0) -> None:
-        """One step of the optimiser. `forward` is the model, or accelerate's wrapping of it in process `rank`."""
+        """One optimizer step; `forward` is the model, or accelerate's wrapper of it in process `rank`.
+
+        UserError if the loss or a gradient is not finite.
+        """
         torch.manual_seed(hash_seed(self.seed, self.step, rank))
         for group in self.optimiser.param_groups:
             group["lr"] = self.training.learning_rate * group.get("factor", 1.0) * pace_at(self.step, self.training)
         self.optimiser.zero_grad(set_to_none=True)
-        total, wrong = 0.0, list[str]()
-        for left in reversed(range(self.training.gradient_accumulation_steps)):
+        total, bad_samples = 0.0, list[str]()
+        for remaining in reversed(range(self.training.gradient_accumulation_steps)):
             batch = next(batches)
-            with _unshared(forward, left):
+            with _without_sync(forward, remaining):
                 with mixed_precision(self.device):
                     loss = loss_of(forward, batch) / self.training.gradient_accumulation_steps
                 loss.backward()
             total += loss.item()
             if isinstance(batch, dict) and "index" in batch and not math.isfinite(loss.item()):
-                wrong += batch.get("photo") or [f"sample {index}" for index in batch["index"].tolist()]
-        # The gradients are of all processes' samples, so that all of them stop here, and not one alone.
+                bad_samples += batch.get("photo") or [f"sample {index}" for index in batch["index"].tolist()]
+        # The gradients are averaged over all processes, so all of them stop here.
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.training.max_grad_norm or math.inf)
         if not (math.isfinite(total) and math.isfinite(norm)):
-            which = f" on {', '.join(wrong)}" if wrong else ""
-            found = f"the loss is {total}" if not math.isfinite(total) else "a gradient is no finite number"
-            raise UserError(f"training: {found} at step {self.step + 1}{which}; {ADVICE}")
+            samples = f" on {', '.join(bad_samples)}" if bad_samples else ""
+            problem = f"the loss is {total}" if not math.isfinite(total) else "a gradient is NaN or inf"
+            raise UserError(f"training: {problem} at step {self.step + 1}{samples}; {ADVICE}")
         self.optimiser.step()
         if self.average is not None and self.training.ema is not None:
             _update_average(self.average, self.model, min(self.training.ema, (1 + self.step) / (10 + self.step)))
@@ -116,28 +119,28 @@ class Run:
         self.recent = total if math.isnan(self.recent) else 0.98 * self.recent + 0.02 * total
 
     def refuse_wrong_weights(self) -> None:
-        """UserError where a step made weights that are no numbers; the next loss would say so, but after a save."""
+        """UserError if the weights contain NaN or inf: the next loss would show it, but only after they are saved."""
         if not all(value.isfinite().all() for value in self.model.state_dict().values()):
-            raise UserError(f"training: the weights after step {self.step} are no finite numbers; {ADVICE}")
+            raise UserError(f"training: the weights contain NaN or inf after step {self.step}; {ADVICE}")
 
     def judge(self, score: float) -> bool:
-        """Take note of a validation; whether it is the best so far."""
+        """Record the score of a validation; return whether it is the best so far."""
         better = score > self.best
         self.best, self.stale = (score, 0) if better else (self.best, self.stale + 1)
         return better
 
     @contextmanager
     def averaged(self) -> Iterator[nn.Module]:
-        """The model in evaluation mode, holding its averaged weights where there are any; training's come back."""
-        own = None if self.average is None else {k: v.clone() for k, v in self.model.state_dict().items()}
+        """The model in evaluation mode, with its averaged weights if there are any; restores the training weights."""
+        weights = None if self.average is None else {k: v.clone() for k, v in self.model.state_dict().items()}
         if self.average is not None:
             self.model.load_state_dict(self.average)
         self.model.eval()
         try:
             yield self.model
         finally:
-            if own is not None:
-                self.model.load_state_dict(own)
+            if weights is not None:
+                self.model.load_state_dict(weights)
             self.model.train()
 
 
@@ -152,19 +155,19 @@ def train(
     on_step: OnStep | None = None,
     accelerator: Any = None,
 ) -> None:
-    """Train on from `run.step` to the end, or until no validation is better for `patience` of them.
+    """Train from `run.step` to the end, or until `patience` validations in a row are not better than the best.
 
-    batches: given a number, yields the batches from it on; a step takes `gradient_accumulation_steps` of them.
-    save: called every `save_every` steps, after each validation and at the end; it decides where the state goes.
-    log: one row every 50 steps and each validation. accelerator: from `several_processes`; each process is then given
-    batches of its own, and the first alone saves and logs.
+    batches: yields the batches from a number on; a step takes `gradient_accumulation_steps` of them. save: called every
+    `save_every` steps, after each validation and at the end; it decides where to write the state. log: called with one
+    row every 50 steps and at each validation. accelerator: from `several_processes`; each process then has its own
+    batches, and only the first saves and logs. UserError if the loss, a gradient or a weight is not finite.
     """
-    training, began, rank = run.training, time.time(), 0 if accelerator is None else accelerator.process_index
+    training, start_time, rank = run.training, time.time(), 0 if accelerator is None else accelerator.process_index
     forward = run.model if accelerator is None else accelerator.prepare_model(run.model)
-    source = batches(run.step * training.gradient_accumulation_steps)
+    remaining_batches = batches(run.step * training.gradient_accumulation_steps)
     run.model.train()
     while not run.is_done:
-        run.advance(forward, source, loss_of, rank)
+        run.advance(forward, remaining_batches, loss_of, rank)
         last, better, figures = run.step == training.steps, False, {}
         if validate and (last or run.step % training.validate_every == 0):
             with run.averaged() as model, torch.no_grad():
@@ -173,8 +176,8 @@ def train(
         if figures or last or run.step % training.save_every == 0:
             run.refuse_wrong_weights()
         if rank == 0 and log and (figures or run.step % 50 == 0):
-            pace = run.optimiser.param_groups[0]["lr"]
-            log({"step": run.step, "loss": run.recent, "learning_rate": pace, "seconds": time.time() - began} | figures)
+            rate, seconds = run.optimiser.param_groups[0]["lr"], time.time() - start_time
+            log({"step": run.step, "loss": run.recent, "learning_rate": rate, "seconds": seconds} | figures)
         if rank == 0 and on_step:
             on_step(run.step, training.steps, run.recent)
         if rank == 0 and (figures or last or run.step % training.save_every == 0):
@@ -191,10 +194,10 @@ def fit(
     seed: int,
     on_step: OnStep | None = None,
 ) -> nn.Module:
-    """Train `model` on `loss_of(step, rng)` and return it holding its averaged (EMA) weights.
+    """Train `model` on `loss_of(step, rng)` and return it with its averaged (EMA) weights.
 
     The whole state is saved to `folder/name.pt` (a temporary name, then renamed) and read back, so a killed training
-    goes on where it was; the running loss is logged to `folder/name.jsonl`.
+    resumes where it was; the running loss is logged to `folder/name.jsonl`.
     """
     run, path = Run(model, training, seed), folder / f"{name}.pt"
     if path.exists():
@@ -206,8 +209,8 @@ def fit(
     with open(folder / f"{name}.jsonl", "a") as file:
 
         def log(row: dict[str, float]) -> None:
-            kept = {"step": row["step"], "loss": round(row["loss"], 6), "seconds": round(row["seconds"], 1)}
-            file.write(json.dumps(kept) + "\n")
+            values = {"step": row["step"], "loss": round(row["loss"], 6), "seconds": round(row["seconds"], 1)}
+            file.write(json.dumps(values) + "\n")
             file.flush()
 
         train(
@@ -219,7 +222,7 @@ def fit(
 
 
 def several_processes(device: str) -> Any:
-    """accelerate's view of the processes that `torchrun` started; None where there is but this one."""
+    """An Accelerator for the processes that `torchrun` started; None if there is only this one."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         return None
     from accelerate import Accelerator
@@ -227,24 +230,24 @@ def several_processes(device: str) -> Any:
     return Accelerator(cpu=device == "cpu")
 
 
-def _unshared(forward: nn.Module, left: int) -> AbstractContextManager[Any]:
-    """Meanwhile processes keep their gradients to themselves, where batches of the step are left: its last shares."""
-    return forward.no_sync() if left and hasattr(forward, "no_sync") else nullcontext()
+def _without_sync(forward: nn.Module, remaining: int) -> AbstractContextManager[Any]:
+    """No exchange of gradients between processes while batches of the step remain; the step's last batch exchanges."""
+    return forward.no_sync() if remaining and hasattr(forward, "no_sync") else nullcontext()
 
 
 def mixed_precision(device: torch.device) -> torch.autocast:
-    """bfloat16 autocast where the processor computes in it; a CPU without such instructions is faster in float32."""
-    able = torch.cpu.get_capabilities() if device.type == "cpu" else {"avx512_bf16": True}
-    return torch.autocast(device.type, torch.bfloat16, enabled=able.get("avx512_bf16") or able.get("amx_bf16") or False)
+    """bfloat16 autocast if the processor supports it; a CPU without such instructions is faster in float32."""
+    has = torch.cpu.get_capabilities() if device.type == "cpu" else {"avx512_bf16": True}
+    return torch.autocast(device.type, torch.bfloat16, enabled=has.get("avx512_bf16") or has.get("amx_bf16") or False)
 
 
 def hash_seed(seed: int, step: int, rank: int = 0) -> int:
-    """A 63-bit seed from (seed, step) and the number of the process."""
+    """A 63-bit seed from (seed, step) and the rank of the process."""
     return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write a state in place of an earlier one; a kill leaves it before or after."""
+    """Replace a saved state by a new one; a kill leaves the old or the new state, complete."""
     with replacing(path) as partial:
         torch.save(state, partial)
 
@@ -259,7 +262,7 @@ def _update_average(average: dict[str, torch.Tensor], model: nn.Module, decay: f
 
 
 def _of_first_process(figures: dict[str, float], accelerator: Any) -> dict[str, float]:
-    """The first process's figures in all of them: they must agree on when to stop."""
+    """The first process's metrics, in every process: all must agree on when to stop."""
     if accelerator is None:
         return figures
     from accelerate.utils import broadcast_object_list

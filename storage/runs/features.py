@@ -68,11 +68,11 @@ class FeatureCache:
         try:
             parts = np.split(np.load(self._file(index)), ends[:-1])
             return [part.reshape(shape) for part, shape in zip(parts, self.shapes, strict=True)]
-        except (ValueError, EOFError) as error:
+        except (ValueError, EOFError):  # without NumPy's text, which advises to unpickle it
             file = self._file(index)
             raise UserError(
-                f"{file}: expected a sample's features, got a damaged file ({error}); remove it to compute them again"
-            ) from error
+                f"{file}: expected a sample's features, got a damaged file; remove it to compute them again"
+            ) from None
 
     def _file(self, index: int) -> Path:
         return self.folder / f"{index:08d}.npy"

@@ -47,7 +47,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, copy / name)
     (copy / ".venv").mkdir()
-    (copy / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+    for part in Path(sys.prefix).iterdir():
+        if part.name != ".installed":
+            (copy / ".venv" / part.name).symlink_to(part)
     (copy / ".venv" / ".installed").touch()
     return copy
 

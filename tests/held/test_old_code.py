@@ -120,10 +120,8 @@ def contents(folder: Path) -> dict[str, object]:
     for name, table in OUTPUTS.items():
         found |= {str(p.relative_to(folder)): p.read_bytes() for p in sorted((folder / name).rglob("*.png"))}
         frame = pd.read_csv(folder / name / table, dtype=str, keep_default_na=False)
-        found |= {
-            f"{name}: {column}": frame[column].tolist()
-            for column in frame.columns.drop([*BOX, "made_from"], errors="ignore")
-        }
+        columns = frame.columns.drop([*BOX, "made_from"], errors="ignore")
+        found |= {f"{name}: {column}": frame[column].tolist() for column in columns}
     return found
 
 

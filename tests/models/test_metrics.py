@@ -215,7 +215,7 @@ def test_memory_does_not_grow_with_images():
         (np.ones((2, 2, 1)), np.ones((2, 2, 1), bool), r"\(H, W\)"),
         (np.ones((0, 2)), np.ones((0, 2), bool), r"\(H, W\)"),
         (np.ones((2, 3)), np.ones((2, 2), bool), "resize the prediction"),
-        (np.ones((2, 2)), np.ones((2, 2)), "truth of bool"),
+        (np.ones((2, 2)), np.ones((2, 2)), "bool truth"),
     ],
 )
 def test_what_cannot_be_scored_is_refused(prediction, truth, message):
@@ -231,5 +231,5 @@ def test_masks_and_half_precision_are_predictions_too(dtype):
 
 @pytest.mark.parametrize("scores", [MaskScores(), BoxScores()])
 def test_no_images_have_no_summary(scores):
-    with pytest.raises(ValueError, match="no image"):
+    with pytest.raises(ValueError, match="at least one image"):
         scores.summary()

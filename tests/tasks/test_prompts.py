@@ -169,7 +169,7 @@ def test_who_writes_follows_from_source_model_key_and_the_dataset(tiny_folders, 
     monkeypatch.setenv("OPENAI_API_KEY", " ")
     assert key_of(author().prompts) is None
     monkeypatch.setenv("OPENAI_API_KEY", "sk\nsecret")
-    with pytest.raises(ValueError, match=r"OPENAI_API_KEY holds line breaks") as refused:
+    with pytest.raises(ValueError, match=r"OPENAI_API_KEY contains line breaks") as refused:
         author(source="auto")
     assert "sk" not in str(refused.value).split()
     monkeypatch.delenv("OPENAI_API_KEY")

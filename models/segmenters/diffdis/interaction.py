@@ -1,8 +1,8 @@
-"""What DiffDIS adds to a backbone's UNet: attention between mask and edge (DBIA), and the image at three scales (SWCI).
+"""DiffDIS's additions to a backbone's UNet: attention between mask and edge (DBIA), the image at three scales (SWCI).
 
 Knows nothing of noise levels, of losses or of how a UNet is loaded.
 
-Letters: N = masks, then as many edges; n tokens of C channels; c latent channels, h x w = a skip's grid.
+Letters: N = masks followed by the same number of edges; n tokens of C channels; c latent channels, h x w a skip's grid.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,24 +16,24 @@ from torch.nn import functional as F
 
 
 class InteractiveBlock(nn.Module):
-    """Detail-balancing interactive attention: a transformer block of SD with a mutual attention in it (eq. 6).
+    """Detail-balancing interactive attention: a transformer block of SD with an added mutual attention (eq. 6).
 
-    Self-attention, mutual attention, attention to the text, feed-forward, each behind a LayerNorm and added to what it
-    was given. The mutual attention starts as a copy of the self-attention, its LayerNorm as one of the latter's.
+    Self-attention, mutual attention, attention to the text and feed-forward, each after a LayerNorm and with a residual
+    connection. The mutual attention and its LayerNorm start as copies of those of the self-attention.
     """
 
-    def __init__(self, block: Any, kind: Literal["mutual", "fusion"]):
+    def __init__(self, block: Any, variant: Literal["mutual", "fusion"]):
         super().__init__()
         self.norm1, self.attn1 = block.norm1, block.attn1
         self.norm_mutual, self.mutual = deepcopy(block.norm1), deepcopy(block.attn1)
         self.norm2, self.attn2 = block.norm2, block.attn2
         self.norm3, self.ff = block.norm3, block.ff
-        self.kind = kind
+        self.variant = variant
 
     def forward(
         self, hidden_states: torch.Tensor, encoder_hidden_states: torch.Tensor | None = None, **_: Any
     ) -> torch.Tensor:
-        """(N, n, C), masks first -> (N, n, C); the names are those that diffusers' Transformer2DModel calls it by."""
+        """(N, n, C), masks first -> (N, n, C); diffusers' Transformer2DModel passes these argument names."""
         x = hidden_states
         x = x + self.attn1(self.norm1(x))
         x = x + self._exchanged(self.norm_mutual(x))
@@ -41,18 +41,18 @@ class InteractiveBlock(nn.Module):
         return x + self.ff(self.norm3(x))
 
     def _exchanged(self, x: torch.Tensor) -> torch.Tensor:
-        """Eq. 6: a mask's queries meet its edge's keys and values, and the reverse; with 'fusion' both meet both's."""
+        """Eq. 6: masks attend to their edges and edges to their masks; with 'fusion' each attends to both."""
         mask, edge = x.chunk(2)
-        if self.kind == "fusion":
+        if self.variant == "fusion":
             both = torch.cat([mask, edge], dim=1)  # (N / 2, 2n, C)
             return self.mutual(x, encoder_hidden_states=both.repeat(2, 1, 1))
         return self.mutual(x, encoder_hidden_states=torch.cat([edge, mask]))
 
 
 class Injector(nn.Module):
-    """One head of the scale-wise conditional injection: s + gamma * s + beta, gamma and beta read off the image.
+    """One head of the scale-wise conditional injection: s + gamma * s + beta, gamma and beta computed from the image.
 
-    Both come from convolutions that start at zero, so that at first s is given back to the bit.
+    Both come from convolutions that start at zero, so that the output is at first exactly s.
     """
 
     def __init__(self, latent_channels: int, channels: int):
@@ -72,9 +72,9 @@ class Injector(nn.Module):
 def injected(
     down_blocks: nn.ModuleList, injectors: nn.ModuleList, conditions: Sequence[torch.Tensor]
 ) -> Iterator[None]:
-    """Meanwhile the last skip of each of the first down blocks passes its injector; what goes down is left as it is.
+    """While open, the last skip of each of the first down blocks passes through its injector; block outputs do not.
 
-    conditions: what each injector reads, (N, c, ., .) each.
+    conditions: the input of each injector, (N, c, ., .) each.
     """
 
     def hook_of(injector: nn.Module, condition: torch.Tensor) -> Any:

@@ -16,12 +16,12 @@ class DiffusionSegConfig(DecoderConfig, BackboneConfig):
     segmenter: Literal["diffusionseg"] = Field("diffusionseg", description="name of the segmenter")
     prior: PriorConfig = Field(
         default_factory=PriorConfig,
-        description="class a photo is taken to show; training takes the samples' own, or with clip 'none' none either",
+        description="class a photo is assumed to show; training uses the samples' classes, or with clip 'none' none",
     )
     steps: int = Field(40, ge=1, le=500, description="DDIM steps of the inversion and of the reverse pass (paper: 40)")
     blocks: Literal["encoder", "decoder"] = Field(
         "encoder",
-        description="half of the UNet that features are taken from, two layers per resolution (paper: encoder)",
+        description="half of the UNet that gives the features, two layers per resolution (paper: encoder)",
     )
 
     def uses_backbone(self) -> str | None:
@@ -34,12 +34,12 @@ class DiffusionSegConfig(DecoderConfig, BackboneConfig):
         return self.prior.clip if category is None and self.prior.category is None else "none"
 
     def check(self, facts: Facts | None, training: TrainingSet | None) -> None:
-        """Its features are of images whose classes are known and whose size the backbone takes: a dataset's."""
-        assert facts is not None, "of the backbone"
+        """UserError unless the samples are a dataset's, with known classes and a size that the backbone can take."""
+        assert facts is not None, "uses_backbone names a backbone, so its facts are given"
         super().check(facts, training)
         if facts.vae_factor != 8:
             raise UserError(
-                f"backbone {self.backbone}: the decoder needs latents of an eighth of the image's size, got "
+                f"backbone {self.backbone}: expected latents of 1/8 of the image's size, as the decoder needs, got "
                 f"1/{facts.vae_factor}; choose another backbone"
             )
         if training is None:
@@ -49,7 +49,7 @@ class DiffusionSegConfig(DecoderConfig, BackboneConfig):
         facts.sizes(*training.image_size)
 
     def features(self) -> dict[str, Any]:
-        """The image's category, which is one of a dataset's, counts too unless the prompt is empty."""
+        """The features also depend on the sample's category, unless the prompt is empty."""
         return {
             "backbone": self.backbone, "steps": self.steps, "blocks": self.blocks, "prompt": self.prior.clip != "none"
         }  # fmt: skip

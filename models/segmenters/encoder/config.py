@@ -8,7 +8,7 @@ from models.config.training import DecoderConfig, Weights, weights_label
 
 
 class EncoderConfig(DecoderConfig):
-    """The DiffusionSeg decoder on the features of a frozen pre-trained encoder, as DINO's, MoCo's or CLIP's."""
+    """The DiffusionSeg decoder on the features of a frozen pre-trained encoder, such as DINO, MoCo or CLIP."""
 
     segmenter: Literal["encoder"] = Field("encoder", description="name of the segmenter")
     encoder: str = Field(
@@ -17,10 +17,10 @@ class EncoderConfig(DecoderConfig):
         description="a model of timm, as in 'timm:resnet50', or of open_clip, as in 'open_clip:ViT-B-32:openai'",
     )
     weights: Weights = Field(
-        "pretrained", description="'pretrained', fetched by the encoder's name; a file; or 'random'"
+        "pretrained", description="'pretrained', downloaded by the encoder's name; a file; or 'random'"
     )
     layers: int = Field(
-        3, ge=1, description="last blocks of a ViT, or last strides of a ResNet, that features are taken from"
+        3, ge=1, description="number of last blocks of a ViT, or last strides of a ResNet, that give the features"
     )
 
     def label(self) -> str:

@@ -1,8 +1,8 @@
-"""A frozen pre-trained encoder with DiffusionSeg's decoder (arXiv 2303.09813, Table 4): what other features are worth.
+"""A frozen pre-trained encoder with DiffusionSeg's decoder (arXiv 2303.09813, Table 4), to compare other features.
 
-The encoder sees each image at its own square size (`models.segmenters.encoders`). The decoder's logits, at eight times
-the finest feature map's grid, are brought to the mask's size, so of an encoder with a coarse grid they are
-interpolated the more.
+Images are resized to the encoder's square size (`models.segmenters.encoders`). The decoder's logits, at eight times the
+finest feature map's grid, are resized to the mask's size, so those of an encoder with a coarse grid are interpolated
+more.
 
 Letters: B images, C channels of a feature map, h x w its grid, H x W the mask's size.
 """
@@ -35,38 +35,38 @@ class Segmenter:
 
     def feature_shapes(self, image_size: tuple[int, int]) -> list[Shape]:
         """(C, h, w) of each feature map; the same for images of any size."""
-        made = self.encoder.features([np.zeros((*self.size, 3), np.uint8)])
-        return [(C, h, w) for _, C, h, w in (layer.shape for layer in made)]
+        features = self.encoder.features([np.zeros((*self.size, 3), np.uint8)])
+        return [(C, h, w) for _, C, h, w in (layer.shape for layer in features)]
 
     def weights_digest(self) -> str:
-        """Tells the encoder's weights from others."""
+        """A digest of the encoder's weights."""
         return digest_of(self.encoder.network)
 
     def features(self, images: np.ndarray, categories: list[str] | None = None) -> list[torch.Tensor]:
-        """(B, H, W, 3) uint8 -> for each layer (B, C, h, w) float32; no class is asked for."""
+        """(B, H, W, 3) uint8 -> for each layer (B, C, h, w) float32; ignores the classes."""
         return self.encoder.features(list(images))
 
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
-        """Of a batch that holds "features", or "image" to make them from."""
+        """The loss of a batch with "features", or with "image" from which they are computed."""
         logits = network(self._features_of_batch(batch)).float()
         truth = batch["mask"].to(logits.device).float()
         logits = F.interpolate(logits[:, None], truth.shape[1:], mode="bilinear", antialias=True)[:, 0]  # (B, H, W)
         return mask_loss(logits, truth, self.config.loss)
 
     def soft_masks(self, batch: Batch) -> np.ndarray:
-        """Masks of a batch at its masks' size: (B, H, W) float32 in [0, 1]."""
+        """Masks of a batch at the size of its true masks: (B, H, W) float32 in [0, 1]."""
         size = tuple(batch["mask"].shape[1:])
         return np.stack([resized_soft(soft, size) for soft in self._decoded(self._features_of_batch(batch))])
 
     def predict(self, images: list[np.ndarray], categories: list[str] | None = None) -> list[np.ndarray]:
-        """(H, W, 3) uint8 of any sizes -> (H, W) float32 in [0, 1] at each image's own size; no class is asked for."""
+        """(H, W, 3) uint8 of any sizes -> (H, W) float32 in [0, 1] at each image's size; ignores the classes."""
 
         def make(part: slice) -> list[np.ndarray]:
             return list(self._decoded(self.encoder.features(images[part])))
 
-        found = in_batches(len(images), self.config.run.batch_size, make)
+        masks = in_batches(len(images), self.config.run.batch_size, make)
         bilateral = self.config.bilateral
-        return [at_own_size(soft, image, bilateral) for soft, image in zip(found, images, strict=True)]
+        return [at_own_size(soft, image, bilateral) for soft, image in zip(masks, images, strict=True)]
 
     @torch.no_grad()
     def _decoded(self, features: list[torch.Tensor]) -> np.ndarray:

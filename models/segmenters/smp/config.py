@@ -13,11 +13,11 @@ class BaselineConfig(TrainConfig):
     """A network of segmentation_models_pytorch, trained from random weights on images of one square size."""
 
     encoder: Encoder = Field(description="the network's encoder")
-    encoder_weights: Literal["random"] = Field("random", description="the encoder's first weights; none are pretrained")
+    encoder_weights: Literal["random"] = Field("random", description="the encoder's initial weights; always random")
     size: int = Field(
-        256, ge=64, le=2048, multiple_of=32, description="side in pixels of the square that images are brought to"
+        256, ge=64, le=2048, multiple_of=32, description="side in pixels of the square to which images are resized"
     )
-    flips: bool = Field(True, description="mirror half of the training images, drawn anew each time")
+    flips: bool = Field(True, description="mirror each training image with probability 0.5")
 
     def label(self) -> str:
         return f"{self.segmenter}, {self.encoder}, from {self.encoder_weights} weights"

@@ -1,8 +1,8 @@
-"""UNet and DeepLabV3 as segmentation_models_pytorch has them: what a common network makes of the same training data.
+"""UNet and DeepLabV3 of segmentation_models_pytorch: common networks as baselines for the same training data.
 
-Every image is brought to one square size, whatever its aspect, and normalised as ImageNet's; a mask goes back to its
-image's size. The loss is the binary cross-entropy. Encoders start from random weights, so that a comparison of training
-data is not one of what an encoder saw before.
+Every image is resized to one square size, ignoring its aspect ratio, and normalised like ImageNet's; masks are resized
+back to their image's size. The loss is the binary cross-entropy. Encoders start from random weights, so that
+pretraining does not affect a comparison of training data.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ NETWORKS = {"unet": smp.Unet, "deeplabv3": smp.DeepLabV3}
 
 
 class Segmenter:
-    """A network from a normalised square image to the logits of its mask."""
+    """A network that maps a normalised square image to the logits of its mask."""
 
     def __init__(self, config: BaselineConfig):
         self.config, self.size = config, (config.size, config.size)
@@ -32,14 +32,14 @@ class Segmenter:
         self.network.to(self.device, memory_format=torch.channels_last)  # a third faster on a CPU
 
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
-        """Binary cross-entropy of a batch's masks, images and masks mirrored alike where `flips` has it so."""
+        """Binary cross-entropy of a batch's masks; with `flips`, images are randomly mirrored together with masks."""
         images = self._input(list(batch["image"].numpy()))
         masks = [resized_mask(mask, self.size) for mask in batch["mask"].numpy()]
         truth = torch.from_numpy(np.stack(masks)).to(self.device).float()
         if self.config.flips:
-            turned = (torch.rand(len(truth)) < 0.5).to(self.device)
-            images = torch.where(turned[:, None, None, None], images.flip(3), images)
-            truth = torch.where(turned[:, None, None], truth.flip(2), truth)
+            mirrored = (torch.rand(len(truth)) < 0.5).to(self.device)
+            images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+            truth = torch.where(mirrored[:, None, None], truth.flip(2), truth)
         return F.binary_cross_entropy_with_logits(network(images)[:, 0].float(), truth)
 
     def soft_masks(self, batch: Batch) -> np.ndarray:
@@ -48,7 +48,7 @@ class Segmenter:
 
     @torch.no_grad()
     def predict(self, images: list[np.ndarray], categories: list[str] | None = None) -> list[np.ndarray]:
-        """(H, W, 3) uint8 of any sizes -> (H, W) float32 in [0, 1] at each image's own size; no class is asked for."""
+        """(H, W, 3) uint8 of any sizes -> (H, W) float32 in [0, 1] at each image's size; ignores the classes."""
         self.network.eval()
 
         def make(part: slice) -> list[np.ndarray]:
@@ -56,8 +56,8 @@ class Segmenter:
                 logits = self.network(self._input(images[part]))[:, 0]
             return list(logits.float().sigmoid().cpu().numpy())
 
-        found = in_batches(len(images), self.config.run.batch_size, make)
-        return [resized_soft(soft, image.shape[:2]) for soft, image in zip(found, images, strict=True)]
+        masks = in_batches(len(images), self.config.run.batch_size, make)
+        return [resized_soft(soft, image.shape[:2]) for soft, image in zip(masks, images, strict=True)]
 
     def _input(self, images: list[np.ndarray]) -> torch.Tensor:
         """(H, W, 3) uint8 of any sizes -> (B, 3, size, size) float32, normalised."""

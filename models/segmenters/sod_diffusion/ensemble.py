@@ -1,4 +1,4 @@
-"""One map from several predictions of it that differ by scale and shift, as Marigold (arXiv 2312.02145) aligns them.
+"""Merge several predictions of a map that differ by scale and shift, aligned as in Marigold (arXiv 2312.02145).
 
 Knows nothing of what the maps show.
 """
@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from scipy.optimize import minimize
 
-STRENGTH = 0.02  # of the regulariser
+STRENGTH = 0.02  # weight of the regulariser
 
 
 def ensembled(maps: torch.Tensor) -> torch.Tensor:
-    """(M, H, W) float -> (H, W) float32: the median of the maps, those that vary being aligned first.
+    """(M, H, W) float -> (H, W) float32: the median of the maps; those that are not constant are aligned first.
 
-    Where a map has a value that is no number there is no median: all is NaN.
+    All NaN if a map contains NaN or inf.
     """
     maps = maps.double().cpu()
     if not maps.isfinite().all():
@@ -27,38 +27,38 @@ def ensembled(maps: torch.Tensor) -> torch.Tensor:
 def aligned(maps: torch.Tensor) -> torch.Tensor:
     """s_i x_i + t_i of maps x_i (M, H, W) float64, none of them constant, by BFGS (2 iterations, tolerance 1e-3).
 
-    Least is the root of the mean squared difference of all pairs, and 0.02 times how far the median's least value is
-    from 0 and its greatest from 1. Each map starts stretched to [0, 1].
+    It minimises the root mean squared difference over all pairs, plus 0.02 times the distances of the median's minimum
+    from 0 and of its maximum from 1. Each map starts stretched to [0, 1].
     """
     low, high = maps.amin((1, 2)), maps.amax((1, 2))
     start = torch.stack([1 / (high - low), -low / (high - low)])  # (2, M)
 
-    def placed(x: torch.Tensor) -> torch.Tensor:
+    def transformed(x: torch.Tensor) -> torch.Tensor:
         scale, shift = x.reshape(2, -1, 1, 1)
         return scale * maps + shift
 
     def cost(x: np.ndarray) -> tuple[float, np.ndarray]:
         at = torch.tensor(x, requires_grad=True)
         with torch.enable_grad():
-            made = placed(at).flatten(1)  # (M, HW)
-            # Of M numbers the mean squared difference over pairs is twice their variance; the root has no slope at 0.
-            apart = (2 * made.var(dim=0, correction=1).mean() + 1e-12).sqrt()
-            median = _median(made.detach())
-            least, greatest = _middle(made[:, [median.argmin(), median.argmax()]].sort(dim=0).values)
-            total = apart + STRENGTH * (least.abs() + (1 - greatest).abs())
-        (slope,) = torch.autograd.grad(total, at)
-        return total.item(), slope.numpy()
+            flat = transformed(at).flatten(1)  # (M, HW)
+            # The mean squared difference over pairs is twice the variance; 1e-12 because sqrt has no slope at 0.
+            distance = (2 * flat.var(dim=0, correction=1).mean() + 1e-12).sqrt()
+            median = _median(flat.detach())
+            smallest, largest = _middle(flat[:, [median.argmin(), median.argmax()]].sort(dim=0).values)
+            total = distance + STRENGTH * (smallest.abs() + (1 - largest).abs())
+        (gradient,) = torch.autograd.grad(total, at)
+        return total.item(), gradient.numpy()
 
-    found = minimize(cost, start.numpy().ravel(), jac=True, method="BFGS", tol=1e-3, options={"maxiter": 2})
-    return placed(torch.from_numpy(found.x))
+    solution = minimize(cost, start.numpy().ravel(), jac=True, method="BFGS", tol=1e-3, options={"maxiter": 2})
+    return transformed(torch.from_numpy(solution.x))
 
 
 def _median(maps: torch.Tensor) -> torch.Tensor:
-    """(M, ...) -> (...); numpy sorts along the first axis several times as fast as torch."""
+    """(M, ...) -> (...); numpy sorts along the first axis several times faster than torch."""
     return _middle(torch.from_numpy(np.sort(maps.numpy(), axis=0)))
 
 
 def _middle(ordered: torch.Tensor) -> torch.Tensor:
-    """The middle of values sorted along the first axis; of an even number the mean of the middle two."""
+    """The median of values sorted along the first axis; of an even number the mean of the two middle ones."""
     M = len(ordered)
     return (ordered[(M - 1) // 2] + ordered[M // 2]) / 2

@@ -1,6 +1,6 @@
 """SOD-diffusion (doi 10.1111/cgf.15251): a backbone's UNet denoises a mask's latents, attending to a Swin's features.
 
-docs/sod-diffusion.md says which line is which statement, and where paper and released code part.
+docs/sod-diffusion.md relates lines to the paper's statements, and shows where paper and released code differ.
 
 Letters: B images, C latent channels, h x w latent grid, S side of the square, M members of the ensemble.
 """
@@ -24,13 +24,13 @@ from models.segmenters.sod_diffusion.fusion import WIDTH, Fusion, PlainCrossAtte
 from models.segmenters.sod_diffusion.swin import Swin
 from models.training.loop import hash_seed
 
-DISCOUNT, LEVELS = 0.3, 6  # of the pyramid noise in training
+DISCOUNT, LEVELS = 0.3, 6  # for the pyramid noise in training
 
 
 class Network(nn.Module):
-    """The UNet, and what it attends to: AFIM's f, or the empty prompt where there is no encoder or no AFIM.
+    """The UNet, which attends to AFIM's f, or to the empty prompt if there is no encoder or no AFIM.
 
-    Without AFIM one plain cross-attention before the UNet attends to f, and the UNet's own attend to the empty prompt.
+    Without AFIM one plain cross-attention before the UNet attends to f, and the UNet itself to the empty prompt.
     """
 
     empty: torch.Tensor  # (1, 2, width)
@@ -58,7 +58,7 @@ class Network(nn.Module):
     def forward(
         self, image: torch.Tensor, noisy: torch.Tensor, t: torch.Tensor, pixels: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The UNet's `output`, and the mask that f alone gives: (B, 3, h, w), None where it is not asked for."""
+        """The UNet's `output`, and the mask predicted from f alone: (B, 3, h, w), None without the auxiliary loss."""
         f = self.features(pixels, noisy.shape[2:])
         return self.output(image, noisy, t, f), None if self.hint is None else self.hint(f)
 
@@ -70,7 +70,7 @@ class Network(nn.Module):
         return f if f.shape[2:] == grid else F.interpolate(f.float(), grid, mode="bilinear", antialias=True)
 
     def output(self, image: torch.Tensor, noisy: torch.Tensor, t: Any, f: torch.Tensor | None) -> torch.Tensor:
-        """The UNet's output for latents of the image and of the noisy mask, (B, C, h, w) each, as they are."""
+        """The UNet's output for latents of the image and of the noisy mask, (B, C, h, w) each: (B, C, h, w)."""
         both = torch.cat([image, noisy], dim=1)  # (B, 2C, h, w)
         context = self.empty.expand(len(both), -1, -1)  # (B, 2, width)
         if self.plain is not None:
@@ -81,7 +81,7 @@ class Network(nn.Module):
 
 
 class Segmenter(LatentSegmenter):
-    """SOD-diffusion on a backbone; the VAE is frozen, all else is trained, the Swin too unless it is frozen."""
+    """SOD-diffusion on a backbone; the VAE is frozen, all other networks are trained, the Swin only if not frozen."""
 
     config: SodDiffusionConfig
 
@@ -95,7 +95,7 @@ class Segmenter(LatentSegmenter):
         self.network = Network(unet, config, empty_prompt(self)).to(self.device)
 
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
-        """Squared error of the predicted eps or v, and of the mask that f gives, on the latent grid."""
+        """Mean squared error of the predicted eps or v, plus that of the mask predicted from f, on the latent grid."""
         rgb, mask = self.pixels(list(batch["image"].numpy())), self.mask_pixels(batch["mask"].numpy())
         clean = self.encoded(mask)
         eps = pyramid_noise(tuple(clean.shape), DISCOUNT, LEVELS).to(self.device)
@@ -109,7 +109,7 @@ class Segmenter(LatentSegmenter):
         return loss + self.config.auxiliary * F.mse_loss(hint.float(), small)
 
     def soft_masks(self, batch: Batch) -> np.ndarray:
-        """Masks of a batch at the images' size, as a validation has them: (B, H, W) float32 in [0, 1]."""
+        """Masks of a batch at the images' size, for validation: (B, H, W) float32 in [0, 1]."""
         masks_of = partial(
             self.masks_of, levels=trailing(self.config.validation_steps, len(self.alpha_bar)), ensemble=1
         )
@@ -118,24 +118,24 @@ class Segmenter(LatentSegmenter):
     def masks_of(self, rgb: torch.Tensor, levels: list[int] | None = None, ensemble: int | None = None) -> torch.Tensor:
         """(B, 3, S, S) in [-1, 1] -> (B, S, S) float32: the aligned members' median, stretched to [0, 1]."""
         if levels is None:
-            spaced = timesteps if self.config.spacing == "leading" else trailing
-            levels = spaced(self.config.steps, len(self.alpha_bar))
+            schedule = timesteps if self.config.spacing == "leading" else trailing
+            levels = schedule(self.config.steps, len(self.alpha_bar))
         ensemble = ensemble or self.config.ensemble
         image = self._image_latents(rgb)
         f = self.network.features((rgb + 1) / 2, image.shape[2:])
         masks = [self.decoded_masks(self.denoised(image, f, member, levels)) for member in range(ensemble)]
-        return stretched(torch.stack([ensembled(maps) for maps in torch.stack(masks, dim=1)]))  # of (M, S, S) each
+        return stretched(torch.stack([ensembled(maps) for maps in torch.stack(masks, dim=1)]))  # maps: (M, S, S)
 
     def denoised(self, image: torch.Tensor, f: torch.Tensor | None, member: int, levels: list[int]) -> torch.Tensor:
-        """DDIM, eta 0, from a member's noise, the same for all images: (B, C, h, w) clean latents float32."""
-        shape, kind = tuple(image.shape[1:]), self.facts.prediction_type
+        """DDIM, eta 0, from a member's noise, the same for all images: clean latents (B, C, h, w) float32."""
+        shape, prediction_type = tuple(image.shape[1:]), self.facts.prediction_type
         noisy = noise(hash_seed(self.config.seed, member), shape).to(self.device).expand_as(image)
         for t, target in pairwise([*levels, 0]):
             output = self.network.output(image, noisy, t, f).float()
-            clean, eps = predict_x0_eps(kind, output, noisy, self.alpha_bar[t])
+            clean, eps = predict_x0_eps(prediction_type, output, noisy, self.alpha_bar[t])
             noisy = noised(clean, eps, self.alpha_bar[target])
         return noisy
 
     def _image_latents(self, rgb: torch.Tensor) -> torch.Tensor:
-        """Latents of pixels (B, 3, S, S) in [-1, 1], shown to the VAE in the range that the configuration names."""
+        """Latents of pixels (B, 3, S, S) in [-1, 1], which are first scaled to the configured rgb_range."""
         return self.encoded(rgb if self.config.rgb_range == "-1..1" else (rgb + 1) / 2)

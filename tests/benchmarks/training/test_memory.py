@@ -21,7 +21,7 @@ def test_what_is_counted_is_the_size_of_what_is_there(tiny_folders):
     sizes = [4 * sum(b.numel() if b.is_floating_point() else 2 * b.numel() for b in own.network.buffers())]
     sizes += [4 * trainable, 2 * sum(weight.numel() for weight in own.vae.parameters())]
     with shapes_of(own):
-        optimiser = torch.optim.AdamW(own.network.parameters(), foreach=True)  # few large operations, counted sooner
+        optimiser = torch.optim.AdamW(own.network.parameters())
         trained(own, optimiser, 1)
         in_all, weights, gradients, means, rest = counted(own, [optimiser], lambda: trained(own, optimiser, 1))
     assert weights == pytest.approx(sum(sizes) / 1e9, rel=1e-3)

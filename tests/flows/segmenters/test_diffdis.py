@@ -89,11 +89,11 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(data, options, 
     command = ("train", "diffdis", "--data", data, "--run", tmp_path / "run", "--config", options)
     for assignment, said in (
         ("size=100", "size: expected a multiple of 64"),
-        ("edge=false", "dbia: expected none where edge is false, got 'mutual'"),
+        ("edge=false", "dbia: expected 'none' if edge is false, because there is no edge to attend to, got 'mutual'"),
         ("steps=3/3", "steps"),
-        (backbone("shallow", **shallow), "swci: expected a UNet that halves its grid three times or more, got 2"),
+        (backbone("shallow", **shallow), "swci: expected a UNet that halves its grid at least three times, got 2"),
         (backbone("bare", mid_block_type="UNetMidBlock2D"), "dbia: expected a UNet with one transformer block"),
-        ("edge=false dbia=none batch_size=1", "swci: expected two samples or more in a batch of 64 pixels"),
+        ("edge=false dbia=none batch_size=1", "swci: expected at least two samples in a batch if size is 64"),
         (backbone("wide", in_channels=9), "in_channels: expected 4, got 9"),
     ):
         done = invoke(*command, *(part for each in assignment.split() for part in ("--set", each)))

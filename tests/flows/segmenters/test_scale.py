@@ -117,7 +117,7 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(data, tmp_
 
     for choices, said in (
         ({"limit": 99}, "limit: expected at most 8, the number of training samples"),
-        ({"weights": tmp_path / "none.pt"}, "found none at"),
+        ({"weights": tmp_path / "none.pt"}, "is not a file"),
         ({"encoder": "timm:telepathy"}, "timm has no model"),
         ({"encoder": "resnet50"}, "encoder"),
         ({"weights": "pretrained", "layers": 2}, "no route to host"),

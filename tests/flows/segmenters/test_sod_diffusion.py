@@ -135,8 +135,8 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(command, tmp_pa
     run = tmp_path / "run"
     for given, said in (
         ("size=96", "size: expected a multiple of 64"),
-        ("context_projection=tile16", "no multiple of 64; choose conv1x1"),
-        ("freeze_swin=true", "freeze_swin: expected false where the Swin's weights are random"),
+        ("context_projection=tile16", "tile16 needs a cross-attention whose width is a multiple of 64, got"),
+        ("freeze_swin=true", "freeze_swin: expected false if the Swin's weights are random"),
         ("swin=swin_of_mine", "timm has no model 'swin_of_mine'"),
         ("preset=mine", "preset: expected"),
     ):

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 import torch
@@ -11,6 +12,9 @@ import torch
 from models.backbone.facts import check_backbone
 from models.backbone.load import load_backbone
 from models.backbone.tokens import category_span, load_tokenizer
+from models.errors import UserError
+
+ODD = [None, True, -1, 0, 1.5, "x", [], [0], ["x", None], {}, {"x": 1}]  # what json can hold
 
 
 @pytest.fixture
@@ -97,7 +101,7 @@ def test_broken_json_is_named(copy):
     with pytest.raises(ValueError, match=r"unet/config\.json is not valid json"):
         check_backbone(str(copy))
     (copy / "unet" / "config.json").write_text("[]")
-    with pytest.raises(ValueError, match=r"unet/config\.json holds no mapping"):
+    with pytest.raises(ValueError, match=r"unet/config\.json is not a mapping"):
         check_backbone(str(copy))
     (copy / "tokenizer" / "tokenizer.json").write_text("{")
     with pytest.raises(ValueError, match="tokenizer/ cannot be read"):
@@ -116,7 +120,7 @@ def test_damaged_weights_are_named_before_loading(copy, length):
 
 
 def test_a_name_that_is_nothing_is_refused():
-    with pytest.raises(ValueError, match="is no folder"):
+    with pytest.raises(ValueError, match="is not a folder"):
         check_backbone("./nowhere")
 
 
@@ -129,7 +133,7 @@ def test_a_hub_id_without_network_is_one_line(tmp_path):
     env = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path), "NO_PROXY": "*"}
     env["PYTHONPATH"] = ":".join(sys.path)
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=120)
-    assert "could not be fetched" in run.stdout and "network" in run.stdout, run.stderr
+    assert "could not be downloaded" in run.stdout and "network" in run.stdout, run.stderr
     assert run.stdout.count("\n") == 1
 
 
@@ -177,5 +181,22 @@ def test_an_absent_category_names_prompt_and_category(folder, prompt):
 def test_a_category_behind_the_truncation_is_refused(folder):
     tokenizer = load_tokenizer(folder)
     assert category_span(tokenizer, "x" * 29 + " cat", "cat") == [30]
-    with pytest.raises(ValueError, match="behind the 30 tokens"):
+    with pytest.raises(ValueError, match="within the first 30 tokens"):
         category_span(tokenizer, "x" * 30 + " cat", "cat")
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder", "scheduler"])
+def test_json_of_any_content_gives_facts_or_one_line(copy, part):
+    file = copy / part / ("scheduler_config.json" if part == "scheduler" else "config.json")
+    whole = json.loads(file.read_text())
+    for key in whole:
+        for value in ODD:
+            file.write_text(json.dumps(whole | {key: value}))
+            with suppress(UserError):
+                check_backbone(str(copy))
+
+
+def test_a_schedule_that_cannot_be_is_named(copy):
+    edit(copy / "scheduler" / "scheduler_config.json", beta_schedule="none")
+    with pytest.raises(UserError, match=r"scheduler_config\.json is not valid"):
+        load_backbone(str(copy), "cpu")

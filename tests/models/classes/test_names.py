@@ -53,7 +53,7 @@ def test_synonyms_vary_the_words_and_the_category_stays():
 BAD = {
     "a class twice": (b"cat\ndog\nCat\n", ["'cat'", "line 1", "line 3"]),
     "a synonym of two": (b"sofa: couch\nbed: couch\n", ["'couch'", "line 1", "line 2"]),
-    "nothing": (b"# none\n\n", ["one class a line"]),
+    "nothing": (b"# none\n\n", ["one class per line"]),
     "no text": (b"\xff\xfe\x00c", ["UTF-8"]),
     "commas for lines": (b"cat, dog\n", ["line 1", "name: synonym"]),
     "an empty synonym": (b"ball\ncat: , tom\n", ["line 2", "empty"]),
@@ -73,11 +73,11 @@ def test_a_bad_file_is_refused_in_one_line(tmp_path, content, words):
 @pytest.mark.parametrize(
     "classes, words",
     [
-        ("nowhere.txt", ["nowhere.txt", "found none"]),
-        ("./nowhere", ["nowhere", "found none"]),
-        ("/dev/zero", ["/dev/zero", "something else"]),
+        ("nowhere.txt", ["nowhere.txt", "does not exist"]),
+        ("./nowhere", ["nowhere", "does not exist"]),
+        ("/dev/zero", ["/dev/zero", "is not a file"]),
         (["cat", "imagenet-merged"], ["imagenet-merged", "alone"]),
-        ("cat,more.txt", ["cat,more.txt", "found none"]),
+        ("cat,more.txt", ["cat,more.txt", "does not exist"]),
         ("cat\0", ["printable"]),
     ],
 )

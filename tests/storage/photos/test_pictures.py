@@ -1,12 +1,18 @@
 """Pictures of every kind against the rules they are read by."""
 
+from contextlib import suppress
+from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from storage.photos.pictures import read_mask, read_photo
+from models.errors import UserError
+from storage.photos.pictures import is_picture, read_mask, read_photo, same_size
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (5, 7, 3), dtype=np.uint8)
@@ -112,6 +118,32 @@ def test_truncated_files_are_named(tmp_path, suffix, read):
         path.write_bytes(whole[: int(share * len(whole))])
         with pytest.raises(ValueError, match=rf"x\.{suffix}: expected a picture"):
             read(path)
+
+
+@settings(max_examples=150)
+@given(
+    kind=st.sampled_from(["png", "jpg", "webp", "gif", "bmp", "ppm", "jp2"]),
+    changes=st.dictionaries(st.integers(0, 300), st.integers(0, 255), min_size=1, max_size=8),
+)
+def test_a_damaged_file_is_read_or_named_and_raises_nothing_else(tmp_path_factory, kind, changes):
+    whole = bytearray(_encoded(kind))
+    for place, value in changes.items():
+        whole[place % len(whole)] = value
+    path = tmp_path_factory.getbasetemp() / f"damaged.{kind}"
+    path.write_bytes(whole)
+    assert is_picture(path) in (True, False) and same_size(path, path)
+    for read in (read_photo, read_mask):
+        with pytest.MonkeyPatch.context() as patch, suppress(UserError):
+            patch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)  # a damaged header may ask for gigabytes
+            read(path)
+
+
+@cache
+def _encoded(kind: str) -> bytes:
+    file = BytesIO()
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8))
+    noise.save(file, {"jpg": "jpeg", "jp2": "jpeg2000"}.get(kind, kind))
+    return file.getvalue()
 
 
 @pytest.mark.parametrize("read", [read_photo, read_mask])

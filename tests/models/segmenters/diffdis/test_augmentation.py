@@ -11,13 +11,13 @@ from PIL import Image
 from models.images import stretched
 from models.segmenters.diffdis.augmentation import (
     augmented,
-    coloured,
     cropped,
     cutmix_boxes,
     cutmixed,
     edges_of,
     mirrored,
-    turned,
+    recoloured,
+    rotated,
 )
 from tests.models.segmenters.smp.test_segmenter import squares
 
@@ -84,7 +84,7 @@ def test_half_are_mirrored_and_a_fifth_turned_by_whole_degrees():
         flipped = not np.array_equal(found[0], ways[0])
         assert all(np.array_equal(f, w[:, ::-1] if flipped else w) for f, w in zip(found, ways, strict=True))
         flips += flipped
-        found = [np.asarray(picture) for picture in turned(sample, rng)]
+        found = [np.asarray(picture) for picture in rotated(sample, rng)]
         angles = [a for a in range(-15, 15) if np.array_equal(found[1], sample[1].rotate(a, Image.Resampling.BICUBIC))]
         assert angles and np.array_equal(found[2], sample[2].rotate(angles[0], Image.Resampling.BICUBIC))
         turns += angles != [0]
@@ -93,7 +93,7 @@ def test_half_are_mirrored_and_a_fifth_turned_by_whole_degrees():
 
 def test_colours_are_altered_and_shapes_are_not():
     rng, image = np.random.default_rng(0), pictures(64, 64)[0]
-    light = [np.asarray(coloured(image, rng), np.float32).mean() for _ in range(30)]
+    light = [np.asarray(recoloured(image, rng), np.float32).mean() for _ in range(30)]
     assert max(light) > 1.4 * min(light)
 
 

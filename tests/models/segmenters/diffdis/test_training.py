@@ -109,7 +109,9 @@ def test_the_loss_follows_from_torchs_seed(tiny):
 
 
 def test_dbia_without_an_edge_is_refused():
-    with pytest.raises(ValueError, match="dbia: expected none where edge is false, got 'mutual'"):
+    with pytest.raises(
+        ValueError, match="dbia: expected 'none' if edge is false, because there is no edge to attend to, got 'mutual'"
+    ):
         DiffDisConfig(edge=False)
     assert DiffDisConfig(edge=False, dbia="none").swci
 

@@ -34,7 +34,7 @@ def test_the_presets_lie_under_what_is_given_and_over_the_defaults():
 
 def test_few_steps_want_levels_that_begin_with_noise():
     assert SodDiffusionConfig().spacing == "trailing" and SodDiffusionConfig(steps=1).steps == 1
-    with pytest.raises(ValueError, match="steps: expected 2 or more with spacing 'leading'"):
+    with pytest.raises(ValueError, match="steps: expected at least 2 with spacing 'leading'"):
         SodDiffusionConfig(steps=1, spacing="leading")
 
 
@@ -46,7 +46,7 @@ def test_what_does_not_fit_is_refused_in_one_line(tiny_folders):
     folder = tiny_folders["sd2"]
     for choices, said in (
         ({"size": 96}, "size: expected a multiple of 64"),
-        ({"context_projection": "tile16"}, "has 32, no multiple of 64; choose conv1x1"),
+        ({"context_projection": "tile16"}, "a multiple of 64, got 32 in backbone .*; choose conv1x1"),
     ):
         with pytest.raises(ValueError, match=said):
             check(config_on(folder, **choices))
