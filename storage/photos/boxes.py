@@ -53,7 +53,7 @@ def coco_boxes(path: Path) -> dict[Path, np.ndarray]:
     _all_present(photos, names)
     boxes = _coco_boxes(path / "annotations" / "instances_train2014.json")
     if unknown := [name for name in names if name not in boxes]:
-        raise UserError(f"{path / 'annotations'}: expected every listed photo, {some(unknown)} is missing")
+        raise UserError(f"{path / 'annotations'}: expected every listed photo, found no {some(unknown)}")
     return {photos / name: boxes[name] for name in names}
 
 
@@ -99,7 +99,7 @@ def some(names: Iterable[str], shown: int = 5) -> str:
 def _all_present(folder: Path, files: list[str]) -> None:
     missing = [file for file in files if not (folder / file).is_file()]
     if missing:
-        raise UserError(f"{folder}: expected every listed file, {some(missing)} is missing; complete the set")
+        raise UserError(f"{folder}: expected every listed file, found no {some(missing)}; complete the set")
 
 
 def _array(corners: list[list[float]]) -> np.ndarray:
