@@ -1,4 +1,4 @@
-# maskmill's front door. `make` alone lists the targets.
+# maskmill's development commands. `make` alone lists the targets.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -16,19 +16,20 @@ help: ## List the targets
 
 setup: $(STAMP) ## Create .venv and install maskmill into it
 
-# Made anew only when what is installed changes.
+# Created again only if the dependencies change.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("maskmill needs Python 3.11 or newer, $(PYTHON) is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11 $(or $(MAKECMDGOALS),setup)")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: $(STAMP) ## Build 256 image/mask pairs with the backbone that ships inside, and write the report
+demo: $(STAMP) ## Build 256 image/mask pairs with the pocket backbone, and write the report
 	$(BIN)/maskmill build --config configs/pocket.yaml --count 256 --out data/demo
 	@echo "Open $(CURDIR)/data/demo/report/index.html in a browser."
 
-test: $(STAMP) ## Run every test but the slow ones
-	$(BIN)/python -m pytest
+# Two processes; all tests of a file run in one of them, so that their shared fixtures are built once.
+test: $(STAMP) ## Run all tests except the slow ones
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(STAMP) ## Run the slow tests
 	$(BIN)/python -m pytest -m slow
@@ -42,11 +43,11 @@ lint: $(STAMP) ## Check style, formatting, types and spelling
 docs: $(STAMP) ## Build the documentation site into site/ and check its links
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# The server runs in a session of its own, so that Ctrl-C reaches the worker first, which needs the server to stop.
-# Not `server start --background`: that server dies at its first log line, which nobody reads (prefect 3.8.8).
+# The server runs in a separate session, so that Ctrl-C reaches the worker first, which needs the server to stop.
+# Not `server start --background`: that server dies at its first log line, since nothing reads it (prefect 3.8.8).
 serve: export PREFECT_API_URL := http://127.0.0.1:$(PORT)/api
 serve: export PREFECT_LOGGING_EXTRA_LOGGERS := models,storage,analysis
-serve: $(STAMP) ## Prefect server, a worker and the deployments on this machine, until Ctrl-C
+serve: $(STAMP) ## Run a Prefect server, a worker and the deployments on this machine until Ctrl-C
 	@mkdir -p runs; \
 	$(BIN)/python -c "$(DETACHED)" $(BIN)/prefect server start --port $(PORT) > runs/server.log 2>&1 & server=$$!; \
 	trap 'kill $$server 2>/dev/null; wait $$server' EXIT; trap 'exit 0' HUP INT TERM; \

@@ -1,5 +1,6 @@
-"""What changed between two versions of a dataset, as the report's page takes it: counts, transitions, configuration,
-scores, and pictures of the masks that changed most.
+"""The changes between two versions of a dataset, for the report's page.
+
+Counts, transitions, configuration, scores, and pictures of the masks that changed most.
 
 Knows nothing of the page's layout, nor of why a version differs.
 """
@@ -43,24 +44,24 @@ class Changes:
 
     @property
     def transitions(self) -> pd.DataFrame:
-        """How many samples went from each status before (rows) to each after (columns)."""
+        """Number of samples by status before (rows) and after (columns)."""
         sides = {name: side.frame()["status"] for name, side in (("before", self.before), ("after", self.after))}
         both = pd.DataFrame(sides).fillna(ABSENT)
         return pd.crosstab(both["before"], both["after"])
 
     @property
     def config(self) -> list[tuple[str, str, str]]:
-        """Dotted name, before and after, of the fields that differ; – where a version has no such field."""
-        found = config_diff(self.before, self.after, absent="–")
-        return [(name, str(before), str(after)) for name, (before, after) in found.items()]
+        """Dotted name, value before and value after of the fields that differ; – if a version has no such field."""
+        fields = config_diff(self.before, self.after, absent="–")
+        return [(name, str(before), str(after)) for name, (before, after) in fields.items()]
 
     @property
     def scores(self) -> list[tuple[str, float, float, int, float]]:
-        """Score, median of the kept before and after, how many of the samples in both changed, their mean change."""
+        """Score, medians of the kept samples before and after, number of changed samples in both, their mean change."""
         one, other = self.before.frame(), self.after.frame()
         rows = []
         for name in [name for name in other if name in one and is_float_dtype(other[name])]:
-            medians = [_median(finite(side.loc[side["status"] == "kept", name])) for side in (one, other)]
+            medians = [_median(finite(side[side["status"] == "kept"][name])) for side in (one, other)]
             change = finite(other[name] - one[name])  # aligned by index: samples in both
             changed = change[change != 0]
             if np.isfinite(medians).any():
@@ -70,12 +71,12 @@ class Changes:
 
     @property
     def ious(self) -> pd.Series:
-        """IoU of the two masks of each sample in both whose mask changed, the lowest first."""
+        """IoU of the two masks of each sample whose mask changed, lowest first."""
         ious = self.rows["mask_iou"]
         return ious[ious < 1].sort_values(kind="stable")
 
     def columns(self) -> pd.DataFrame:
-        """For the gallery, by sample of `after`: its mask's IoU with the one before, and what else changed."""
+        """Gallery columns by sample of `after`: IoU of its mask with the one before, and the changed fields."""
         name = f"since {self.before.version}"
         sampled = self.after.frame()["status"] != "planned"
         rows = self.rows.reindex(sampled.index)
@@ -90,12 +91,12 @@ def changes(after: "Dataset", before: str) -> Changes:
     return Changes(open_dataset(after.path, before), after, diff(after.path, before, after.version))
 
 
-def draw_changed(found: Changes, folder: Path) -> list[dict[str, Any]]:
-    """Draw the masks that changed most into `folder`: image, overlay before, overlay after; what each card says."""
+def draw_changed(versions: Changes, folder: Path) -> list[dict[str, Any]]:
+    """Draw the masks that changed most into `folder` (image, overlay before, overlay after); returns their cards."""
     folder.mkdir()
     cards = []
-    for index, iou in found.ious.head(DRAWN).items():
-        one, other = found.before[int(str(index))], found.after[int(str(index))]
+    for index, iou in versions.ious.head(DRAWN).items():
+        one, other = versions.before[int(str(index))], versions.after[int(str(index))]
         before, after = (figures.tiles(side.image, side.mask, SIDE // 2) for side in (one, other))
         picture = np.concatenate([after[0], before[2], after[2]], axis=1)  # (H', 3 W', 3)
         file = f"{other.index:06d}.webp"

@@ -1,7 +1,7 @@
-"""Data side by side with a reference, statistic by statistic: tables, and a page that opens with no network.
+"""Comparison of a dataset or folder with a reference, by statistic: tables, and a page that needs no network.
 
-Frames of `analysis.statistics` in, files out. What a user or a file name says is escaped by the template or, in
-markdown, by `storage.text.escape`.
+Frames of `analysis.statistics` in, files out. Untrusted text is escaped by the template or, in markdown, by
+`storage.text.escape`.
 """
 
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ DISTANCE = " Distance: Wasserstein over the pooled standard deviation, 0 (alike)
 class Measurements:
     """One dataset or folder: its name in tables, and the frame of its samples.
 
-    pairs and seed: how shape diversity is drawn.
+    pairs, seed: number of pairs of polygons drawn for the shape diversity, and their seed.
     """
 
     label: str
@@ -53,14 +53,14 @@ class Measurements:
 
     @cached_property
     def values(self) -> dict[str, np.ndarray]:
-        """The finite values of each statistic that has a distribution; of shape diversity those of the pairs."""
+        """The finite values of each statistic that has a distribution; for shape diversity, those of the pairs."""
         columns = [name for name in NAMES if name in self.frame]
         shapes = pair_distances(polygons(self.frame), self.pairs, self.seed)
         return {name: finite(self.frame[name]) for name in columns} | {DIVERSITY: shapes}
 
     @property
     def notes(self) -> list[str]:
-        """How many samples there are, and what was done to or is wrong with them."""
+        """The number of samples, and the counts of empty, thresholded and unreadable masks."""
         counts = {
             "samples measured": len(self.frame) - len(self.errors),
             "empty masks, whose shape is undefined": int((self.frame["size"] == 0).sum()),
@@ -76,9 +76,9 @@ class Measurements:
 
 
 def distance(one: np.ndarray, other: np.ndarray) -> float:
-    """Wasserstein distance of two samples over the standard deviation of both pooled, with half the weight on each.
+    """Wasserstein distance of two samples, (n,) and (m,), over their pooled standard deviation, equally weighted.
 
-    In [0, 2]: 0 of equal distributions, 2 of two different constants; the same in any unit. NaN where one is empty.
+    In [0, 2]: 0 for equal distributions, 2 for two different constants; independent of the unit. NaN if one is empty.
     """
     if not one.size or not other.size:
         return float("nan")
@@ -87,7 +87,7 @@ def distance(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def side_by_side(subject: Measurements, reference: Measurements | None) -> pd.DataFrame:
-    """A row a statistic: mean, standard_error, std and median of both, and their distance; index the statistic."""
+    """One row per statistic (the index): mean, standard_error, std and median of both, and their distance."""
     columns = {"mean": "mean", "standard_error": "standard_error", "std": "std", "q50": "median"}
     table = subject.summary[list(columns)].rename(columns=columns)
     if reference is not None:
@@ -99,7 +99,7 @@ def side_by_side(subject: Measurements, reference: Measurements | None) -> pd.Da
 
 
 def cells(table: pd.DataFrame) -> list[list[str]]:
-    """The rows of `side_by_side` as texts: name, mean ± std of each, distance."""
+    """The rows of `side_by_side` as text: name, mean ± std of each source, distance."""
     sides = [prefix for prefix in ("", "reference_") if f"{prefix}mean" in table]
     rows = []
     for name, row in table.iterrows():
@@ -111,23 +111,23 @@ def cells(table: pd.DataFrame) -> list[list[str]]:
 
 
 def markdown(subject: Measurements, reference: Measurements | None) -> str:
-    """The table, and what was counted of each."""
-    both = [each for each in (subject, reference) if each is not None]
-    head = ["statistic", *(escape(each.label) for each in both), *(["distance"] if reference else [])]
+    """The table, and the notes of each source."""
+    both = [data for data in (subject, reference) if data is not None]
+    head = ["statistic", *(escape(data.label) for data in both), *(["distance"] if reference else [])]
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *cells(side_by_side(subject, reference))]
-    notes = [f"- {escape(each.label)}: {', '.join(each.notes)}" for each in both]
+    notes = [f"- {escape(data.label)}: {', '.join(data.notes)}" for data in both]
     return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", meaning(len(both)), "", *notes]) + "\n"
 
 
 def meaning(sources: int) -> str:
-    """What the figures of a table of one source or two are."""
+    """The explanation of the figures in a table of one or two sources."""
     return SPREAD + (DISTANCE if sources == 2 else "")
 
 
 def write_comparison(subject: Measurements, reference: Measurements | None, out: Path) -> Path:
-    """Write summary.csv, comparison.csv, comparison.md and report/ into `out`; the path of the report's index.html."""
+    """Write summary.csv, comparison.csv, comparison.md and report/ to `out`; returns the path of its index.html."""
     both = {"subject": subject} | ({"reference": reference} if reference else {})
-    summary = pd.concat([each.summary.assign(data=each.label) for each in both.values()])
+    summary = pd.concat([data.summary.assign(data=data.label) for data in both.values()])
     for name, table in (("summary", summary), ("comparison", side_by_side(subject, reference))):
         with replacing(out / f"{name}.csv") as partial:
             table.to_csv(partial)
@@ -137,13 +137,13 @@ def write_comparison(subject: Measurements, reference: Measurements | None, out:
 
 
 def _write_report(data: list[Measurements], rows: list[list[str]], folder: Path) -> Path:
-    drawn = [name for name in NAMES if name not in CENTRES and any(name in each.values for each in data)]
+    drawn = [name for name in NAMES if name not in CENTRES and any(name in source.values for source in data)]
     with replacing_folder(folder) as partial:
         for name in drawn:
-            groups = [each.values.get(name, np.empty(0)) for each in data]
+            groups = [source.values.get(name, np.empty(0)) for source in data]
             (partial / f"{name}.svg").write_bytes(distributions.distribution(groups, NAMES[name]))
-        for i, each in enumerate(data):
-            placed = each.frame[list(CENTRES)].dropna()
+        for i, source in enumerate(data):
+            placed = source.frame[list(CENTRES)].dropna()
             picture = distributions.centres(placed["centre_x"].to_numpy(), placed["centre_y"].to_numpy(), second=i == 1)
             (partial / f"centres-{i}.svg").write_bytes(picture)
         page = template("statistics.html.j2").render(

@@ -1,11 +1,12 @@
-"""Pictures of statistics: how one or two data's values are distributed, and where their objects are.
+"""Pictures of statistics: distributions of the values of one or two sources, and the positions of their objects.
 
-Arrays in, SVG out. Knows nothing of what the values mean, nor of the names of the data: in every picture the first is
+Arrays in, SVG out. Knows nothing of the values' meaning or the sources' names: in every picture the first source is
 teal and filled, the second a dark line.
 """
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -13,12 +14,17 @@ from matplotlib.figure import Figure
 
 FIRST, SECOND = "#0f766e", "#1f2937"
 BINS = 40
-BEYOND = 0.995  # quantile at which an axis ends: a few values far out would leave no room for the rest
-STYLE = {"svg.fonttype": "none", "svg.hashsalt": "maskmill", "font.family": "sans-serif", "font.size": 9}
+BEYOND = 0.995  # quantile at which an axis ends, so that outliers do not compress the rest
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "maskmill",
+    "font.family": "sans-serif",
+    "font.size": 9,
+}
 
 
 def distribution(groups: Sequence[np.ndarray], label: str) -> bytes:
-    """Histograms of one or two groups of finite values over each other, as shares of their group; bytes of an SVG."""
+    """Overlaid histograms of one or two groups of finite values, as shares of their group; bytes of an SVG."""
     figure = Figure(figsize=(4.2, 2.3), layout="constrained")
     axes = figure.subplots()
     drawn = [values for values in groups if values.size]
@@ -35,7 +41,7 @@ def distribution(groups: Sequence[np.ndarray], label: str) -> bytes:
 
 
 def bin_edges(groups: Sequence[np.ndarray]) -> np.ndarray:
-    """Edges of about BINS equal bins from the least value to the one at BEYOND, around whole numbers if all are."""
+    """Edges of about BINS equal bins from the least value to the quantile BEYOND; integers are bin centres."""
     low, high = min(v.min() for v in groups), max(np.quantile(v, BEYOND) for v in groups)
     if all((values == np.rint(values)).all() for values in groups):
         step = max(1, round((high - low) / BINS))
@@ -48,7 +54,7 @@ def centres(x: np.ndarray, y: np.ndarray, second: bool = False) -> bytes:
     figure = Figure(figsize=(3.6, 3.6), layout="constrained")
     axes = figure.subplots()
     size = float(np.clip(6000 / max(len(x), 1), 1.5, 9))
-    # As pixels within the SVG: tens of thousands of points would make it slow.
+    # Rasterised within the SVG: tens of thousands of points would make it slow.
     axes.scatter(x, y, s=size, color=SECOND if second else FIRST, alpha=0.4, linewidths=0, rasterized=True)
     axes.set(xlim=(0, 1), ylim=(1, 0), aspect="equal", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
     axes.spines[:].set_color("#9ca3af")
@@ -56,14 +62,14 @@ def centres(x: np.ndarray, y: np.ndarray, second: bool = False) -> bytes:
     return _svg(figure)
 
 
-_STYLES = (
+_STYLES: tuple[dict[str, Any], ...] = (
     {"fill": True, "facecolor": FIRST + "59", "edgecolor": FIRST, "linewidth": 1.2},
     {"fill": False, "edgecolor": SECOND, "linewidth": 1.4},
 )
 
 
 def _svg(figure: Figure) -> bytes:
-    """The same bytes for the same data."""
+    """The figure as SVG; the same data give the same bytes."""
     buffer = io.BytesIO()
     with matplotlib.rc_context(STYLE):
         figure.savefig(buffer, format="svg", dpi=200, metadata={"Date": None}, transparent=True)

@@ -1,8 +1,9 @@
-"""How different a dataset's prompts are: distinct n-grams, and how far their embeddings spread.
+"""Diversity of a dataset's prompts: distinct n-grams, and the mean distance of their embeddings.
 
-Knows nothing of who wrote the prompts. Texts and arrays in, plain numbers out.
+Knows nothing of the prompts' source. Texts and arrays in, plain numbers out.
 """
 
+import itertools
 import re
 import zlib
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-MEASURED = 1000  # prompts at most, evenly spread: what is measured of twice as many is not what it is of one
+MEASURED = 1000  # at most this many prompts, evenly spaced: the measures depend on their number
 HASHED = "hashed words"
 WIDTH = 1024  # of a hashed embedding
 Embed = Callable[[list[str]], NDArray[Any]]  # (N,) texts -> (N, D) unit vectors
@@ -21,13 +22,13 @@ Embed = Callable[[list[str]], NDArray[Any]]  # (N,) texts -> (N, D) unit vectors
 def prompt_diversity(
     prompts: Sequence[str], categories: Sequence[str], embed: tuple[str, Embed] | None = None
 ) -> dict[str, Any]:
-    """distinct_1 to distinct_3, spread and spread_within of at most 1,000 of the prompts, and what these are of.
+    """distinct_1 to distinct_3, spread and spread_within of at most 1,000 of the prompts, with counts and the encoder.
 
-    distinct_n: different n-grams of words among all n-grams (Li et al. 2016, arXiv 1510.03055), in (0, 1]; it falls
-    with the number of prompts, so compare equal `measured`. spread: mean cosine distance of two different prompts'
-    embeddings, in [0, 2]; spread_within: the same within a class, the mean over classes of two prompts or more. None
-    where there is nothing to measure. `embed` is a text encoder and its name; without it words and pairs of words are
-    hashed into 1,024 counts.
+    distinct_n: fraction of distinct n-grams of words among all n-grams (Li et al. 2016, arXiv 1510.03055), in (0, 1];
+    it falls with the number of prompts, so compare at equal `measured`. spread: mean cosine distance of the embeddings
+    of two different prompts, in [0, 2]. spread_within: the same within a class, averaged over the classes with at
+    least two prompts. Values are None if there are too few prompts. `embed` is a text encoder and its name; without it
+    words and pairs of words are hashed to 1,024 counts.
     """
     chosen = np.linspace(0, len(prompts) - 1, min(len(prompts), MEASURED)).round().astype(int)
     texts, names = [str(prompts[i]) for i in chosen], np.asarray([str(categories[i]) for i in chosen])
@@ -52,7 +53,7 @@ def diversity_of(frame: pd.DataFrame, embed: tuple[str, Embed] | None = None) ->
 
 
 def spread(vectors: NDArray[np.float64]) -> float | None:
-    """Mean cosine distance of two different rows of (N, D) unit vectors; None below two.
+    """Mean cosine distance of two different rows of (N, D) unit vectors; None for fewer than two rows.
 
     The mean over all pairs of u.v is (|sum u|^2 - N) / N(N - 1).
     """
@@ -64,11 +65,11 @@ def spread(vectors: NDArray[np.float64]) -> float | None:
 
 
 def hashed(texts: list[str]) -> NDArray[np.float64]:
-    """(N, 1024) unit vectors: counts of words and of pairs of words that follow each other, by their CRC-32."""
+    """(N, 1024) unit vectors: counts of words and of pairs of consecutive words, indexed by their CRC-32."""
     vectors = np.zeros((len(texts), WIDTH))
     for vector, text in zip(vectors, texts, strict=True):
         words = re.findall(r"\w+", text.lower())
-        for term in [*words, *map(" ".join, zip(words, words[1:], strict=False))]:
+        for term in [*words, *map(" ".join, itertools.pairwise(words))]:
             vector[zlib.crc32(term.encode()) % WIDTH] += 1
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 

@@ -1,7 +1,7 @@
-"""Runs compared on benchmarks: per-image and summary tables, markdown, and a report that opens with no network.
+"""Comparison of runs on benchmarks: per-image and summary tables, markdown, and a report that needs no network.
 
-Frames and pictures in, files out. Knows nothing of segmenters or of how a score is computed; what a user or a file name
-says is escaped by the template or, in markdown, by `storage.text.escape`.
+Frames and pictures in, files out. Knows nothing of segmenters or of how a score is computed; untrusted text is escaped
+by the template or, in markdown, by `storage.text.escape`.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from storage.results.scores import ScoreFolder
 from storage.text import escape
 
 SIDE = 256  # longest side of a tile in the gallery, pixels
-# Score -> its name in tables, in their order; of two runs the higher is better, of LOWER the lower.
+# Score -> its name in tables, in their order; higher is better, except for the scores in LOWER.
 SCORES = {
     "iou": "IoU",
     "acc": "Acc",
@@ -44,10 +44,10 @@ FACTS = ("run", "segmenter", "trained on", "training samples", "images", "failed
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One run on one benchmark. images: `storage.results.scores.table`; summary: score by name, empty where all failed.
+    """One run on one benchmark. images: `storage.results.scores.table`; summary: score by name, empty if all failed.
 
-    training: samples trained on, None where the run does not say; choices: all else it was trained with and on, as
-    text, equal for runs that differ in their number of samples only.
+    training: number of training samples, None if the run does not record it; choices: the rest of its configuration
+    and data as text, equal for runs that differ only in their number of samples.
     """
 
     run: str
@@ -67,8 +67,8 @@ class Evaluation:
 
 
 def write_comparison(evaluations: list[Evaluation], out: Path, worst: int) -> Path:
-    """Write images.parquet, summary.csv, comparison.md and report/ into `out`; the path of the report's index.html."""
-    frames = [each.images.assign(run=each.run, benchmark=each.benchmark) for each in evaluations]
+    """Write images.parquet, summary.csv, comparison.md and report/ to `out`; returns the path of its index.html."""
+    frames = [e.images.assign(run=e.run, benchmark=e.benchmark) for e in evaluations]
     images = pd.concat(frames, ignore_index=True).drop(columns="made_from")
     with replacing(out / "images.parquet") as partial:
         images.to_parquet(partial, index=False)
@@ -81,19 +81,19 @@ def write_comparison(evaluations: list[Evaluation], out: Path, worst: int) -> Pa
 
 
 def summary_table(evaluations: list[Evaluation]) -> pd.DataFrame:
-    """One row for each run and benchmark: facts, counts of images scored and failed, and all scores that there are."""
+    """One row per run and benchmark: facts, counts of images scored and failed, and the available scores."""
     rows = []
-    for each in evaluations:
-        failed = len(each.failed)
-        samples = "–" if each.training is None else str(each.training)
-        facts = (each.run, each.segmenter, each.trained_on, samples, len(each.images) - failed, failed)
-        rows.append({"benchmark": each.benchmark} | dict(zip(FACTS, facts, strict=True)) | each.summary)
+    for e in evaluations:
+        failed = len(e.failed)
+        samples = "–" if e.training is None else str(e.training)
+        facts = (e.run, e.segmenter, e.trained_on, samples, len(e.images) - failed, failed)
+        rows.append({"benchmark": e.benchmark} | dict(zip(FACTS, facts, strict=True)) | e.summary)
     frame = pd.DataFrame(rows)
     return frame[["benchmark", *FACTS, *(name for name in SCORES if name in frame)]]
 
 
 def markdown(summary: pd.DataFrame) -> str:
-    """A table for each benchmark, the best of several runs in bold."""
+    """One table per benchmark, the best of several runs in bold."""
     parts = []
     for benchmark, rows in summary.groupby("benchmark", sort=False):
         names, cells = compared(rows)
@@ -107,7 +107,7 @@ def markdown(summary: pd.DataFrame) -> str:
 
 
 def compared(rows: pd.DataFrame) -> tuple[list[str], list[list[tuple[str, bool]]]]:
-    """The scores that one benchmark's rows have, and each row's as texts, with whether it is the best of several."""
+    """The names of one benchmark's scores, and each row's scores as text, with whether it is the best of several."""
     names = [name for name in SCORES if name in rows and rows[name].notna().any()]
     best = {name: rows[name].min() if name in LOWER else rows[name].max() for name in names}
     lines = rows.to_dict("records")
@@ -120,7 +120,7 @@ def compared(rows: pd.DataFrame) -> tuple[list[str], list[list[tuple[str, bool]]
 
 
 def worst_images(images: pd.DataFrame, count: int) -> pd.DataFrame:
-    """The rows with the lowest IoU, of sets with boxes the lowest box IoU, the worst first."""
+    """The rows with the lowest IoU (box IoU for sets with boxes), worst first."""
     score = next((name for name in ("iou", "box_iou") if name in images), None)
     if score is None:
         return images.iloc[:0].assign(score=[])
@@ -128,22 +128,22 @@ def worst_images(images: pd.DataFrame, count: int) -> pd.DataFrame:
 
 
 def scale_lines(evaluations: list[Evaluation]) -> dict[str, list[tuple[int, float]]]:
-    """Of one benchmark's runs, those that differ in their number of training samples only: IoU against it, by line.
+    """Lines of IoU against the number of training samples, for one benchmark's runs that differ only in that number.
 
-    Lines have the segmenter's name, and where several have the same, its data's and its runs' too.
+    A line has the segmenter's name; if several have the same name, also the data and the runs.
     """
     groups: dict[str, list[Evaluation]] = {}
-    for each in evaluations:
-        if each.training is not None and "iou" in each.summary:
-            groups.setdefault(each.choices, []).append(each)
-    drawn = [group for group in groups.values() if len({each.training for each in group}) > 1]
+    for e in evaluations:
+        if e.training is not None and "iou" in e.summary:
+            groups.setdefault(e.choices, []).append(e)
+    drawn = [group for group in groups.values() if len({e.training for e in group}) > 1]
     names = [group[0].segmenter for group in drawn]
     lines = {}
     for group in drawn:
         name = group[0].segmenter
         if names.count(name) > 1:
-            name = f"{name}, {group[0].trained_on} ({', '.join(each.run for each in group)})"
-        lines[name] = sorted((each.training or 0, each.summary["iou"]) for each in group)
+            name = f"{name}, {group[0].trained_on} ({', '.join(e.run for e in group)})"
+        lines[name] = sorted((e.training or 0, e.summary["iou"]) for e in group)
     return lines
 
 
@@ -153,15 +153,15 @@ def _write_report(evaluations: list[Evaluation], summary: pd.DataFrame, folder: 
         sections = []
         for benchmark, rows in summary.groupby("benchmark", sort=False):
             names, cells = compared(rows)
-            own = [each for each in evaluations if each.benchmark == benchmark]
+            on_set = [e for e in evaluations if e.benchmark == benchmark]
             sections.append(
                 {
                     "benchmark": benchmark,
                     "scores": [SCORES[name] for name in names],
                     "lines": list(zip(rows[list(FACTS)].values.tolist(), cells, strict=True)),
-                    "curve": _curve(own, partial / "images"),
-                    "galleries": [(each.run, list(_cards(each, worst, partial / "images"))) for each in own],
-                    "errors": [(each.run, error) for each in own for error in each.failed["error"]],
+                    "curve": _curve(on_set, partial / "images"),
+                    "galleries": [(e.run, list(_cards(e, worst, partial / "images"))) for e in on_set],
+                    "errors": [(e.run, error) for e in on_set for error in e.failed["error"]],
                 }
             )
         page = template("evaluation.html.j2").render(sections=sections, facts=FACTS)
@@ -170,7 +170,7 @@ def _write_report(evaluations: list[Evaluation], summary: pd.DataFrame, folder: 
 
 
 def _curve(evaluations: list[Evaluation], folder: Path) -> str | None:
-    """Draw IoU against training samples into `folder`, if there is anything to draw; the picture's path in the page."""
+    """Draw IoU against training samples into `folder`; returns the picture's path in the page, None without lines."""
     if not (lines := scale_lines(evaluations)):
         return None
     file = f"scale-{len(list(folder.iterdir())):05d}.png"
@@ -179,13 +179,13 @@ def _curve(evaluations: list[Evaluation], folder: Path) -> str | None:
 
 
 def _cards(evaluation: Evaluation, worst: int, folder: Path) -> Iterator[dict[str, Any]]:
-    """Draw the worst images into `folder` and yield what the cards say."""
+    """Draw the worst images into `folder` and yield their cards' data."""
     position = {name: i for i, name in enumerate(evaluation.pairs.names)}
     for row in worst_images(evaluation.images, worst).to_dict("records"):
         photo, truth = evaluation.pairs.pair(position[row["name"]])
         soft = np.asarray(Image.open(evaluation.scores.prediction_path(row["name"])))
         picture = drawn(photo, truth, soft)
-        file = f"{len(list(folder.iterdir())):05d}.webp"  # no name of the user's in a path or an address
+        file = f"{len(list(folder.iterdir())):05d}.webp"  # no user's file name in a path or a URL
         (folder / file).write_bytes(figures.encode(picture, "WEBP"))
         height, width = picture.shape[:2]
         yield {

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 COLOURS = {"kept": "#0f766e", "rejected": "#ea580c", "failed": "#6b7280", "unfinished": "#d1d5db"}
 MAGMA = np.rint(matplotlib.colormaps["magma"](np.arange(256))[:, :3] * 255).astype(np.uint8)  # (256, 3)
-# Each channel of the ground: 45 % of (40 % of itself + 60 % of the three's mean), and 0 added, as Pillow takes it.
+# Each channel of the background: 45 % of (40 % of itself + 60 % of the mean of all three), as Pillow's matrix.
 DIMMED = tuple(np.hstack([0.45 * (0.4 * np.eye(3) + 0.6 / 3), np.zeros((3, 1))]).ravel().tolist())
 GAP = 4  # white pixels between tiles
 
 
 def overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The mask laid over its image: the ground dimmed, the outline drawn. (H, W, 3) uint8, (H, W) bool -> (H, W, 3)."""
+    """The image with dimmed background and the mask's outline: (H, W, 3) uint8, (H, W) bool -> (H, W, 3) uint8."""
     ground = np.asarray(Image.fromarray(image).convert("RGB", DIMMED))
     shown = np.where(mask[..., None], image, ground)
     width = max(1, round(min(mask.shape) / 128))
@@ -38,7 +38,7 @@ def overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def heat(cells: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A map over its own range at `size` (H, W): (h, w) float -> (H, W, 3) uint8. What is not finite counts as 0."""
+    """A map, scaled to its range and resized to `size` (H, W): (h, w) float -> (H, W, 3) uint8; not finite is 0."""
     finite = np.nan_to_num(np.asarray(cells, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     span = float(finite.max() - finite.min())
     unit = (finite - finite.min()) / span if span > 0 else np.zeros_like(finite)
@@ -68,7 +68,7 @@ def tiles(image: np.ndarray, mask: np.ndarray, side: int, maps: Iterable[np.ndar
 
 
 def sheet(dataset: "Dataset", indices: Iterable[int], side: int) -> np.ndarray:
-    """Three rows, image / mask / overlay, and a column for each sample, on white: (rows, columns, 3) uint8."""
+    """Three rows, image / mask / overlay, and one column per sample, on white: (height, width, 3) uint8."""
     columns = []
     for index in indices:
         sample = dataset[int(index)]
@@ -80,15 +80,15 @@ def sheet(dataset: "Dataset", indices: Iterable[int], side: int) -> np.ndarray:
 
 
 def contact_sheet(dataset: "Dataset", count: int = 8) -> bytes:
-    """A PNG of `count` kept samples spread over the dataset's classes: rows image / mask / overlay."""
+    """A PNG of `count` kept samples from all classes, rows image / mask / overlay; UserError if none are kept."""
     chosen = showcase(dataset, count)
     if not chosen:
-        raise UserError(f"{dataset.path} has no kept sample to draw; see its report for the reasons")
+        raise UserError(f"{dataset.path}: has no kept sample to draw; see its report for the reasons")
     return encode(sheet(dataset, chosen, side=256), "PNG")
 
 
 def showcase(dataset: "Dataset", count: int) -> list[int]:
-    """Indices of up to `count` kept samples: one of each class in turn, in the order of the dataset."""
+    """Indices of up to `count` kept samples, one per class in turn, in the order of the dataset."""
     frame = dataset.frame()
     kept = frame[frame["status"] == "kept"]
     turn = kept.groupby("category").cumcount()
@@ -103,7 +103,7 @@ def encode(picture: np.ndarray, kind: str, quality: int = 88, **options: Any) ->
 
 
 def scale_curve(lines: Mapping[str, list[tuple[int, float]]]) -> bytes:
-    """IoU against training samples, on a logarithmic axis, each line's (samples, IoU) in order; bytes of a PNG."""
+    """IoU against training samples on a logarithmic axis; lines: (samples, IoU) in order; bytes of a PNG."""
     with matplotlib.rc_context({"font.family": "sans-serif", "font.size": 9, "text.parse_math": False}):
         figure = Figure(figsize=(5.6, 3.4), dpi=200, layout="constrained")
         axes = figure.subplots()
@@ -122,7 +122,7 @@ def scale_curve(lines: Mapping[str, list[tuple[int, float]]]) -> bytes:
 
 
 def thinned(samples: set[int], share: float = 0.05) -> list[int]:
-    """Those of the numbers that have room for a label each on a logarithmic axis: `share` of its length apart."""
+    """The numbers whose labels fit on a logarithmic axis: at least `share` of its length apart."""
     kept: list[int] = []
     for number in sorted(samples):
         if not kept or log(number / kept[-1]) >= share * log(max(samples) / min(samples)):

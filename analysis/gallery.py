@@ -1,7 +1,7 @@
-"""Every sample of a dataset as the report's gallery takes it: a thumbnail and a strip as pictures, the rest as data.
+"""The samples of a dataset for the report's gallery: a thumbnail and a strip as pictures, the rest as data.
 
-Knows nothing of the page's layout. Text that a user, a config or a language model wrote goes into the data as it is;
-the page sets it as text, never as markup. Letters: N samples; H', W' a tile's pixels.
+Knows nothing of the page's layout. Untrusted text goes into the data unchanged; the page sets it as text, never as
+markup. Letters: N samples; H', W' a tile's pixels.
 """
 
 import os
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 THUMBNAIL = 160  # longest side of a tile of the thumbnail, pixels
 SIDE = 512  # longest side of a tile of the strip, pixels
 BLOCK = 32  # samples read together
-WEBP = {"kind": "WEBP", "quality": 80, "method": 0}  # the fastest of WebP's methods: an eighth of the slowest's time
+# The fastest of WebP's methods takes an eighth of the slowest method's time.
+WEBP: dict[str, Any] = {"kind": "WEBP", "quality": 80, "method": 0}
 MAPS = {"class_map": "A_c", "refined": "r"}
 TEXTS = ("status", "reason", "category", "prompt")
-# Columns that the page names otherwise.
+# Columns with other names on the page.
 LABELS = {
     "clip_score": "CLIP score",
     "area": "object size",
@@ -40,9 +41,9 @@ LABELS = {
 
 
 def draw_samples(dataset: "Dataset", frame: pd.DataFrame, folder: Path) -> None:
-    """Draw into `folder`'s thumbs/ and samples/ a picture of each sample that has an image, named by its index.
+    """Draw each sample that has an image into `folder`'s thumbs/ and samples/, named by its index.
 
-    A thumbnail is image and overlay side by side, a strip the tiles that `tile_names` lists.
+    A thumbnail has image and overlay side by side, a strip the tiles that `tile_names` lists.
     """
     for name in ("thumbs", "samples"):
         (folder / name).mkdir()
@@ -57,20 +58,20 @@ def draw_samples(dataset: "Dataset", frame: pd.DataFrame, folder: Path) -> None:
 
 
 def has_image(frame: pd.DataFrame) -> np.ndarray:
-    """Which samples have been sampled, whatever came of them: (N,) bool."""
+    """Whether each sample has an image, of any later status: (N,) bool."""
     return (frame["status"] != "planned").to_numpy()
 
 
 def tile_names(dataset: "Dataset") -> list[str]:
-    """What a strip shows, from left to right."""
+    """Names of a strip's tiles, from left to right."""
     return ["image", "mask", "overlay", *(name for array, name in MAPS.items() if array in dataset.group)]
 
 
 def samples_data(frame: pd.DataFrame) -> dict[str, Any]:
-    """The table by column, JSON-able: texts, scores (numbers or None), and as texts all facts that are neither.
+    """The table by column, JSON-able: texts, scores (numbers or None), and all other columns as text.
 
-    A score is a column of floats that has a finite value somewhere. Integers go as text: a seed of 64 bits is beyond
-    the whole numbers that a browser tells apart.
+    A score is a column of floats with at least one finite value. Integers become text, since a browser cannot
+    represent all 64-bit seeds.
     """
     scores = [name for name in frame if is_float_dtype(frame[name]) and np.isfinite(frame[name]).any()]
     facts = [name for name in frame if not is_float_dtype(frame[name]) and name not in TEXTS]
@@ -78,29 +79,30 @@ def samples_data(frame: pd.DataFrame) -> dict[str, Any]:
         "count": len(frame),
         "drawn": has_image(frame).tolist(),
         **{name: frame[name].fillna("").astype(str).tolist() for name in TEXTS},
-        "scores": [{"name": name, "label": label(name), "values": _numbers(frame[name])} for name in scores],
-        "facts": [{"label": label(name), "values": frame[name].fillna("").astype(str).tolist()} for name in facts],
+        "scores": [{"name": name, "label": label(str(name)), "values": _numbers(frame[name])} for name in scores],
+        "facts": [{"label": label(str(name)), "values": frame[name].fillna("").astype(str).tolist()} for name in facts],
     }
 
 
 def label(column: str) -> str:
-    """A column's name as the page writes it."""
+    """A column's name on the page."""
     return LABELS.get(column, column.replace("_", " "))
 
 
 def _numbers(values: pd.Series) -> list[float | None]:
-    """Five significant digits; None where not finite."""
+    """Values with five significant digits; None if not finite."""
     return [float(f"{value:.5g}") if np.isfinite(value) else None for value in values.to_numpy(dtype=float)]
 
 
 def _draw_block(dataset: "Dataset", folder: Path, indices: np.ndarray) -> int:
-    """Draw samples that lie close together, and return how many."""
+    """Draw samples with close indices, and return their number."""
     if not indices.size:
         return 0
     first, rows = indices[0], slice(indices[0], indices[-1] + 1)
     names = ["image", "mask", *(name for name in MAPS if name in dataset.group)]
+    group: Any = dataset.group
     with reading(f"{dataset.path}"):
-        arrays = {name: np.asarray(dataset.group[name][rows]) for name in names}
+        arrays = {name: np.asarray(group[name][rows]) for name in names}
     for index in indices:
         image, mask, *maps = (array[index - first] for array in arrays.values())
         small, _, overlay = figures.tiles(image, mask, THUMBNAIL)

@@ -1,4 +1,4 @@
-"""What is measured of one image and its mask: colour contrast, size, place and shape. Arrays in, numbers out.
+"""Measures of one image and its mask: colour contrast, size, position and shape. Arrays in, numbers out.
 
 Knows nothing of datasets, folders or tables. Letters: H, W image pixels; V vertices.
 """
@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.shapes import Normalisation, outline, polygon, polygon_length
 
-# Statistic -> what it says, in the order of the tables
+# Statistic -> its name, in the order of the tables
 STATISTICS = {
     "contrast": "colour contrast (std of grey)",
     "contrast_rgb": "colour contrast (std of RGB)",
@@ -27,14 +27,14 @@ BINS = 8  # of each colour channel: 512 colours
 
 @dataclass(frozen=True)
 class Measured:
-    """One sample's statistics by name, NaN where undefined, and its polygon (V, 2), None of an empty mask."""
+    """One sample's statistics by name, NaN if undefined, and its polygon (V, 2), None for an empty mask."""
 
     statistics: dict[str, float]
     polygon: np.ndarray | None
 
 
 def measure(image: np.ndarray, mask: np.ndarray, normalisation: Normalisation = "joint") -> Measured:
-    """image: (H, W, 3) uint8; mask: (H, W) bool. Place and shape are of the object's largest outline."""
+    """image: (H, W, 3) uint8; mask: (H, W) bool. Position and shape are those of the object's largest outline."""
     grey, rgb = contrast(image)
     values = dict.fromkeys(STATISTICS, float("nan"))
     values |= {"contrast": grey, "contrast_rgb": rgb, "fg_bg_distance": fg_bg_distance(image, mask)}
@@ -50,16 +50,16 @@ def measure(image: np.ndarray, mask: np.ndarray, normalisation: Normalisation = 
 
 
 def contrast(image: np.ndarray) -> tuple[float, float]:
-    """Standard deviation of 8-bit grey, and of the values of all three channels together; both in [0, 127.5]."""
+    """Standard deviation of 8-bit grey, and of all values of the three channels; both in [0, 127.5]."""
     _, grey = cv2.meanStdDev(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
-    means, deviations = cv2.meanStdDev(image)  # of each channel, (3, 1)
+    means, deviations = cv2.meanStdDev(image)  # per channel, (3, 1)
     return float(grey[0, 0]), float(np.sqrt((deviations**2).mean() + means.var()))
 
 
 def fg_bg_distance(image: np.ndarray, mask: np.ndarray) -> float:
-    """Chi-square of the colour histograms p of the object and q of its ground, sum (p - q)^2 / (2 (p + q)), in [0, 1].
+    """Chi-square distance of the colour histograms p of the object and q of the background, in [0, 1].
 
-    512 colours, 8 levels a channel. NaN where the mask is empty or covers the image.
+    sum (p - q)^2 / (2 (p + q)) over 512 colours, 8 levels per channel. NaN if the mask is empty or covers the image.
     """
 
     def histogram(where: np.ndarray | None) -> np.ndarray:
@@ -75,6 +75,6 @@ def fg_bg_distance(image: np.ndarray, mask: np.ndarray) -> float:
 
 
 def centre(contour: np.ndarray, size: tuple[int, ...]) -> tuple[float, float]:
-    """Centre of a contour's bounding box as shares of the image's width and height, size (H, W): x, y in [0, 1]."""
+    """Centre of a contour's bounding box as fractions of the image's size (H, W): x, y in [0, 1]."""
     x, y, width, height = cv2.boundingRect(contour)
     return (x + width / 2) / size[1], (y + height / 2) / size[0]

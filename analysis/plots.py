@@ -1,7 +1,7 @@
 """The report's interactive plots: a table in, plotly figures out.
 
 The paper is DiffusionSeg (arXiv 2303.09813), its figures 3 to 5 are colour contrast, object size and centre bias. Knows
-nothing of the page's layout. A bar carries the range of the score that it counts, for the page to show its samples.
+nothing of the page's layout. Each bar carries its range of the score, so that the page can show its samples.
 """
 
 import json
@@ -16,8 +16,8 @@ from analysis.figures import COLOURS
 from analysis.statistics import finite
 
 BINS = 40
-BEYOND = 0.995  # quantile at which an axis ends where what lies beyond it would leave no room for the rest
-CELLS = 32  # of the map of centres, along each side
+BEYOND = 0.995  # quantile at which an axis ends if outliers would compress the rest
+CELLS = 32  # cells of the map of centres along each side
 SHOWN = ("kept", "rejected")
 BY_STATUS = {"clip_score": "CLIP score (confidence of the class)", "uncertainty": "Uncertainty of the mask"}
 OF_KEPT = {
@@ -38,7 +38,7 @@ def plots(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def histogram(groups: dict[str, np.ndarray], score: str) -> tuple[go.Figure, str]:
-    """Stacked bars of each status's finite values, and how many of them lie beyond the axis, in words."""
+    """Stacked bars of each status's finite values, and the number of values beyond the axis, in words."""
     every = np.concatenate(list(groups.values()))
     last = _end(every)
     edges = _edges(every[every <= last])
@@ -64,21 +64,21 @@ def histogram(groups: dict[str, np.ndarray], score: str) -> tuple[go.Figure, str
 
 
 def centres(x: np.ndarray, y: np.ndarray) -> go.Figure:
-    """How many objects have their centre where; x and y in [0, 1] from the image's upper left corner."""
+    """Heat map of the objects' centres; x and y in [0, 1] from the image's upper left corner."""
     counts, _, _ = np.histogram2d(y, x, bins=CELLS, range=((0, 1), (0, 1)))
     middles = ((np.arange(CELLS) + 0.5) / CELLS).tolist()
     colours = [[0, "#ffffff"], [0.05, "#ccfbf1"], [1, COLOURS["kept"]]]
     hover = "x %{x:.2f}, y %{y:.2f}: %{z}<extra></extra>"
     bar = {"thickness": 10, "outlinewidth": 0}
     heat = go.Heatmap(x=middles, y=middles, z=counts.tolist(), colorscale=colours, colorbar=bar, hovertemplate=hover)
-    axis = {"range": [0, 1], "constrain": "domain", "tickvals": [0, 0.25, 0.5, 0.75, 1]}
+    axis: dict[str, Any] = {"range": [0, 1], "constrain": "domain", "tickvals": [0, 0.25, 0.5, 0.75, 1]}
     axis |= {"showline": True, "mirror": True, "linecolor": "#d1d5db"}
     upwards = axis | {"range": [1, 0], "scaleanchor": "x"}
     return go.Figure(heat, _layout(xaxis=axis, yaxis=upwards))
 
 
 def classes(table: pd.DataFrame) -> go.Figure:
-    """Samples of each class by status, the class with the most kept ones first."""
+    """Samples of each class by status, sorted by the number of kept samples, descending."""
     counts = pd.crosstab(table["category"], table["status"]).reindex(columns=SHOWN, fill_value=0)
     counts = counts.sort_values("kept", ascending=False, kind="stable")
     names = [str(name) for name in counts.index]
@@ -94,7 +94,7 @@ def classes(table: pd.DataFrame) -> go.Figure:
         )
         for status in SHOWN
     ]
-    # Names stand on the axis as plain text while there is room, and in a bar's hover always.
+    # The axis has the names as plain text if there is room; a bar's hover always has its name.
     ticks = {"tickvals": list(range(len(names))), "ticktext": [_plain(name) for name in names], "tickangle": -45}
     return go.Figure(bars, _layout(barmode="stack", xaxis=ticks if len(names) <= 40 else {"showticklabels": False}))
 
@@ -120,7 +120,7 @@ def _drawn(table: pd.DataFrame) -> Iterator[tuple[str, str, go.Figure]]:
 
 
 def _edges(values: np.ndarray) -> np.ndarray:
-    """Of at most BINS bars; of whole numbers each bar counts as many numbers as the others."""
+    """Edges of at most BINS bars; for integers, each bar covers the same number of integers."""
     if (values == np.rint(values)).all():
         step = max(1, np.ceil((values.max() - values.min() + 1) / BINS))
         return np.arange(values.min() - 0.5, values.max() + step, step)
@@ -128,7 +128,7 @@ def _edges(values: np.ndarray) -> np.ndarray:
 
 
 def _end(values: np.ndarray) -> float:
-    """Where an axis ends: at the largest value, or where a few lie far beyond all others, before those."""
+    """The end of an axis: the largest value, or the quantile BEYOND if there are outliers."""
     least, last, most = np.quantile(values, (0, BEYOND, 1))
     return float(last if most - least > 1.5 * (last - least) > 0 else most)
 
@@ -141,13 +141,13 @@ def _in_words(status: str, values: np.ndarray) -> str:
 
 
 def _plain(text: str) -> str:
-    """Plotly reads a few tags in labels (<b>, <a>): this leaves none."""
+    """Escape text for labels, in which Plotly interprets a few tags (<b>, <a>)."""
     short = text if len(text) <= 18 else text[:17] + "…"
     return short.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _layout(**options: Any) -> go.Layout:
-    """What all plots have in common."""
+    """The layout that all plots share."""
     both = {"gridcolor": "#e5e7eb", "zeroline": False, "ticks": "outside", "tickcolor": "#d1d5db", "automargin": True}
     axes = {name: both | options.pop(name, {}) for name in ("xaxis", "yaxis")}
     margin = {"l": 8, "r": 8, "t": 16, "b": 8}

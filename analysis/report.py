@@ -1,7 +1,7 @@
-"""The report on a dataset: a folder that opens by its index.html with no network, and a short form for an artifact.
+"""The report on a dataset: a folder whose index.html needs no network, and a short form for an artifact.
 
-Knows nothing of how samples were made. Everything that a user, a config or a language model wrote (classes, prompts,
-reasons) is escaped by the template, in the page's data by `script`, and in markdown by `escape`.
+Knows nothing of how samples were made. Untrusted text (classes, prompts, reasons) is escaped by the template, in the
+page's data by `script`, and in markdown by `escape`.
 """
 
 import base64
@@ -33,14 +33,14 @@ TEMPLATES = Path(__file__).parent / "templates"
 # The paper's Table 2: shape complexity, polygon length and shape diversity.
 TABLE_2 = {"complexity": "SC", "polygon_length": "PL", DIVERSITY: "SD"}
 PUBLISHED = {"DUTS-TR, as published": (27.1, 2.96, 2.31), "DiffusionSeg's data, as published": (29.9, 2.78, 1.91)}
-MARKDOWN_LIMIT = 100_000  # bytes: an artifact lies in Prefect's database
+MARKDOWN_LIMIT = 100_000  # bytes, since Prefect's database stores the artifact
 
 
 def write_report(dataset: "Dataset", folder: Path | str, compare: str | None = None) -> Path:
-    """Write the report into `folder`, in place of an earlier one, and return the path of its index.html.
+    """Write the report to `folder`, replacing an earlier one, and return the path of its index.html.
 
-    `compare` names another version of the dataset, to say what changed since. Written beside the folder under a
-    temporary name and renamed, so that a reader never meets half a report.
+    `compare` names another version of the dataset, to show the changes since. The report is written under a temporary
+    name and renamed, so a reader never sees a partial report. UserError if the folder holds other files.
     """
     folder = Path(folder).absolute()
     check_place(folder, "report", option="", is_ours=lambda page: (page / "index.html").exists())
@@ -50,9 +50,9 @@ def write_report(dataset: "Dataset", folder: Path | str, compare: str | None = N
 
 
 def _fill(dataset: "Dataset", folder: Path, compare: str | None) -> None:
-    """Write all of a report into an empty folder."""
+    """Write the complete report to an empty folder."""
     frame, measured = dataset.frame(), _measured(dataset)
-    scores = measured.drop(columns=["size", "polygon"]).astype(float)  # the table has the size already, as area
+    scores = measured.drop(columns=["size", "polygon"]).astype(float)  # the table has the size as area
     table = frame.join(scores)
     since = None if compare is None else changes(dataset, compare)
     cards = []
@@ -65,19 +65,19 @@ def _fill(dataset: "Dataset", folder: Path, compare: str | None) -> None:
     for name in ("report.css", "report.js"):
         shutil.copyfile(TEMPLATES / name, folder / name)
     height, width = dataset.image_size
-    known = {"height": height, "width": width, "tiles": gallery.tile_names(dataset)}
+    layout = {"height": height, "width": width, "tiles": gallery.tile_names(dataset)}
     provenance = {"provenance": list(provenance_of(dataset).items())}
-    (folder / "samples.js").write_text(script("SAMPLES", known | provenance | gallery.samples_data(table)))
+    (folder / "samples.js").write_text(script("SAMPLES", layout | provenance | gallery.samples_data(table)))
     (folder / "index.html").write_text(_page(dataset, frame, measured, since, cards), encoding="utf-8")
 
 
 def script(name: str, value: Any) -> str:
-    """A JSON-able value as a script that sets it; ASCII, and harmless in a page too: <, > and & are codes in it."""
+    """A script that sets a variable to a JSON-able value; ASCII, with <, > and & escaped, so it is safe in a page."""
     return f"window.{name} = {htmlsafe_json_dumps(value, allow_nan=False, separators=(',', ':'))};\n"
 
 
 def provenance_of(dataset: "Dataset") -> dict[str, str]:
-    """What all samples of a version have in common: what made them, and from which configuration."""
+    """Facts shared by all samples of a version: the models and the configuration that made them."""
     config = dict(dataset.config)
     return {
         "version": dataset.version,
@@ -90,7 +90,7 @@ def provenance_of(dataset: "Dataset") -> dict[str, str]:
 
 
 def thumbnails_markdown(dataset: "Dataset", count: int = 8) -> str:
-    """Counts, reasons and a picture of `count` kept samples, as markdown under 100 kB with the picture inside."""
+    """Counts, reasons and a picture of `count` kept samples, as markdown under 100 kB with the picture embedded."""
     summary = summarise(dataset.frame())
     lines = [
         f"**{escape(Path(dataset.path).name)}**, version {escape(dataset.version)}: "
@@ -120,14 +120,14 @@ def _small_sheet(dataset: "Dataset", chosen: list[int]) -> str:
 
 
 def _measured(dataset: "Dataset") -> pd.DataFrame:
-    """The statistics of the kept samples, with a bar."""
+    """The statistics of the kept samples, with a progress bar."""
     kept = int((dataset.frame()["status"] == "kept").sum())
     with tqdm(total=kept, desc="statistics", unit="img") as bar:
         return sample_statistics(dataset, on_sample=bar.update)
 
 
 def _table_2(measured: pd.DataFrame) -> list[tuple[str, list[str]]]:
-    """This version's row beside the published ones, as texts."""
+    """The rows of this version and of the published data, as text."""
     means = statistics_summary(measured).reindex(list(TABLE_2))["mean"]
     rows = {"this version": tuple(means)} | PUBLISHED
     return [(name, ["–" if np.isnan(v) else f"{v:.3g}" for v in values]) for name, values in rows.items()]
@@ -156,7 +156,7 @@ def _page(
 
 
 def template(name: str) -> Template:
-    """A page's template; what it is given is escaped, and a name it is not given is an error."""
+    """A page's template; its values are escaped, and a missing value is an error."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,

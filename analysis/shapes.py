@@ -1,4 +1,4 @@
-"""The shape of masks: the outline as a polygon, its complexity and length, and how much shapes differ.
+"""The shape of masks: the outline as a polygon, its complexity and length, and the distance between shapes.
 
 DiffusionSeg's appendix 6.1.3 (arXiv 2303.09813): outlines by OpenCV's findContours, external and without the points of
 straight runs, through the centres of the outermost pixels; normalised; simplified by Douglas-Peucker. Arrays in,
@@ -17,23 +17,23 @@ from scipy.spatial.distance import cdist
 from models.errors import UserError
 
 Normalisation = Literal["joint", "longest-side", "per-axis"]
-EPSILON = 0.01  # Douglas-Peucker's threshold, of a normalised polygon
+EPSILON = 0.01  # Douglas-Peucker threshold for a normalised polygon
 
 
 def outline(mask: np.ndarray) -> np.ndarray | None:
-    """The external contour with the largest area, closed: (H, W) bool -> (V, 2) int32 pixels; None of an empty mask."""
-    found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    contours = [contour[:, 0] for contour in found]
+    """The external contour with the largest area, closed: (H, W) bool -> (V, 2) int32 pixels; None if it is empty."""
+    outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    contours = [contour[:, 0] for contour in outlines]
     return max(contours, key=lambda contour: (cv2.contourArea(contour), len(contour)), default=None)
 
 
 def polygon(contour: np.ndarray, normalisation: Normalisation = "joint") -> np.ndarray:
     """A contour, (V, 2) pixels, normalised and simplified: (V', 2) float32 in [0, 1].
 
-    Appendix 6.1.3 has p <- (p - p_min) / (p_max - p_min) and does not say of what p_min and p_max are. `joint`: one
-    minimum and one maximum of x and y together, which comes nearest to the published polygon length; it depends on
-    where in the image an object lies. `longest-side`: the bounding box's corner and longer side. `per-axis`: its
-    corner and both sides, so that every shape fills the unit square.
+    Appendix 6.1.3 has p <- (p - p_min) / (p_max - p_min) and does not define p_min and p_max. `joint`: one minimum and
+    one maximum over x and y together, which comes closest to the published polygon length; it depends on the object's
+    position in the image. `longest-side`: the bounding box's corner and longer side. `per-axis`: its corner and both
+    sides, so that every shape fills the unit square.
     """
     if normalisation not in get_args(Normalisation):
         raise UserError(f"normalisation: expected one of {', '.join(get_args(Normalisation))}, got {normalisation!r}")
@@ -60,8 +60,8 @@ def chamfer(one: np.ndarray, other: np.ndarray) -> float:
 def pair_distances(polygons: Sequence[np.ndarray], pairs: int, seed: int) -> np.ndarray:
     """Chamfer distances of `pairs` pairs of two different polygons, drawn independently; (pairs,).
 
-    Of all N (N - 1) / 2 pairs, each once, where there are no more than that; none of fewer than two polygons. Their
-    mean is the shape diversity.
+    If there are at most `pairs` pairs, each is used once; fewer than two polygons give an empty array. The mean of the
+    distances is the shape diversity.
     """
     count = len(polygons)
     if count * (count - 1) // 2 <= pairs:

@@ -1,8 +1,8 @@
 """Counts and distributions of a dataset: of its table as plain dictionaries, of its images and masks as frames.
 
 Knows nothing of figures or pages. `summarise` and `describe` are JSON-able, so that they can be stored with a version
-and printed; their frame is `Dataset.frame()`: one row a sample, index = sample index. docs/statistics.md has the
-definitions of what is measured of images and masks.
+and printed; their frame is `Dataset.frame()`: one row per sample, index = sample index. docs/statistics.md defines the
+measures of images and masks.
 """
 
 import os
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FINISHED = ("kept", "rejected", "failed")
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 DIVERSITY = "shape_diversity"
-PAIRS = 100_000  # of polygons, of which shape diversity is the mean
+PAIRS = 100_000  # pairs of polygons averaged for the shape diversity
 
 
 def summarise(frame: pd.DataFrame) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def summarise(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def describe(path: Path | str) -> dict[str, Any]:
-    """What `maskmill info --json` prints: version, counts, image size and config; version None while unpublished."""
+    """The output of `maskmill info --json`: version (None if unpublished), counts, image size, prompts and config."""
     build = open_dataset(path, "build")
     dataset = open_dataset(path) if build.versions else build
     frame = dataset.frame()
@@ -67,13 +67,14 @@ def describe(path: Path | str) -> dict[str, Any]:
 def sample_statistics(
     dataset: "Dataset", normalisation: Normalisation = "joint", on_sample: Callable[[], object] = lambda: None
 ) -> pd.DataFrame:
-    """Measure the kept samples of a version: one row a sample, index = sample index.
+    """Measure the kept samples of a version: one row per sample, index = sample index.
 
-    Columns: those of `measures.STATISTICS`, float, NaN where undefined (the shape of an empty mask); and `polygon`, the
-    outline that complexity and length are of, x0, y0, x1, y1 ... in [0, 1], empty of an empty mask.
+    Columns: those of `measures.STATISTICS`, float, NaN if undefined (the shape of an empty mask); and `polygon`, the
+    outline measured by complexity and length, x0, y0, x1, y1 ... in [0, 1], empty for an empty mask.
     """
     table = dataset.frame()
-    images, masks = dataset.group["image"], dataset.group["mask"]
+    group: Any = dataset.group
+    images, masks = group["image"], group["mask"]
 
     def measured(index: int) -> dict[str, Any]:
         with reading(f"{dataset.path}"):
@@ -86,10 +87,10 @@ def sample_statistics(
 def folder_statistics(
     pairs: "Benchmark", normalisation: Normalisation = "joint", on_sample: Callable[[], object] = lambda: None
 ) -> pd.DataFrame:
-    """Measure a folder's pairs, index = their names: the columns of `sample_statistics`, and two of the files.
+    """Measure a folder's pairs, index = their names: the columns of `sample_statistics`, and two more.
 
-    `thresholded`: whether the mask had values between 0 and 255, and was cut at 127; `error`: why a pair could not be
-    read, its statistics NaN, else empty.
+    `thresholded`: whether the mask had values between 0 and 255, and was thresholded at 127; `error`: why a pair could
+    not be read (its statistics are NaN), else ''.
     """
 
     def measured(i: int) -> dict[str, Any]:
@@ -105,8 +106,8 @@ def folder_statistics(
 
 
 def table_statistics(table: pd.DataFrame) -> pd.DataFrame:
-    """What a dataset's table says of each sample: category, prompt, prompt_words, clip_score, uncertainty."""
-    words = table["prompt"].str.split().str.len().astype(float)
+    """The columns of a dataset's table for statistics: category, prompt, prompt_words, clip_score, uncertainty."""
+    words = table["prompt"].map(lambda prompt: len(prompt.split())).astype(float)
     columns = table[["prompt", "clip_score", "uncertainty"]]
     return columns.assign(category=table["category"].astype("category"), prompt_words=words)
 
@@ -132,9 +133,9 @@ def statistics_summary(frame: pd.DataFrame, pairs: int = PAIRS, seed: int = 0) -
 
 
 def class_balance(categories: pd.Series) -> float:
-    """Entropy of the classes over that of equally many of each, in [0, 1]; 1 of a single class.
+    """Entropy of the classes over the entropy of equal frequencies, in [0, 1]; 1 for a single class.
 
-    The classes of a categorical column all count, also those that no sample is of.
+    All classes of a categorical column count, including those without samples.
     """
     shares = categories.value_counts(normalize=True).to_numpy()
     if shares.size < 2:
@@ -155,25 +156,25 @@ def finite(values: pd.Series) -> np.ndarray:
 
 
 def reasons(frame: pd.DataFrame) -> dict[str, int]:
-    """Rejected samples by reason, the commonest first."""
+    """Number of rejected samples by reason, most frequent first."""
     counts = frame.loc[frame["status"] == "rejected", "reason"].value_counts()
     return {str(reason): int(count) for reason, count in counts.items()}
 
 
 def quantiles(values: pd.Series) -> dict[str, float] | None:
-    """Mean and quantiles of the finite values; None where there are none."""
+    """Mean and quantiles of the finite values; None if there are none."""
     array = finite(values)
     return {"mean": float(array.mean())} | _quantiles(array) if array.size else None
 
 
 def _by_status(frame: pd.DataFrame) -> dict[str, int]:
-    """planned (all of them) = kept + rejected + failed + unfinished."""
+    """Counts; planned, the number of all samples, = kept + rejected + failed + unfinished."""
     counts = {name: int((frame["status"] == name).sum()) for name in FINISHED}
     return {"planned": len(frame), **counts, "unfinished": len(frame) - sum(counts.values())}
 
 
 def _encodable(text: str) -> str:
-    """Text with a question mark for each byte of a file's name that is no UTF-8: no table could be written with it."""
+    """Text with ? for each byte of a file name that is not valid UTF-8, which a parquet table cannot hold."""
     return text.encode(errors="replace").decode()
 
 
@@ -182,7 +183,7 @@ def _quantiles(array: np.ndarray) -> dict[str, float]:
 
 
 def _describe(array: np.ndarray) -> dict[str, float]:
-    """A row of the summary; NaN for what there are too few values for."""
+    """A row of the summary; NaN for figures that need more values."""
     if not array.size:
         return {"count": 0} | dict.fromkeys(("mean", "standard_error", "std", *_quantiles(np.zeros(1))), float("nan"))
     std = float(array.std(ddof=1)) if array.size > 1 else float("nan")
@@ -193,15 +194,15 @@ def _describe(array: np.ndarray) -> dict[str, float]:
 UNREAD = Measured(dict.fromkeys(STATISTICS, float("nan")), None)
 
 
-def _row(found: Measured) -> dict[str, Any]:
-    flat = [] if found.polygon is None else found.polygon.ravel()
-    return found.statistics | {"polygon": np.asarray(flat, dtype=np.float32)}
+def _row(sample: Measured) -> dict[str, Any]:
+    flat: Any = [] if sample.polygon is None else sample.polygon.ravel()
+    return sample.statistics | {"polygon": np.asarray(flat, dtype=np.float32)}
 
 
 def _measured(
     keys: Sequence[Hashable], name: str, measured: Callable[[Any], dict[str, Any]], on_sample: Callable[[], object]
 ) -> pd.DataFrame:
-    """The rows of all keys, in order; threads, because decoding and OpenCV leave Python's lock."""
+    """The rows of all keys, in order; computed in threads, because decoding and OpenCV release the GIL."""
     rows = []
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
@@ -211,4 +212,4 @@ def _measured(
     finally:
         pool.shutdown(cancel_futures=True)
     columns = [*STATISTICS, "polygon"]
-    return pd.DataFrame(rows, index=pd.Index(keys, name=name), columns=list(rows[0]) if rows else columns)
+    return pd.DataFrame(rows, index=pd.Index(list(keys), name=name), columns=list(rows[0]) if rows else columns)

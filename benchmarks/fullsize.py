@@ -1,6 +1,6 @@
 """Stable Diffusion's published configurations with random weights, as folders that load like any backbone.
 
-For what depends on a network's size alone: memory, time, and that everything fits together.
+For measurements that depend only on a network's size: memory, time, and that all parts fit together.
 """
 
 from pathlib import Path
@@ -34,7 +34,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
 
 
 def full_size(name: str, folder: Path) -> Path:
-    """Write the configuration of that name with random weights, in half precision; pocket's tokenizer stands in."""
+    """Write the named configuration with random weights in half precision, and with pocket's tokenizer."""
     from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 

@@ -1,6 +1,6 @@
-"""docs/benchmarks.md and its tables, from what docs/benchmarks/*.json records.
+"""docs/benchmarks.md and its tables, rendered from docs/benchmarks/*.json.
 
-No figure in the docs is typed by hand. Knows nothing of what is measured.
+No figure in the docs is typed by hand. Knows nothing of the measurements.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ from benchmarks.intervals import words
 
 
 def page(records: list[dict[str, Any]]) -> str:
-    """docs/benchmarks.md."""
+    """The text of docs/benchmarks.md."""
     head = "# Benchmarks\n\nRendered from docs/benchmarks/*.json by `maskmill bench`; nothing here is typed by hand.\n"
     return "\n".join([head, *(section(record) for record in records)])
 
@@ -25,7 +25,7 @@ def section(record: dict[str, Any]) -> str:
 
 
 def figures(record: dict[str, Any]) -> list[str]:
-    """A row a figure, with the bar it should reach where there is one."""
+    """One row per figure, with its target if there is one."""
     lines = ["| figure | measured | to reach |", "|---|---|---|"]
     for name, value in record["figures"].items():
         bar = record["bars"].get(name)
@@ -35,17 +35,17 @@ def figures(record: dict[str, Any]) -> list[str]:
 
 
 def tables(record: dict[str, Any]) -> list[str]:
-    """Each table under its title, a note below it where there is one, and a line a verdict."""
+    """Each table with its title and its note, if any, and one line per verdict."""
     lines = []
-    for each in record["tables"]:
-        lines += [f"### {each['title']}\n", markdown_row(each["columns"]), "|---" * len(each["columns"]) + "|"]
-        lines += [*(markdown_row(row) for row in each["rows"]), ""]
-        lines += [f"{each['note']}\n"] if each["note"] else []
+    for table in record["tables"]:
+        lines += [f"### {table['title']}\n", markdown_row(table["columns"]), "|---" * len(table["columns"]) + "|"]
+        lines += [*(markdown_row(row) for row in table["rows"]), ""]
+        lines += [f"{table['note']}\n"] if table["note"] else []
     return [*lines, *(f"- {question}: {answer}" for question, answer in record["verdicts"].items())]
 
 
 def markdown_row(cells: list[Any]) -> str:
-    """Text as it is, a number with three decimals, [mean, low, high] as 'mean [low, high]'."""
+    """Text unchanged, a number with three decimals, [mean, low, high] as 'mean [low, high]'."""
     shown = (
         cell if isinstance(cell, str) else words(cell) if isinstance(cell, list) else f"{cell:.3f}" for cell in cells
     )

@@ -1,4 +1,4 @@
-"""Rendered scenes with their exact masks where training and evaluation read: a published dataset, a benchmark folder.
+"""Rendered scenes with exact masks, as a published dataset and as a benchmark folder.
 
 Run as a script it writes a dataset: `rendered.py PATH COUNT SEED`.
 """
@@ -18,7 +18,7 @@ SHARD = 8
 
 
 def rendered_dataset(path: Path, count: int, seed: int = 5, rejected: tuple[int, ...] = ()) -> Path:
-    """Scenes 0 to count - 1 of `seed` as v1; all kept but those rejected. What is there of them already stays."""
+    """Scenes 0 to count - 1 of `seed` as v1; all are kept except those rejected. Existing samples stay."""
     identity = {"classes": ["scene"], "seed": seed}
     config = identity | {"count": count}
     with DatasetWriter.open(path, config, identity, (SIZE, SIZE), (2, 2), SHARD, count) as writer:
@@ -43,7 +43,7 @@ def rendered_dataset(path: Path, count: int, seed: int = 5, rejected: tuple[int,
 
 
 def rendered_folder(path: Path, count: int, seed: int) -> Path:
-    """Scenes 0 to count - 1 of `seed` as images/ and masks/ of PNG files, the layout "folder"."""
+    """Scenes 0 to count - 1 of `seed` as PNG files in images/ and masks/, the layout "folder"."""
     for i in range(count):
         scene = render(seed, i)
         for name, picture in (("images", scene.image), ("masks", scene.mask)):

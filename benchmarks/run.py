@@ -27,20 +27,20 @@ PAIRS = RUNS / "segmenters" / "pairs"
 
 @dataclass(frozen=True)
 class Request:
-    """What `maskmill bench` was given: how many samples (None: the benchmark's own number), and the photographs."""
+    """The options of `maskmill bench`: number of samples (None: the benchmark's default), and the photographs."""
 
     count: int | None
     photos: Path | None
 
     def needed_photos(self) -> Path:
-        """UserError where the benchmark measures photographs and none were named."""
+        """UserError if the benchmark measures photographs and none were named."""
         if self.photos is None:
             raise UserError("--photos: is required; name the folder that holds DUTS-TR and ECSSD")
         return self.photos
 
 
 def ladder(name: str, asked: Request) -> dict[str, Any]:
-    """The ablations of a segmenter, whose counts are its own."""
+    """The ablations of a segmenter, which ignore the requested count."""
     return ladders.run(name, RUNS / name)
 
 
@@ -83,11 +83,11 @@ def run_benchmark(name: str, count: int | None, photos: Path | None, arguments: 
 
 
 def command(arguments: list[str]) -> str:
-    """The command line as given, folders by their own name only: where they lie is nobody's business."""
+    """The command line as given, with folders reduced to their names, so that no local path is published."""
     return " ".join(["maskmill", *(Path(argument).name for argument in arguments)])
 
 
 def commit() -> str:
-    """Short hash of the checkout, with a plus where the tree differs; 'unknown' outside a checkout."""
+    """Short hash of the checkout, with a plus if the tree has changes; 'unknown' outside a checkout."""
     result = subprocess.run(["git", "describe", "--always", "--dirty=+"], cwd=ROOT, capture_output=True, text=True)
     return result.stdout.strip() or "unknown"

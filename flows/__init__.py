@@ -1,1 +1,1 @@
-"""What runs, in what order, with which config. Flow functions only."""
+"""Flow functions: the steps of each command, their order and their config."""

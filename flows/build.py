@@ -1,7 +1,7 @@
 """The build: from class names to a published version of a dataset, and its report.
 
-plan -> sample -> cut -> screen -> rank -> publish -> report. Shard k is cut while shard k + 1 is sampled; each stage of
-a shard is committed when it is done, so a build killed at any moment goes on where it was.
+plan -> sample -> cut -> screen -> rank -> publish -> report. Shard k is cut while shard k + 1 is sampled. Each stage of
+a shard is committed when it is done, so a build killed at any moment resumes from its last commit.
 """
 
 from pathlib import Path
@@ -30,7 +30,7 @@ from tasks.screening import rank_samples, screen_shard
 
 
 class BuildRecord(BaseModel):
-    """What a build ends with. `rejected` counts by reason."""
+    """The result of a build: counts of samples; `rejected` by reason."""
 
     path: Path
     version: str
@@ -43,14 +43,14 @@ class BuildRecord(BaseModel):
 
 @flow(name="build")
 def build(config: BuildConfig, out: Path) -> BuildRecord:
-    """Build, resume or extend the dataset at `out`, and publish it as a version with a report beside it."""
+    """Build, resume or extend the dataset at `out`, publish it as a version, and write its report."""
     version = fill.with_options(task_runner=cut_runner(config.run))(config, out)
     return record_of(out, version, write_report(out, version))
 
 
 @flow(name="extend")
 def extend(out: Path, by: int) -> BuildRecord:
-    """Add `by` samples to the dataset at `out`, under the config it was built with, and publish the next version."""
+    """Add `by` samples to the dataset at `out`, under its stored config, and publish the next version."""
     if by < 1:
         raise UserError(f"by: expected 1 or more samples to add, got {by}")
     stored = BuildConfig.of_stored(open_dataset(out, "build").config)
@@ -59,8 +59,8 @@ def extend(out: Path, by: int) -> BuildRecord:
 
 @flow(name="fill")
 def fill(config: BuildConfig, out: Path) -> str:
-    """Plan, sample, cut and screen what the dataset lacks, and publish it; returns the version."""
-    plan = preflight(config, out)  # here too, for runs that do not come from the command line
+    """Plan, sample, cut and screen the dataset's missing samples, and publish it; returns the version."""
+    plan = preflight(config, out)  # again, for runs that were not started from the command line
     config, facts, grammar, bought = plan.config, plan.facts, plan.grammar, plan.config.prompts.source == "llm"
     load_screening(config.screen.clip)
     with open_writer(plan) as writer:
@@ -82,9 +82,9 @@ def fill(config: BuildConfig, out: Path) -> str:
 
 
 def finish(writer: DatasetWriter, cuts: list[PrefectFuture[Any]], config: BuildConfig, message: str) -> str:
-    """Commit the cuts still running, screen what is cut, and publish; the version stays where nothing changed.
+    """Commit the running cuts, screen the cut samples, and publish; an unchanged dataset keeps its version.
 
-    What screening ranks it ranks once, over the whole dataset, when every sample has its scores.
+    Ranking runs once over the whole dataset, when every sample has its scores.
     """
     for cut in cuts:
         writer.commit(cut.result(), "Cut a shard")

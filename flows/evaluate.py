@@ -1,4 +1,4 @@
-"""Evaluate trained runs on benchmarks: for each run and set predict and score -> tables and report over all."""
+"""Evaluate trained runs on benchmarks: predict and score each run on each set -> tables and a report over all."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from tasks.evaluating import compare_runs, score_images
 
 
 class EvaluateRecord(BaseModel):
-    """What an evaluation ends with: images scored now, scored before and left as they are, and failed."""
+    """The result of an evaluation: images scored now (made), scored before (kept), and failed."""
 
     report: Path
     made: int = 0
@@ -29,11 +29,13 @@ def evaluate(
 ) -> EvaluateRecord:
     """Score each run on each benchmark, a name of storage/photos/folders.py and its folder, and compare them in `out`.
 
-    What is scored already stays as it is; the tables and the report, with the `worst` images of each, are of the runs
-    and benchmarks given. `overrides` are for this time alone: fields that predictions alone depend on, of the runs that
-    have them. What is scored under other overrides stays as it is too.
+    Scored images are not scored again. The tables and the report, with the `worst` images of each run, cover the given
+    runs and benchmarks. `overrides` apply to this evaluation only: fields that only predictions depend on, for the runs
+    that have them. Scores under other overrides are kept separately.
     """
-    chosen = check_evaluate(runs, benchmarks, out, overrides)
-    counts = [score_images(run, name, data, out, own) for name, data in benchmarks.items() for run, own in chosen]
-    report = compare_runs(chosen, benchmarks, out, worst)
-    return EvaluateRecord(report=report, **{name: sum(each[name] for each in counts) for name in counts[0]})
+    configured = check_evaluate(runs, benchmarks, out, overrides)
+    counts = [
+        score_images(run, name, data, out, of_run) for name, data in benchmarks.items() for run, of_run in configured
+    ]
+    report = compare_runs(configured, benchmarks, out, worst)
+    return EvaluateRecord(report=report, **{name: sum(count[name] for count in counts) for name in counts[0]})

@@ -1,4 +1,4 @@
-"""A dataset version in another format: blocks of samples -> tables, card, metadata -> put in its place whole."""
+"""Export a dataset version to another format: blocks of samples -> tables, card, metadata -> move to the final path."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tasks.exporting import export_block, finish_export
 
 
 class ExportRecord(BaseModel):
-    """What an export ends with: samples by split, and counts of what its format could not keep as it was."""
+    """The result of an export: samples by split, and the format's counts, such as masks that it does not keep exact."""
 
     path: Path
     version: str
@@ -24,7 +24,7 @@ class ExportRecord(BaseModel):
 
 @flow(name="export")
 def export(config: ExportConfig, dataset: Path, out: Path, overwrite: bool = False) -> ExportRecord:
-    """Export the kept samples of a version to `out`; a killed export goes on where it was."""
+    """Export the kept samples of a version to `out`; a killed export resumes after its last finished block."""
     plan = check_export(config, dataset, out, overwrite)
     folder = ExportFolder.at(out)
     with folder.begun(plan), tqdm(total=len(plan), desc="exporting", unit="sample") as bar:

@@ -13,11 +13,11 @@ from models.config.photos import MaskConfig
 from storage.results.masks import MaskFolder
 from tasks.masking import mask_photos
 
-SHARD = 64  # photos read together, so that batches of equal size can be formed of them
+SHARD = 64  # photos read together, so that photos of equal size can form batches
 
 
 class MaskRecord(BaseModel):
-    """What a run ends with: photos masked now, masked before and left as they are, and failed."""
+    """The result of a run: photos masked now (made), masked before (kept), and failed."""
 
     table: Path
     made: int
@@ -27,8 +27,8 @@ class MaskRecord(BaseModel):
 
 @flow(name="mask")
 def mask(config: MaskConfig, photos: list[Path], out: Path) -> MaskRecord:
-    """Mask photos, files or folders, into the folder `out`; what is done is left as it is."""
-    found, todo, facts = check_mask(config, photos, out)
+    """Mask photos, files or folders, into the folder `out`; finished photos are not masked again."""
+    files, todo, facts = check_mask(config, photos, out)
     out.mkdir(parents=True, exist_ok=True)
     num_failed, per_photo = 0, 2 * config.sampling.steps
     with tqdm(total=len(todo) * per_photo, desc=f"masking {len(todo)} photos", unit="step") as bar:
@@ -38,5 +38,5 @@ def mask(config: MaskConfig, photos: list[Path], out: Path) -> MaskRecord:
             for error in errors:
                 bar.write(f"maskmill: {error}", file=sys.stderr)
         bar.update(bar.total - bar.n)
-    made = len(todo) - num_failed
-    return MaskRecord(table=out / MaskFolder.table, made=made, kept=len(found) - len(todo), failed=num_failed)
+    counts = {"made": len(todo) - num_failed, "kept": len(files) - len(todo), "failed": num_failed}
+    return MaskRecord(table=out / MaskFolder.table, **counts)

@@ -1,4 +1,4 @@
-"""Masks of photographs by a trained segmenter: read -> predict at their own size -> pictures and table."""
+"""Masks of photographs by a trained segmenter: read -> predict at native size -> pictures and table."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from tasks.predicting import predict_photos
 
 
 class PredictRecord(BaseModel):
-    """What a run ends with: photos predicted now, predicted before and left as they are, and failed."""
+    """The result of a run: photos predicted now (made), predicted before (kept), and failed."""
 
     table: Path
     made: int
@@ -24,12 +24,12 @@ class PredictRecord(BaseModel):
 def predict(
     run: Path, photos: list[Path], out: Path, category: str | None = None, overrides: dict[str, Any] | None = None
 ) -> PredictRecord:
-    """Predict photos, files or folders, into the folder `out`; what is done is left as it is.
+    """Predict photos, files or folders, into the folder `out`; finished photos are not predicted again.
 
-    `overrides` are for this time alone: fields of the run's configuration that predictions alone depend on.
+    `overrides` apply to this call only: fields of the run's configuration that only predictions depend on.
     """
-    found, todo, made_by = check_predict(run, photos, out, category, overrides)
+    files, todo, identity = check_predict(run, photos, out, category, overrides)
     out.mkdir(parents=True, exist_ok=True)
-    failed = predict_photos(todo, run, out, category, overrides, made_by) if todo else 0
-    made, kept = len(todo) - failed, len(found) - len(todo)
-    return PredictRecord(table=out / PredictionFolder.table, made=made, kept=kept, failed=failed)
+    failed = predict_photos(todo, run, out, category, overrides, identity) if todo else 0
+    counts = {"made": len(todo) - failed, "kept": len(files) - len(todo), "failed": failed}
+    return PredictRecord(table=out / PredictionFolder.table, **counts)

@@ -11,7 +11,7 @@ from tasks.pretraining import encode_scenes, export_weights, render_scenes, trai
 
 @flow(name="pretrain")
 def pretrain(config: PretrainConfig, run: Path, out: Path) -> Path:
-    """Make all weights from nothing in `run`, resuming what is there, and write them to `out`."""
+    """Train all weights from scratch in `run`, or resume its training, and write them to `out`."""
     check_pretrain(config)
     run.mkdir(parents=True, exist_ok=True)
     render_scenes(run, config)

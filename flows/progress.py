@@ -1,7 +1,9 @@
-"""How far a flow is: bars on the terminal, and a progress artifact in the run."""
+"""Progress of a flow: bars on the terminal, and a progress artifact in the run."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import cast
+from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from tqdm import tqdm
@@ -9,8 +11,8 @@ from tqdm import tqdm
 
 @contextmanager
 def sampling_progress(total: int) -> Iterator[Callable[[int, int], None]]:
-    """A bar and an artifact for `total` samples, both moved by a callback: (samples done of a shard, in all of it)."""
-    artifact = create_progress_artifact(0.0, key="sampling", description=f"{total} samples to draw")
+    """A bar and an artifact for `total` samples, updated by a callback(samples done in a shard, shard size)."""
+    artifact = cast(UUID, create_progress_artifact(0.0, key="sampling", description=f"{total} samples to draw"))
     bar, before = tqdm(total=total, desc="sampling", unit="img", disable=total == 0), 0
 
     def on_step(done: int, of: int) -> None:
@@ -26,5 +28,5 @@ def sampling_progress(total: int) -> Iterator[Callable[[int, int], None]]:
 
 
 def advance(bar: "tqdm[None]", before: int) -> Callable[[int], None]:
-    """A callback that moves the bar to the steps done after those before."""
+    """A callback that moves the bar to `before` plus the steps done."""
     return lambda done: bar.update(before + done - bar.n) and None

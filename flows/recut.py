@@ -1,6 +1,6 @@
 """Solve all masks of a dataset again from the stored evidence, as a new version. Needs no backbone.
 
-Where screening alone changes the masks stay, and where its CLIP does not change either so do all scores.
+If only the screening changes, the masks stay; if its CLIP does not change either, all scores stay too.
 """
 
 from pathlib import Path
@@ -20,9 +20,10 @@ from tasks.reporting import write_report
 
 @flow(name="recut")
 def recut(config: BuildConfig, out: Path) -> BuildRecord:
-    """Solve masks under `config` (the stored one but for cut, screen and top_k), as far as it differs, and screen.
+    """Solve the masks again under `config`, as far as it requires, and screen them.
 
-    The report says what changed since the version before.
+    `config` may differ from the stored one in cut, screen and top_k. The report shows the changes since the version
+    before.
     """
     before = open_dataset(out).version
     version = solve.with_options(task_runner=cut_runner(config.run))(config, out)
@@ -31,7 +32,7 @@ def recut(config: BuildConfig, out: Path) -> BuildRecord:
 
 @flow(name="solve")
 def solve(config: BuildConfig, out: Path) -> str:
-    """Cut and screen anew what `config` changes, and publish; returns the version."""
+    """Cut and screen again as the changes in `config` require, and publish; returns the version."""
     check_recut(config, out)
     load_screening(config.screen.clip)
     top_k = config.sampling.top_k if config.sampling.keep_pooled else None

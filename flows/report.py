@@ -10,8 +10,8 @@ from tasks.reporting import write_report
 
 @flow(name="report")
 def report(path: Path, version: str | None = None, compare: str | None = None) -> Path:
-    """Render `path/report/index.html` for a version, the latest published one when none is named.
+    """Render `path/report/index.html` for a version, by default the latest published one.
 
-    With `compare`, another version, the report says what changed since.
+    With `compare`, another version, the report shows the changes since that version.
     """
     return write_report(path, check_report(path, version, compare), compare)

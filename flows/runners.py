@@ -1,4 +1,6 @@
-"""Where submitted tasks run: threads of this process, own Dask workers, or a running Dask cluster."""
+"""Task runners: threads of this process, new Dask workers, or a running Dask cluster."""
+
+from typing import Any
 
 from prefect.task_runners import ConcurrentTaskRunner, TaskRunner
 from prefect_dask import DaskTaskRunner
@@ -6,8 +8,8 @@ from prefect_dask import DaskTaskRunner
 from models.config.run import RunConfig
 
 
-def cut_runner(run: RunConfig) -> TaskRunner:
-    """Cuts need processes to run beside each other (PyMaxflow holds the GIL), one thread each."""
+def cut_runner(run: RunConfig) -> TaskRunner[Any]:
+    """The runner of cuts: parallel cuts need processes of one thread each, since PyMaxflow holds the GIL."""
     if run.address:
         return DaskTaskRunner(address=run.address)
     if run.workers:

@@ -1,4 +1,4 @@
-"""Statistics of a dataset or a folder, beside a reference's: measure both -> tables, figures and a page."""
+"""Statistics of a dataset or a folder, compared with a reference: measure both -> tables, figures and a page."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tasks.describing import compare_sources, measure_source
 
 
 class StatisticsRecord(BaseModel):
-    """What it ends with: samples measured of both together, and pairs that could not be read."""
+    """The result of statistics: samples measured in both sources together, and unreadable pairs (failed)."""
 
     report: Path
     measured: int = 0
@@ -23,10 +23,10 @@ class StatisticsRecord(BaseModel):
 def statistics(
     config: StatisticsConfig, subject: Source, out: Path, reference: Source | None = None
 ) -> StatisticsRecord:
-    """Measure every sample of the subject, and of the reference where there is one, and write them side by side."""
+    """Measure every sample of the subject and of the reference, if given, and write them side by side."""
     check_statistics(subject, reference, out)
     sources = {"subject": subject} | ({"reference": reference} if reference else {})
     tables = [out / TABLES / f"{name}.parquet" for name in sources]
     counts = [measure_source(source, table, config) for source, table in zip(sources.values(), tables, strict=True)]
     report = compare_sources(subject, reference, tables, out, config)
-    return StatisticsRecord(report=report, **{name: sum(each[name] for each in counts) for name in counts[0]})
+    return StatisticsRecord(report=report, **{name: sum(count[name] for count in counts) for name in counts[0]})

@@ -1,4 +1,4 @@
-"""Train a segmenter on a dataset version or a folder: run folder -> features, once -> training -> best weights."""
+"""Train a segmenter on a dataset version or a folder: run folder -> features (once) -> training -> best weights."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ from tasks.training import cache_features, fit_segmenter
 
 
 class TrainRecord(BaseModel):
-    """What a training ends with; score is the best validation's mean IoU."""
+    """The result of a training; score is the best validation's mean IoU."""
 
     run: Path
     version: str
@@ -29,12 +29,12 @@ class TrainRecord(BaseModel):
 def train(config: SegmenterConfig, source: Source, run: Path) -> TrainRecord:
     """Train in the run folder on a dataset, or on a folder of photographs with masks; a killed run resumes.
 
-    A finished run does no more, unless `config` has more epochs.
+    A finished run trains no further, unless `config` has more epochs.
     """
     source, training = check_train(config, source, run)
     run.mkdir(parents=True, exist_ok=True)
     lock = None
-    if os.environ.get("RANK", "0") == "0":  # the first process that torchrun starts, which alone saves
+    if os.environ.get("RANK", "0") == "0":  # only torchrun's first process saves
         lock = WriterLock(run / LOCK_FILE, "another training is writing this run")
     try:
         create_run(run, config, source, training)

@@ -1,4 +1,4 @@
-"""Segmentation training data from class names: what Python programs and notebooks use of maskmill.
+"""Segmentation training data from class names: the API for Python programs and notebooks.
 
     import maskmill
 
@@ -6,12 +6,12 @@
 
 data        open_dataset, diff, KeptSamples (a version's kept samples for torch), open_folder (photographs with masks)
 building    build, BuildConfig
-masks       attentioncut, cut and Evidence (from what a dataset stores), CutConfig
+masks       attentioncut, cut and Evidence (from a dataset's arrays), CutConfig
 segmenters  load_segmenter, MaskScores, judge (pocket's estimate of an object's mask)
-errors      UserError: what a user can mend, in one line
+errors      UserError: an error that the user can fix, with a message of one line
 modules     figures (pictures of samples), statistics (measures of images and masks)
 
-Each is loaded when it is first asked for, so `import maskmill` is quick. All else is maskmill's own and may move.
+Each name is loaded on first use, so `import maskmill` is fast. Everything else is internal and may move.
 """
 
 from importlib import import_module
@@ -54,7 +54,7 @@ __all__ = [
     "statistics",
 ]
 
-# Name -> where it is: a module and the name in it, or a module.
+# Name -> its location: a module and the name in it, or a module.
 _PLACES = {
     "BuildConfig": "models.config.build:BuildConfig",
     "CutConfig": "models.config.cut:CutConfig",
@@ -77,19 +77,21 @@ _PLACES = {
 rooms.claim_names()
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
+if not TYPE_CHECKING:  # to type checkers a name that is not imported above is a mistake
 
-        return version("maskmill")
-    if name not in _PLACES:
-        raise AttributeError(f"module 'maskmill' has no attribute {name!r}; it has {', '.join(__all__)}")
-    rooms.warn_of_hidden()
-    module, _, attribute = _PLACES[name].partition(":")
-    loaded = import_module(module)
-    globals()[name] = getattr(loaded, attribute) if attribute else loaded  # where Python looks first from now on
-    return globals()[name]
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("maskmill")
+        if name not in _PLACES:
+            raise AttributeError(f"module 'maskmill' has no attribute {name!r}; it has {', '.join(__all__)}")
+        rooms.warn_of_hidden()
+        module, _, attribute = _PLACES[name].partition(":")
+        loaded = import_module(module)
+        globals()[name] = getattr(loaded, attribute) if attribute else loaded  # Python looks here first from now on
+        return globals()[name]
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__", *globals()])
+    return sorted({*__all__, "__version__", *globals()})

@@ -1,4 +1,4 @@
-"""A build from Python, checked as the command checks it."""
+"""A build from Python, with the checks of the command line."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 def build(config: BuildConfig, out: str | Path) -> "BuildRecord":
-    """Build the dataset at `out`, resume it, or extend it to a larger count; where nothing is left to do, do nothing.
+    """Build the dataset at `out`, resume it, or extend it to a larger count; a finished dataset stays unchanged.
 
     Returns a record of the published version: path, version, planned, kept, rejected (a count for each reason),
-    failed, and report, its page. UserError, before anything is written, for what would stop the build. A stopped build
-    keeps what is committed, and the same call resumes it.
+    failed, and report, the path of its page. UserError, before anything is written, if the build is not possible. A
+    stopped build keeps its committed shards, and the same call resumes it.
     """
     set_prefect_defaults()
     from flows.build import build as run_build

@@ -1,6 +1,6 @@
-"""The command line: which commands there are. What they do is in maskmill/commands, how they end in maskmill/failures.
+"""The command line: the table of commands. maskmill/commands implements them, maskmill/failures handles their errors.
 
-Exit codes: 0 done; 2 refused, and nothing was written; 1 a run that stopped, which resumes, or a bug in maskmill.
+Exit codes: 0 done; 2 refused before anything was written; 1 a run that stopped and can resume, or a bug in maskmill.
 """
 
 from importlib.metadata import version as installed_version
@@ -16,7 +16,7 @@ from maskmill.failures import debug, reporting_bugs
 
 DATASETS, MASKS, DEVELOPMENT = "Datasets", "Masks of photographs", "Development of maskmill"
 
-# Its part of the list of commands, what it does, and an example.
+# The command's panel in the help, its function, and an example.
 COMMANDS = (
     (DATASETS, datasets.build, "build --backbone pocket --classes ball,star --count 64 --seed 7 --out data/shapes"),
     (DATASETS, datasets.info, "info data/shapes --json"),
@@ -34,9 +34,10 @@ COMMANDS = (
 
 
 class Commands(TyperGroup):
-    """The group of all commands; --debug may stand behind a command's name too."""
+    """The group of all commands; it accepts --debug after a command's name too."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Move --debug to the front."""
         rest = [arg for arg in args if arg != "--debug"]
         return super().parse_args(ctx, ["--debug", *rest] if len(rest) < len(args) else args)
 
@@ -49,6 +50,7 @@ for panel, command, example in COMMANDS:
 
 
 def show_version(wanted: bool) -> None:
+    """Print the version and exit, if it is wanted."""
     if wanted:
         typer.echo(f"maskmill {installed_version('maskmill')}")
         raise typer.Exit
@@ -56,7 +58,9 @@ def show_version(wanted: bool) -> None:
 
 @app.callback()
 def main(
-    version: Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version.")
+    ] = False,
     show_tracebacks: Annotated[bool, typer.Option("--debug", help="Show the traceback of a bug.")] = False,
 ) -> None:
     """Segmentation data without annotators."""

@@ -1,13 +1,13 @@
-"""What maskmill sets in the environment for Prefect, which reads it when it is imported."""
+"""Environment variables that maskmill sets for Prefect, which reads them when it is imported."""
 
 import os
 
 
 def set_prefect_defaults() -> None:
-    """Values for what the user has not set.
+    """Set defaults for the variables that the user has not set.
 
-    The server that Prefect starts where none is configured can be slow to come; and an error it would log once for the
-    task and once for each flow around it, with a traceback each.
+    Prefect's temporary server can be slow to start. Prefect would also log an error with its traceback once for the
+    task and once for each enclosing flow.
     """
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")

@@ -1,7 +1,7 @@
-"""How a command ends that cannot do what it was asked to: one line for the user, or a bug with its traceback in a file.
+"""Error handling of commands: one line for an error that the user can fix, a traceback in a file for a bug.
 
-UserError and OSError are for the user, and so is memory that ran out. Any other exception is a bug in maskmill,
-whatever its type: a ValueError of a library as well. Knows nothing of the commands.
+UserError, OSError and running out of memory are reported to the user. Any other exception is a bug in maskmill,
+including a library's ValueError. Knows nothing of the commands.
 """
 
 import os
@@ -21,18 +21,18 @@ import typer
 
 from models.errors import UserError
 
-KEPT = "what is committed is kept"
+KEPT = "committed work is kept"
 STOPPED = f"maskmill: stopped; {KEPT}, the same command resumes"
-# Python's, torch's and Dask's, by name: importing the latter two takes seconds. Of a Dask worker that was killed the
-# usual cause is memory.
+# Python's, torch's and Dask's errors, by name: importing the latter two takes seconds. A Dask worker is usually killed
+# for its memory.
 OUT_OF_MEMORY = ("MemoryError", "OutOfMemoryError", "KilledWorker")
 
-debug: ContextVar[bool] = ContextVar("debug", default=False)  # --debug: tracebacks go to the screen
+debug: ContextVar[bool] = ContextVar("debug", default=False)  # --debug: tracebacks are printed
 
 
 @contextmanager
 def checked() -> Iterator[None]:
-    """Around what is read and checked: what is refused leaves with 2 and one line, and nothing was written."""
+    """Wraps reading and checking: an error exits with code 2 and one line, before anything was written."""
     try:
         yield
     except (UserError, OSError) as error:
@@ -41,7 +41,7 @@ def checked() -> Iterator[None]:
 
 @contextmanager
 def running() -> Iterator[None]:
-    """Around a flow: whatever ends it leaves with 1 and one line; PREFECT_LOGGING_LEVEL=ERROR has Prefect say where."""
+    """Wraps a flow: an error exits with code 1 and one line; PREFECT_LOGGING_LEVEL=ERROR makes Prefect say where."""
     from flows.server.configured import check_server
     from flows.server.temporary import end_server_with_us, stopping_at_signals
 
@@ -52,7 +52,7 @@ def running() -> Iterator[None]:
     except KeyboardInterrupt:
         typer.echo(STOPPED, err=True)
         raise typer.Exit(1) from None
-    except UserError as error:  # which says what to do: without that the same command fails again
+    except UserError as error:  # its message says what to do; without that, the same command would fail again
         raise _end(f"failed: {in_a_line(error)}; {KEPT}") from None
     except OSError as error:
         raise _end(f"failed: {in_a_line(error)}; {KEPT}, the same command resumes") from None
@@ -61,13 +61,13 @@ def running() -> Iterator[None]:
 
 
 def reporting_bugs(command: Callable[..., None]) -> Callable[..., None]:
-    """A command that ends as this module says, too, where an exception comes past `checked` and `running`."""
+    """A command that also reports exceptions outside `checked` and `running`."""
 
     @wraps(command)
     def reported(*args: Any, **options: Any) -> None:
         try:
             command(*args, **options)
-        except (typer.Exit, typer.Abort, BrokenPipeError):  # the last where a reader, as `head`, has had enough
+        except (typer.Exit, typer.Abort, BrokenPipeError):  # the last if a reader such as `head` closes the pipe
             raise
         except (UserError, OSError) as error:
             raise _end(in_a_line(error)) from None
@@ -83,30 +83,30 @@ def in_a_line(error: BaseException) -> str:
 
 
 def _end(line: str, code: int = 1) -> typer.Exit:
-    """Say it, and leave with the code."""
+    """Print the line, and return the exit with the code."""
     typer.echo(f"maskmill: {line}", err=True)
     return typer.Exit(code)
 
 
 def _other(error: Exception, after: str = "") -> str:
-    """What to say of an exception that is neither a UserError nor an OSError."""
-    said = shorten(f"{type(error).__name__}: {in_a_line(error)}", 300)
+    """The message for an exception that is neither a UserError nor an OSError."""
+    summary = shorten(f"{type(error).__name__}: {in_a_line(error)}", 300)
     if type(error).__name__ in OUT_OF_MEMORY:
-        return f"memory ran out ({said}); use smaller batches or fewer workers, or free memory{after}"
-    return f"this is a bug in maskmill, not in what it was given: {said}; {_traceback(error)}; please report it{after}"
+        return f"out of memory ({summary}); use smaller batches or fewer workers, or free memory{after}"
+    return f"this is a bug in maskmill, not in its input: {summary}; {_traceback(error)}; please report it{after}"
 
 
 def _traceback(error: Exception) -> str:
-    """Show or keep the traceback, and say where it is."""
-    told = "".join(traceback.format_exception(error))
+    """Print the traceback or write it to a file, and say where it is."""
+    text = "".join(traceback.format_exception(error))
     facts = f"maskmill {installed_version('maskmill')}, Python {platform.python_version()}, {platform.platform()}"
     if not debug.get():
         try:
-            number, name = tempfile.mkstemp(prefix="maskmill-bug-", suffix=".txt")
-            with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(f"{facts}\n{' '.join(sys.argv)}\n\n{told}")
+            descriptor, name = tempfile.mkstemp(prefix="maskmill-bug-", suffix=".txt")
+            with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(f"{facts}\n{' '.join(sys.argv)}\n\n{text}")
             return f"its traceback is in {name}"
         except OSError:
-            pass  # nowhere to write to
-    typer.echo(told, err=True)
+            pass  # no folder for temporary files is writable
+    typer.echo(text, err=True)
     return "its traceback is above"

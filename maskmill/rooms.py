@@ -1,7 +1,7 @@
-"""maskmill's packages beside this one, found although the user's folder has a `models/` or a `storage.py` of its own.
+"""Imports of maskmill's sibling packages, also if the user's folder has a `models/` or a `storage.py`.
 
-Python looks into the folder of a script or a notebook first. Here an import of one of our packages is answered before
-that, by the folder that maskmill lies in. Knows nothing of what the packages hold.
+Python searches the folder of a script or a notebook first. The finder here answers imports of our packages before
+that, from the folder that contains maskmill. Knows nothing of the packages' content.
 """
 
 import sys
@@ -27,7 +27,7 @@ class _Finder:
 
 
 def claim_names() -> None:
-    """From here on the names are maskmill's; a UserError where one of them is imported already as something else."""
+    """Reserve the names for maskmill's packages; UserError if another module is already imported under one of them."""
     for name in ROOMS:
         if (module := sys.modules.get(name)) is not None and not _is_ours(name, module.__spec__):
             raise _user_error(
@@ -40,24 +40,24 @@ def claim_names() -> None:
 
 @cache
 def warn_of_hidden() -> None:
-    """Say once which of the user's modules cannot be imported under their names in this process."""
-    if found := _shadowing():
+    """Warn once about the user's modules that cannot be imported by name in this process."""
+    if hidden := _shadowing():
         warnings.warn(
-            f"maskmill has packages of the names of {', '.join(found.values())}: in this process `import "
-            f"{next(iter(found))}` gives maskmill's; rename yours if you need it here",
+            f"maskmill has packages with the names of {', '.join(hidden.values())}: in this process `import "
+            f"{next(iter(hidden))}` gives maskmill's; rename yours if you need it here",
             stacklevel=3,
         )
 
 
 def put_first_on_path() -> None:
-    """Have processes that are started from here find our packages too: they get this one's sys.path."""
+    """Let child processes, which inherit this process's sys.path, find our packages too."""
     if _shadowing():
         sys.path.insert(0, ROOT)
 
 
 @contextmanager
 def first_on_path() -> Iterator[None]:
-    """The same for a while."""
+    """`put_first_on_path` within a block."""
     before = list(sys.path)
     put_first_on_path()
     try:
@@ -67,10 +67,10 @@ def first_on_path() -> Iterator[None]:
 
 
 def _shadowing() -> dict[str, str]:
-    """Our packages' names -> the modules that Python would find on its path in their place."""
-    found = {name: PathFinder.find_spec(name) for name in ROOMS}
-    # What has no file is a folder without Python in it, which hides no package.
-    return {name: spec.origin for name, spec in found.items() if spec and spec.origin and not _is_ours(name, spec)}
+    """Our packages' names -> the other modules that Python would find on its path under these names."""
+    specs = {name: PathFinder.find_spec(name) for name in ROOMS}
+    # A spec without a file is a folder without Python files, which hides no package.
+    return {name: spec.origin for name, spec in specs.items() if spec and spec.origin and not _is_ours(name, spec)}
 
 
 def _is_ours(name: str, spec: ModuleSpec | None) -> bool:
@@ -79,7 +79,7 @@ def _is_ours(name: str, spec: ModuleSpec | None) -> bool:
 
 
 def _user_error(message: str) -> Exception:
-    """A UserError although `models` may be another package: its class is loaded from its file."""
+    """A UserError; its class is loaded from its file, since `models` may be another package."""
     spec = spec_from_file_location("models.errors", join(ROOT, "models", "errors.py"))
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)

@@ -102,6 +102,7 @@ class BoxScores:
 
 
 def means(sums: dict[str, float], count: int) -> dict[str, float]:
+    """Sums over `count` images as means; UserError if there is no image."""
     if not count:
         raise UserError("expected at least one image to average, got none; add one first")
     return {name: total / count for name, total in sums.items()}

@@ -1,4 +1,4 @@
-"""The one way a file or a folder is replaced, for whoever writes beside the store: see `models.atomic`."""
+"""Atomic replacement of files and folders, for code that writes beside the store: see `models.atomic`."""
 
 from models.atomic import old_of, partial_of, put, replacing, replacing_folder
 

@@ -1,4 +1,4 @@
-"""Where segmenters were loaded in an earlier release; it is storage/runs/checkpoints.py."""
+"""Earlier location of `load_segmenter`, which is in storage/runs/checkpoints.py."""
 
 from models.moved import moved
 

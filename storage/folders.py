@@ -1,4 +1,4 @@
-"""Where folders of photographs were opened in an earlier release; it is storage/photos/folders.py."""
+"""Earlier location of `open_folder`, which is in storage/photos/folders.py."""
 
 from models.moved import moved
 

@@ -1,4 +1,4 @@
-"""Where KeptSamples was in an earlier release; it is in storage/runs/loader.py."""
+"""Earlier location of `KeptSamples`, which is in storage/runs/loader.py."""
 
 from models.moved import moved
 

@@ -1,7 +1,7 @@
-"""One writer at a time: a file lock that goes when its process does, however it ends.
+"""One writer at a time: a file lock that the kernel releases when its process ends, also after a crash.
 
-Knows nothing of what it guards. The lock is the kernel's (flock); the file's text only says who holds it.
-A forked child would hold it as well: workers are spawned, which closes it in them.
+Knows nothing of what it guards. The lock is the kernel's (flock); the file's text only names the process that holds it.
+A forked child would hold the lock too; workers are spawned instead, so they do not inherit it.
 """
 
 import fcntl
@@ -14,7 +14,7 @@ from models.errors import UserError
 class WriterLock:
     """An exclusive lock on a file, held from construction until `release` or the end of the process.
 
-    UserError where another holds it, which says that `others` are at work there, as in 'another build is writing this
+    UserError if another process holds it. `others` describes that process, as in 'another build is writing this
     dataset'.
     """
 
@@ -33,5 +33,5 @@ class WriterLock:
         os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
-        """Let go. The file stays: removing it could take away the next holder's."""
+        """Release the lock. The file stays: removing it could remove the lock of the next holder."""
         os.close(self._file)

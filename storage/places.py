@@ -1,4 +1,4 @@
-"""Whether something may be written at a path. Knows nothing of what is written, and writes nothing."""
+"""Checks whether an output may be written at a path. Knows nothing of what is written, and writes nothing."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -18,15 +18,16 @@ def check_place(
     is_leftover: Callable[[str], bool] = lambda name: False,
     outside: Iterable[Path] = (),
 ) -> None:
-    """UserError where `path` cannot be the folder of what is to be written, new or begun before.
+    """UserError if `path` cannot be the output folder, whether new or written to before.
 
-    kind: what that is, as in 'evaluation'; option: that the path was given by, '' for none. is_ours: by what a folder
-    with something in it is known to be of that kind; None where it may hold anything. is_leftover: names of entries
-    that do not count, as a kill may leave them. outside: datasets in whose repositories it may not lie.
+    kind: name of the output, as in 'evaluation'. option: the option that gave the path, '' if none. is_ours: whether a
+    folder that is not empty holds an output of that kind; None if the folder may hold anything. is_leftover: whether
+    an entry of that name can be left by a killed process, and is ignored. outside: datasets whose repositories must
+    not contain the path.
     """
     said = f"{option} {path}".strip()
     if path.is_symlink() and not path.exists():
-        raise UserError(f"{said}: is a link to nowhere; choose another path")
+        raise UserError(f"{said}: expected a folder, found a broken link; choose another path")
     if path.exists() and not path.is_dir():
         raise UserError(f"{said}: expected a folder for the {kind}, found a file; choose another path")
     check_writable(path, said)
@@ -39,13 +40,13 @@ def check_place(
 
 
 def check_writable(path: Path, said: str = "") -> None:
-    """UserError where no file could be put into the folder `path`, made if there is none. said: the path as given."""
+    """UserError if no file can be written to the folder `path`, which need not exist. said: the path as given."""
     nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
         raise UserError(f"{said or path}: {nearest} is not a folder that can be written to; choose another path")
 
 
 def check_outside(out: Path, dataset: Path) -> None:
-    """UserError where what is made of a dataset would lie in its own repository."""
+    """UserError if the output `out` of a dataset would lie in the dataset's own repository."""
     if out.resolve().is_relative_to((dataset / REPOSITORY).resolve()):
-        raise UserError(f"--out {out}: lies in the dataset's repository; choose another")
+        raise UserError(f"--out {out}: lies in the dataset's repository; choose another path")

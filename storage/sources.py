@@ -1,6 +1,6 @@
 """Where images and masks come from: a version of a dataset, or a folder of photographs with masks.
 
-Knows nothing of what is done with them.
+Knows nothing of how they are used.
 """
 
 from pathlib import Path
@@ -15,20 +15,20 @@ from storage.photos.folders import Benchmark, open_folder
 
 
 class Source(BaseModel):
-    """One of the two, by its path."""
+    """A dataset, or a folder of photographs with masks, by its path."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: Path = Field(description="folder of a dataset, or of photographs with masks")
-    layout: str | None = Field(None, description="how a folder's files lie, as in ECSSD; absent for a dataset")
+    layout: str | None = Field(None, description="layout of a folder, as in ECSSD; absent for a dataset")
     version: str | None = Field(
         None,
-        description="version of the dataset, the latest when absent; of a folder the digest of its pairs' names, any "
-        "when absent",
+        description="version of the dataset, the latest when absent; for a folder, the digest of its pairs' names, "
+        "not checked when absent",
     )
 
     def open(self) -> Dataset | Benchmark:
-        """UserError where there is nothing of the kind, a folder has boxes in place of masks, or other files by now."""
+        """UserError if nothing can be opened there, a folder has boxes instead of masks, or its files have changed."""
         if self.layout is None:
             return open_dataset(self.path, self.version)
         pairs = open_folder(self.layout, self.path)
@@ -36,41 +36,43 @@ class Source(BaseModel):
             raise UserError(f"{self.layout}={self.path}: expected photographs with masks, this set has boxes")
         if self.version not in (None, pairs.digest()):
             raise UserError(
-                f"{self.layout}={self.path}: expected the files of version {self.version}, found others, of version "
-                f"{pairs.digest()}; restore those that came, went or were renamed"
+                f"{self.layout}={self.path}: expected the files of version {self.version}, found those of version "
+                f"{pairs.digest()}; restore the files that were added, removed or renamed"
             )
         return pairs
 
     def check(self) -> None:
-        """UserError for what would stop a reading of all pairs. Writes nothing."""
+        """UserError if some pair cannot be read. Writes nothing."""
         if self.layout is not None and self.version is not None:
-            raise UserError(f"--version {self.version}: {self.layout}={self.path} is a folder and has none; leave it")
+            raise UserError(
+                f"--version {self.version}: {self.layout}={self.path} is a folder without versions; leave it out"
+            )
         data = self.open()
         if isinstance(data, Benchmark):
             data.check_sizes()
         elif not data.kept().size:
-            raise UserError(f"{self.path}: has no kept sample in {data.version}; its report has the reasons")
+            raise UserError(f"{self.path}: has no kept sample in {data.version}; its report gives the reasons")
 
     def resolved(self, data: Dataset | Benchmark) -> "Source":
-        """The same by its absolute path, its version told: that of `data`, as `open` gave it."""
+        """The same source with an absolute path and the version of `data`, which `open` returned."""
         version = data.version if isinstance(data, Dataset) else data.digest()
         return self.model_copy(update={"path": self.path.resolve(), "version": version})
 
     def image_size(self) -> tuple[int, int] | None:
-        """(H, W) of all images in pixels; None of a folder, whose photographs have sizes of their own."""
+        """(H, W) of all images in pixels; None for a folder, whose photographs differ in size."""
         return open_dataset(self.path, self.version).image_size if self.layout is None else None
 
     def edition(self) -> str:
-        """A resolved source's version for people, of a folder with its layout: 'v3', 'DUTS-TR:1a2b3c4d'."""
+        """A resolved source's version as shown to users, with the layout of a folder: 'v3', 'DUTS-TR:1a2b3c4d'."""
         assert self.version is not None, "resolved"
         return self.version if self.layout is None else f"{self.layout}:{self.version}"
 
     def identity(self) -> dict[str, str]:
-        """What tells runs, features and scores on a resolved source from others; as it always was, for the older."""
+        """Identifies a resolved source in runs, features and scores; its form never changes, so older ones match."""
         return {"data": str(self.path), "version": self.edition()}
 
     def label(self) -> str:
-        """What tables call it: 'DUTS-TR', 'shapes v3'."""
+        """Its name in tables: 'DUTS-TR', 'shapes v3'."""
         data, name = self.open(), self.path.resolve().name
         if isinstance(data, Dataset):
             return f"{name} {data.version}"
@@ -78,5 +80,5 @@ class Source(BaseModel):
 
 
 def usable(data: Dataset | Benchmark) -> NDArray[np.intp]:
-    """Indices of a dataset's kept samples, or of all pairs of a folder, ascending."""
+    """Indices of a dataset's kept samples, or of all pairs of a folder, (n,), ascending."""
     return data.kept() if isinstance(data, Dataset) else np.arange(len(data))

@@ -1,1 +1,1 @@
-"""Thin tasks: skip if done, read, one call into models, write, return a small record."""
+"""Thin tasks: skip finished work, read, call models once, write, return a small record."""

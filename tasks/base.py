@@ -1,7 +1,7 @@
-"""The house task decorator.
+"""The task decorator of this project.
 
-Prefect's caching is off: it looks at a task's own lines only, so a change in the pure code behind a thin task would
-leave a stale hit. The store is the cache: every task skips what is committed.
+Prefect's cache is off: its key covers a task's own lines only, so a change in the code that a thin task calls would
+give a stale hit. The store is the cache: every task skips committed work.
 """
 
 from collections.abc import Callable

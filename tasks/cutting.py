@@ -10,14 +10,14 @@ from storage.dataset.shards import Fork, read_shard, write_shard
 from tasks.base import task
 
 EVIDENCE = ("class_map", "refined", "affinities")
-KEPT = ("layer_maps", "pooled")  # where sampling.keep_pooled is set: what class_map and refined come from
+KEPT = ("layer_maps", "pooled")  # stored if sampling.keep_pooled is set; class_map and refined are computed from them
 
 
 @task(task_run_name="cut-{shard:05d}")
 def cut_shard(fork: Fork, shard: int, config: CutConfig, top_k: int | None = None) -> Fork:
-    """AttentionCut of what is sampled in the shard; returns the store fork.
+    """Apply AttentionCut to the sampled images of the shard; returns the store fork.
 
-    Where `top_k` is given A_c and r(p) are made anew from the kept attention, under it and the config's tau and
+    If `top_k` is given, A_c and r(p) are computed again from the kept attention, with it and the config's tau and
     num_seeds.
     """
     from models.cut.attentioncut import Evidence, cut
@@ -27,8 +27,9 @@ def cut_shard(fork: Fork, shard: int, config: CutConfig, top_k: int | None = Non
     stored = read_shard(fork, shard, ["status", "image", *EVIDENCE, *(() if top_k is None else KEPT)])
     rows = np.flatnonzero(stored["status"] == SAMPLED)
     for i in rows if top_k is not None else ():
-        kept = (stored[name][i] for name in KEPT)
-        stored["class_map"][i], stored["refined"][i] = class_and_refined(*kept, top_k, config)
+        layer_maps, pooled = (stored[name][i] for name in KEPT)
+        assert top_k is not None
+        stored["class_map"][i], stored["refined"][i] = class_and_refined(layer_maps, pooled, top_k, config)
     cuts = [cut(stored["image"][i], Evidence(*(stored[name][i] for name in EVIDENCE)), config) for i in rows]
     columns: dict[str, Any] = {
         "mask": np.stack([c.mask for c in cuts]),

@@ -1,4 +1,4 @@
-"""Take the statistics of a dataset or a folder, and lay them beside a reference's: read, measure, write."""
+"""Measure a dataset or a folder, and compare it with a reference: read, measure, write."""
 
 import sys
 from pathlib import Path
@@ -15,7 +15,10 @@ from tasks.base import task
 
 @task(name="measure")
 def measure_source(source: Source, table: Path, config: StatisticsConfig) -> dict[str, int]:
-    """Write the parquet table of all samples' statistics; how many were measured, and how many could not be read."""
+    """Write the parquet table of all samples' statistics; returns the numbers of measured and of unreadable pairs.
+
+    UserError if no pair can be read.
+    """
     from analysis.statistics import folder_statistics, sample_statistics, table_statistics
 
     data, label, failed = source.open(), source.label(), 0
@@ -39,7 +42,7 @@ def measure_source(source: Source, table: Path, config: StatisticsConfig) -> dic
 def compare_sources(
     subject: Source, reference: Source | None, tables: list[Path], out: Path, config: StatisticsConfig
 ) -> Path:
-    """Write the tables and the page of what was measured; the path of the page."""
+    """Write the tables and the page of the measurements; returns the path of the page."""
     import pandas as pd
 
     from analysis.comparison import Measurements, write_comparison
@@ -50,5 +53,5 @@ def compare_sources(
         for source, table in zip(sources, tables, strict=True)
     ]
     for stale in set(tables[0].parent.glob("*.parquet")) - set(tables):
-        stale.unlink()  # of an earlier run with a reference
+        stale.unlink()  # from an earlier run with a reference
     return write_comparison(measured[0], measured[1] if reference else None, out)

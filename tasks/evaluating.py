@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 def score_images(
     run: Path, layout: str, data: Path, out: Path, overrides: dict[str, Any] | None = None
 ) -> dict[str, int]:
-    """Score the benchmark's images that are not scored yet; how many were made now, kept from before, and failed."""
+    """Score the benchmark's images that are not scored yet; returns how many were made now, kept, and failed."""
     from storage.runs.checkpoints import load_run
 
     pairs, folder = open_folder(layout, data), open_run(run, overrides)
     scores = score_folder(out, run, layout, overrides)
-    made_by = weights_facts(folder) | folder.source.identity()
+    identity = weights_facts(folder) | folder.source.identity()
     before = {row.name: row for row in scores.read(pairs)}
     counts, segmenter, batch = {"made": 0, "kept": 0, "failed": 0}, None, folder.config.run.batch_size
     with tqdm(total=len(pairs), desc=f"{scores.path.parent.name} on {layout}", unit="img") as bar:
         for shard, start in enumerate(range(0, len(pairs), SHARD)):
             images = range(start, min(start + SHARD, len(pairs)))
-            digests = {i: digest_of(pairs, i, made_by) for i in images}
+            digests = {i: digest_of(pairs, i, identity) for i in images}
             known = {i: before[pairs.names[i]] for i in images if pairs.names[i] in before}
             rows = {i: row for i, row in known.items() if is_done(row, digests[i], scores)}
             counts["kept"] += len(rows)
@@ -44,7 +44,7 @@ def score_images(
                 for part in (todo[first : first + batch] for first in range(0, len(todo), batch)):
                     rows |= score_batch(segmenter, pairs, part, digests, scores)
                     bar.update(len(part))
-            # Also where files came or went, so that a name is in the table of one shard only.
+            # Also if files were added or removed, so that each name is in the table of one shard only.
             if todo or [row.name for row in scores.read_shard(shard)] != [pairs.names[i] for i in images]:
                 scores.write(shard, [rows[i] for i in images])
             failed = [rows[i].error for i in todo if rows[i].error]
@@ -56,62 +56,64 @@ def score_images(
 
 
 def score_folder(out: Path, run: Path, layout: str, overrides: dict[str, Any] | None = None) -> ScoreFolder:
-    """Where a run's scores on a benchmark are, below an evaluation's folder; other overrides, another place."""
+    """The folder of a run's scores on a benchmark, below an evaluation's folder; it differs by the overrides."""
     return ScoreFolder(out / "scores" / name_of(run, overrides) / layout)
 
 
 def name_of(run: Path, overrides: dict[str, Any] | None = None) -> str:
-    """A run's name in an evaluation: its folder's, and what predictions of it are made by for this time."""
-    chosen = {name: value for name, value in sorted((overrides or {}).items()) if name != "run"}
-    return " ".join([run.resolve().name, *(f"{name}={value}" for name, value in chosen.items())])
+    """A run's name in an evaluation: the name of its folder, and the overrides of its predictions."""
+    changed = {name: value for name, value in sorted((overrides or {}).items()) if name != "run"}
+    return " ".join([run.resolve().name, *(f"{name}={value}" for name, value in changed.items())])
 
 
 def is_done(row: Scored, digest: str, scores: ScoreFolder) -> bool:
-    """Whether the row is of these bytes and weights, and its prediction is there."""
+    """Whether the row has no error and this digest, and its prediction exists."""
     return not row.error and row.made_from == digest and scores.prediction_path(row.name).exists()
 
 
 def score_batch(
     segmenter: "Segmenter", pairs: Benchmark, images: list[int], digests: dict[int, str], scores: ScoreFolder
 ) -> dict[int, Scored]:
-    """Predict and score a few images; of one that cannot be read the row says why."""
+    """Predict and score a few images; the row of an unreadable image has the error."""
     from models.metrics import BoxScores, MaskScores
 
-    read, rows = {}, {}
+    readable, rows = {}, {}
     for i in images:
         try:
-            read[i] = pairs.pair(i)
+            readable[i] = pairs.pair(i)
         except (UserError, OSError) as error:
             rows[i] = Scored(pairs.names[i], str(pairs.photos[i]), error=str(error))
-    soft_masks = segmenter.predict([photo for photo, _ in read.values()]) if read else []
-    for (i, (_, truth)), soft in zip(read.items(), soft_masks, strict=True):
+    soft_masks = segmenter.predict([photo for photo, _ in readable.values()]) if readable else []
+    for (i, (_, truth)), soft in zip(readable.items(), soft_masks, strict=True):
         if fault := fault_of(pairs.photos[i], soft):
             rows[i] = Scored(pairs.names[i], str(pairs.photos[i]), error=fault)
             continue
-        one = BoxScores() if pairs.has_boxes else MaskScores()
-        figures = one.add(soft, truth)
+        of_image = BoxScores() if pairs.has_boxes else MaskScores()
+        figures = of_image.add(soft, truth)
         scores.write_prediction(pairs.names[i], soft)
-        curves = {} if isinstance(one, BoxScores) else one.curves
+        curves = {} if isinstance(of_image, BoxScores) else of_image.curves
         rows[i] = Scored(pairs.names[i], str(pairs.photos[i]), "", digests[i], figures, curves)
     return rows
 
 
 @task(name="compare")
 def compare_runs(runs: list[tuple[Path, dict[str, Any]]], benchmarks: dict[str, Path], out: Path, worst: int) -> Path:
-    """Write the tables over all runs and benchmarks, images.parquet, and the report; the path of the report's page.
+    """Write the tables over all runs and benchmarks, images.parquet, and the report; returns the path of its page.
 
-    A run comes with what predictions of it are made by for this time (`storage.runs.open_run`).
+    runs: folders, each with the overrides of its predictions (`storage.runs.folder.open_run`).
     """
     from analysis.evaluation import write_comparison
 
-    evaluations = [evaluation_of(run, name, data, out, own) for name, data in benchmarks.items() for run, own in runs]
+    evaluations = [
+        evaluation_of(run, name, data, out, overrides) for name, data in benchmarks.items() for run, overrides in runs
+    ]
     return write_comparison(evaluations, out, worst)
 
 
 def evaluation_of(
     run: Path, layout: str, data: Path, out: Path, overrides: dict[str, Any] | None = None
 ) -> "Evaluation":
-    """What the comparison needs to know of one run on one benchmark."""
+    """The data of one run on one benchmark for the comparison."""
     from analysis.evaluation import Evaluation
 
     folder, pairs = open_run(run, overrides), open_folder(layout, data)
@@ -132,13 +134,13 @@ def evaluation_of(
 
 
 def choices_of(folder: RunFolder) -> str:
-    """All that a run was trained with and on, and predicts by, but its number of samples, as text."""
+    """A run's configuration and training data, except its number of samples, as JSON."""
     values = {name: value for name, value in folder.config.predicts_by().items() if name != "limit"}
     return json.dumps(values | folder.source.identity(), sort_keys=True)
 
 
 def summary_of(rows: list[Scored], has_boxes: bool) -> dict[str, float]:
-    """The scores of the images that have any, added in their order; empty where none has."""
+    """The summary of the scored images, added in their order; empty if there are none."""
     from models.metrics import BoxScores, MaskScores
 
     scores = BoxScores() if has_boxes else MaskScores()

@@ -1,4 +1,4 @@
-"""Export a dataset version: a block of samples, and what comes last."""
+"""Export a dataset version: write a block of samples, and finish the export."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from tasks.base import task
 
 @task(name="export-block")
 def export_block(path: Path, out: Path, block: Block) -> None:
-    """Write a block of samples into the export under way."""
+    """Write a block of samples to the unfinished export."""
     writing.write_block(path, out, block)
 
 
 @task(name="finish-export")
 def finish_export(path: Path, out: Path, overwrite: bool) -> dict[str, int]:
-    """Put the export, whole, in its place; returns counts of what its format could not keep as it was."""
+    """Move the complete export to its final path; returns the format's counts, such as masks it does not keep exact."""
     return writing.finish_export(path, out, overwrite)

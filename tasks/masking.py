@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,33 +19,36 @@ from tasks.base import task
 if TYPE_CHECKING:
     from models.backbone.sampling import Sampled
 
-Batch = dict[Path, np.ndarray]  # photos by file, brought to one size for the backbone
+Batch = dict[Path, np.ndarray]  # photos by file, resized to one size for the backbone
 
 
 @task(name="mask")
 def mask_photos(
     photos: list[Path], config: MaskConfig, facts: BackboneFacts, out: Path, on_step: Callable[[int], None]
 ) -> list[str]:
-    """Write each photo's pictures and row, a batch at a time; returns the errors of those that have no mask.
+    """Write each photo's pictures and row, batch by batch; returns the errors of the photos without a mask.
 
-    on_step is told the steps done, of which each photo takes 2 * sampling.steps.
+    on_step receives the number of steps done; each photo takes 2 * sampling.steps.
     """
     batches, unread = _read(photos, facts, config.run.batch_size)
     folder = MaskFolder(out)
     folder.add(unread)
     errors, done = [row.error for row in unread], len(unread)
     for batch in batches:
-        rows = _mask_batch(
-            batch, config, facts, folder, lambda step, _, n=done: on_step(2 * config.sampling.steps * n + step)
-        )
+        before = 2 * config.sampling.steps * done
+        rows = _mask_batch(batch, config, facts, folder, partial(_report, on_step, before))
         folder.add(rows)
         errors += [row.error for row in rows if row.error]
         done += len(rows)
     return errors
 
 
+def _report(on_step: Callable[[int], None], before: int, step: int, _: int) -> None:
+    on_step(before + step)
+
+
 def _read(photos: list[Path], facts: BackboneFacts, batch_size: int) -> tuple[list[Batch], list[MaskRow]]:
-    """Batches of equal size, and the rows of what cannot be read; photos are not kept at their own size."""
+    """Batches of photos resized to equal size, and the rows of unreadable photos."""
     from models.images import resized
     from models.photos import backbone_size
 
@@ -67,7 +71,7 @@ def _read(photos: list[Path], facts: BackboneFacts, batch_size: int) -> tuple[li
 def _mask_batch(
     batch: Batch, config: MaskConfig, facts: BackboneFacts, out: MaskFolder, on_step: Callable[[int, int], None]
 ) -> list[MaskRow]:
-    """The rows of a batch, whose pictures are written."""
+    """Write the pictures of a batch; returns its rows."""
     from models.backbone.load import load_backbone
     from models.clip.categories import categories_of
     from models.photos import reconstruct_photos
@@ -75,9 +79,9 @@ def _mask_batch(
     images = np.stack(list(batch.values()))
     priors = categories_of(images, config.backbone, config.prior, config.run.device)
     backbone = load_backbone(facts, config.run.device, config.run.dtype)
-    made = reconstruct_photos(backbone, images, [category for category, _ in priors], config, on_step)
+    reconstructions = reconstruct_photos(backbone, images, [category for category, _ in priors], config, on_step)
     rows = []
-    for photo, prior, (sampled, psnr) in zip(batch, priors, made, strict=True):
+    for photo, prior, (sampled, psnr) in zip(batch, priors, reconstructions, strict=True):
         row = MaskRow(photo.stem, str(photo), category=prior[0], confidence=prior[1], reconstruction_db=psnr)
         rows.append(_cut_and_write(photo, sampled, images.shape[1:3], row, config, out))
     return rows
@@ -86,18 +90,20 @@ def _mask_batch(
 def _cut_and_write(
     photo: Path, sampled: "Sampled", size: tuple[int, int], row: MaskRow, config: MaskConfig, out: MaskFolder
 ) -> MaskRow:
-    """The row of one photo, completed, or with the error for which it has no mask."""
+    """Cut one photo and write its pictures; returns its completed row, or the row with the error."""
     from analysis.figures import overlay
     from models.photos import cut_photo
 
     if not sampled.finite:
-        return replace(row, reconstruction_db=None, error=f"{photo}: the backbone gave NaN or infinity; set run.dtype")
+        return replace(
+            row, reconstruction_db=None, error=f"{photo}: the backbone returned NaN or infinity; set run.dtype=float32"
+        )
     try:
         made_from, image = digest(photo, config.identity()), read_photo(photo)
     except (UserError, OSError) as error:
         return replace(row, error=str(error))
-    found = cut_photo(image, sampled.evidence, size, config.cut)
-    mask = found.mask.astype(np.uint8) * 255
-    out.write_pictures(row.name, mask, overlay(found.small, found.small_mask), found.objectness)
-    area = float(found.mask.mean())
-    return replace(row, area=area, uncertainty=found.uncertainty, made_from=made_from)
+    result = cut_photo(image, sampled.evidence, size, config.cut)
+    mask = result.mask.astype(np.uint8) * 255
+    out.write_pictures(row.name, mask, overlay(result.small, result.small_mask), result.objectness)
+    area = float(result.mask.mean())
+    return replace(row, area=area, uncertainty=result.uncertainty, made_from=made_from)

@@ -1,4 +1,4 @@
-"""Predict photographs' masks with a run's segmenter: read, predict at their own size, write."""
+"""Predict photographs' masks with a run's segmenter: read, predict at native size, write."""
 
 import sys
 from pathlib import Path
@@ -25,16 +25,16 @@ def predict_photos(
     out: Path,
     category: str | None,
     overrides: dict[str, Any] | None,
-    made_by: dict[str, Any],
+    identity: dict[str, Any],
 ) -> int:
-    """Write each photo's pictures and row, some photos at a time; how many have no mask."""
+    """Write each photo's pictures and row, batch by batch; returns the number of photos without a mask."""
     from storage.runs.checkpoints import load_run
 
     opened, folder, failed = open_run(run, overrides), PredictionFolder(out), 0
     segmenter, batch = load_run(opened), opened.config.run.batch_size
     with tqdm(total=len(photos), desc="predicting", unit="photo") as bar:
         for start in range(0, len(photos), batch):
-            rows = _predict(photos[start : start + batch], segmenter, folder, category, made_by)
+            rows = _predict(photos[start : start + batch], segmenter, folder, category, identity)
             folder.add(rows)
             for row in (row for row in rows if row.error):
                 failed += 1
@@ -44,35 +44,36 @@ def predict_photos(
 
 
 def _predict(
-    photos: list[Path], segmenter: "Segmenter", folder: PredictionFolder, category: str | None, made_by: dict[str, Any]
+    photos: list[Path], segmenter: "Segmenter", folder: PredictionFolder, category: str | None, identity: dict[str, Any]
 ) -> list[PredictionRow]:
-    """The rows of a few photos, the pictures of those that can be read being written."""
+    """Predict a batch of photos and write the pictures of the readable ones; returns the rows of all."""
     from models.cut.masks import box
 
-    read, rows = _read(photos)
-    categories = None if category is None else [category] * len(read)
-    for photo, soft in zip(read, segmenter.predict(list(read.values()), categories) if read else [], strict=True):
+    images, rows = _read(photos)
+    categories = None if category is None else [category] * len(images)
+    soft_masks = segmenter.predict(list(images.values()), categories) if images else []
+    for photo, soft in zip(images, soft_masks, strict=True):
         if error := fault_of(photo, soft):
             rows.append(PredictionRow(photo.stem, str(photo), error=error))
             continue
         folder.write_prediction(photo.stem, soft)
         mask = soft > 0.5
-        made_from = digest(photo, made_by)
+        made_from = digest(photo, identity)
         rows.append(PredictionRow(photo.stem, str(photo), "", made_from, *box(mask), float(mask.mean())))
     return rows
 
 
 def fault_of(photo: Path, soft: np.ndarray) -> str:
-    """Why a photo's predicted mask cannot be used, '' where it can; thresholding it would show no object."""
-    return "" if np.isfinite(soft).all() else f"{photo}: the mask has values that are no number"
+    """Why a photo's predicted mask cannot be used, '' if it can; a threshold would turn NaN into background."""
+    return "" if np.isfinite(soft).all() else f"{photo}: the mask has values that are NaN or infinite"
 
 
 def _read(photos: list[Path]) -> tuple[dict[Path, np.ndarray], list[PredictionRow]]:
-    """The photos that can be read, and the rows of the others."""
-    read, rows = {}, []
+    """The readable photos, (H, W, 3) uint8 by file, and the rows of the others."""
+    images, rows = {}, []
     for photo in photos:
         try:
-            read[photo] = read_photo(photo)
+            images[photo] = read_photo(photo)
         except (UserError, OSError) as error:
             rows.append(PredictionRow(photo.stem, str(photo), error=str(error)))
-    return read, rows
+    return images, rows

@@ -1,4 +1,4 @@
-"""Thin tasks of pocket's pretraining: one per network, and the export."""
+"""Tasks of pocket's pretraining: render scenes, train each network, export the weights."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tasks.base import task
 
 @task(task_run_name="train-{name}")
 def train_network(name: str, run: Path, config: PretrainConfig) -> None:
-    """Train one network in the run folder; returns at once where its training is complete."""
+    """Train one network in the run folder; returns at once if its training is complete."""
     from models.pocket.stages import train, training_of
 
     steps = training_of(name, config).steps

@@ -1,4 +1,4 @@
-"""Buy prompts from a language model, a request at a time, and plan samples: class, prompt and noise seed of each."""
+"""Buy prompts from a language model, one request at a time, and plan samples: class, prompt and noise seed of each."""
 
 import os
 from typing import Any
@@ -18,16 +18,16 @@ from storage.dataset.shards import Fork, read_shard, write_shard
 from storage.dataset.writer import DatasetWriter
 from tasks.base import task
 
-PATIENCE = 3  # requests for a class, one after the other, that may bring no prompt
+PATIENCE = 3  # consecutive requests for a class that may give no usable prompt
 
 
 @task(task_run_name="write-{category}")
 def buy_prompts(
     writer: DatasetWriter, config: PromptConfig, grammar: Grammar, facts: BackboneFacts, category: str, number: int
 ) -> int:
-    """Ask for prompts of a class until `number` more are accepted; each answer is committed. Returns how many were.
+    """Request prompts of a class until `number` more are accepted, and commit each answer; returns the number accepted.
 
-    UserError where the budget would be passed, the endpoint gives no answer, or requests bring nothing.
+    UserError if there is no key, the budget would be exceeded, the endpoint does not answer, or no prompt is usable.
     """
     from models.prompts.llm import Wanted, no_key
 
@@ -38,26 +38,26 @@ def buy_prompts(
     taken = store.loc[(store["category"] == category) & (store["reason"] == ""), "prompt"].tolist()
     words, tokenizer = grammar.vocabulary(category), load_tokenizer(facts.folder)
     checker = PromptChecker(category, grammar.phrases, tokenizer, config.max_overlap, taken, words)
-    found, idle, problem = 0, 0, ""
-    while found < number:
+    num_accepted, idle, problem = 0, 0, ""
+    while num_accepted < number:
         if idle == PATIENCE:
             raise UserError(
-                f"prompts.model: {PATIENCE} requests for {category!r} to {config.model} brought no prompt that can be "
-                f"used ({problem}); try another model, raise prompts.max_overlap, or start anew with a lower "
+                f"prompts.model: {PATIENCE} requests for {category!r} to {config.model} gave no usable prompt "
+                f"({problem}); try another model, raise prompts.max_overlap, or start a new dataset with a lower "
                 "prompts.per_class"
             )
-        asked = min(number - found, config.per_request)
-        wanted = Wanted(category, grammar.phrases[category], asked, tuple(taken), words)
+        requested = min(number - num_accepted, config.per_request)
+        wanted = Wanted(category, grammar.phrases[category], requested, tuple(taken), words)
         new, problem = _request(writer, config, key, wanted, checker)
         taken += new
-        found, idle = found + len(new), 0 if new else idle + 1
-    return found
+        num_accepted, idle = num_accepted + len(new), 0 if new else idle + 1
+    return num_accepted
 
 
 def _request(
     writer: DatasetWriter, config: PromptConfig, key: str, wanted: Any, checker: PromptChecker
 ) -> tuple[list[str], str]:
-    """The prompts accepted of one answer, which is committed, and in words what was wrong with the others."""
+    """Send one request and commit its answer; returns the accepted prompts, and what was wrong with the others."""
     from models.prompts.llm import ask, bounds, open_client, source_of
 
     ledger = Ledger(writer, config, wanted.category, Tokens(*bounds(config, wanted)))
@@ -70,7 +70,10 @@ def _request(
 
 
 def key_of(config: PromptConfig) -> str | None:
-    """The key of the endpoint: of a Prefect Secret block where one is named, else of the environment; None for none."""
+    """The endpoint's key, from a Prefect Secret block if one is named, else from the environment; None if not set.
+
+    UserError if the Secret block does not exist.
+    """
     from models.prompts.llm import usable_key
 
     if config.secret:
@@ -85,8 +88,8 @@ def _secret(name: str) -> str:
         return str(Secret.load(name).get())  # type: ignore[union-attr]
     except ValueError as error:
         raise UserError(
-            f"prompts.secret: Prefect has no Secret block named {name!r}; create it, or leave the setting out and put "
-            "the key into OPENAI_API_KEY"
+            f"prompts.secret: Prefect has no Secret block named {name!r}; create it, or leave the setting out and set "
+            "OPENAI_API_KEY to the key"
         ) from error
 
 
@@ -94,9 +97,10 @@ def _secret(name: str) -> str:
 def plan_samples(
     fork: Fork, shards: list[int], shard_size: int, grammar: Grammar, facts: BackboneFacts, bought: bool
 ) -> Fork:
-    """Write the plan of the unplanned samples of `shards`, from bought prompts or not; returns the store fork.
+    """Write the plan of the unplanned samples of `shards`; returns the store fork.
 
-    UserError where a prompt does not name its category within the backbone's context.
+    bought: whether prompts come from the prompt store instead of the grammar.
+    UserError if a prompt does not name its category within the backbone's context length.
     """
     prompt_store = accepted(fork) if bought else None
     tokenizer = load_tokenizer(facts.folder)

@@ -1,4 +1,4 @@
-"""Write a dataset's report beside it, and its thumbnails into the run's artifacts."""
+"""Write a dataset's report beside it, and its thumbnails to the run's artifacts."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tasks.base import task
 
 @task(name="report")
 def write_report(out: Path, version: str, compare: str | None = None) -> Path:
-    """Render `out/report/index.html` for the version and return its path; `compare` as `analysis.report` takes it."""
+    """Render `out/report/index.html` for the version and return its path; `compare` as in `analysis.report`."""
     from analysis.report import thumbnails_markdown
     from analysis.report import write_report as render
     from storage.dataset.reader import open_dataset

@@ -1,4 +1,4 @@
-"""Sample the images of one shard, with the evidence their masks are solved from."""
+"""Sample the images of one shard, with the evidence from which their masks are solved."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,9 +24,9 @@ def sample_shard(
     run: RunConfig,
     on_step: Callable[[int, int], None] | None = None,
 ) -> Fork:
-    """Sample what is planned in the shard; returns the store fork. A sample that is not finite is marked failed.
+    """Sample the planned images of the shard; returns the store fork. A sample that is not finite is marked failed.
 
-    on_step is told, after each step of a batch, how many samples that amounts to, and how many there are.
+    on_step receives, after each step of a batch, the equivalent number of samples done, and the number of all.
     """
     from models.backbone.load import load_backbone
     from models.backbone.sampling import sample_batched

@@ -1,4 +1,4 @@
-"""Screen: score the pairs of one shard, and once all are scored, keep or reject each, with the reason."""
+"""Screening: score the samples of one shard; when all are scored, keep or reject each, with the reason."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @task(task_run_name="screen-{shard:05d}")
 def screen_shard(fork: Fork, shard: int, config: BuildConfig) -> Fork:
-    """Score what is cut in the shard, and reject what fails a rule by itself; returns the store fork."""
+    """Score the cut samples of the shard, and reject those that fail a per-sample rule; returns the store fork."""
     from models.clip.categories import categories
     from models.screening.rules import EMBEDDING, columns_read, reasons, scores
 
@@ -36,9 +36,9 @@ def screen_shard(fork: Fork, shard: int, config: BuildConfig) -> Fork:
 
 @task(name="rank")
 def rank_samples(fork: Fork, config: BuildConfig) -> Fork:
-    """Keep or reject each of the dataset's screened samples, compared with one another; returns the store fork.
+    """Keep or reject each screened sample by comparison with the others; returns the store fork.
 
-    From the stored scores alone, so that it may be done again: after a kill, and when there are more samples.
+    It uses stored scores only, so it can be repeated after a kill, or when there are more samples.
     """
     from models.clip.categories import categories
     from models.screening.dataset import verdicts
@@ -58,21 +58,21 @@ def rank_samples(fork: Fork, config: BuildConfig) -> Fork:
 
 
 def _score(score: "Score", stored: dict[str, Any], count: int) -> Any:
-    """A column of scores, (count,), from the samples' stored arrays; unwritten where CLIP is to give it."""
+    """A column of scores, (count,), from the samples' stored arrays; NaN if CLIP computes the score."""
     if score.of is None:
         return np.full(count, np.nan, dtype=score.dtype)
     return np.array([score.of(*(stored[name][i] for name in score.reads)) for i in range(count)], dtype=score.dtype)
 
 
 def _verdict(reason: Any) -> dict[str, Any]:
-    """Status and reason, (n,) each, as the table has them: kept where there is no reason not to."""
+    """The table's columns status and reason, (n,) each; a sample without a reason for rejection is kept."""
     return {"status": np.where(reason == "", KEPT, REJECTED).astype("u1"), "reason": reason.astype(str)}
 
 
 def _clip_columns(images: Any, categories: Any, names: tuple[str, ...], config: BuildConfig) -> dict[str, Any]:
     """CLIP's embedding of each image, and its confidence in the sample's class among `names`.
 
-    Images go to CLIP one at a time: what else a shard has left to screen changes no last bit, and so no verdict.
+    Images go to CLIP one at a time, so the last bits, and the verdicts, do not depend on the other samples of a shard.
     """
     from models.clip.model import load_clip
     from models.clip.zero_shot import caption_texts, zero_shot
@@ -84,4 +84,4 @@ def _clip_columns(images: Any, categories: Any, names: tuple[str, ...], config: 
         zero_shot(clip, embedding, caption_texts(clip, names))[0, lowered.index(str(category).lower())]
         for embedding, category in zip(embeddings, categories, strict=True)
     ]
-    return {"clip_score": np.array(scores), "embedding": np.concatenate([each.cpu().numpy() for each in embeddings])}
+    return {"clip_score": np.array(scores), "embedding": np.concatenate([e.cpu().numpy() for e in embeddings])}

@@ -1,4 +1,4 @@
-"""Train a segmenter in its run folder: its samples' features once, then the training, resumed where it was."""
+"""Train a segmenter in its run folder: cache its samples' features, then start or resume the training."""
 
 import sys
 from pathlib import Path
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @task(name="features")
 def cache_features(run: Path) -> int:
-    """Make and keep the features of the run's samples that are missing, saying first how much that is; their number.
+    """Compute and store the missing features of the run's samples; prints their size first, returns their number.
 
-    Of several processes each makes its share.
+    Each of several processes computes its share. UserError if the disk has no room for them.
     """
     from models.segmenters.registry import segmenter_of
     from storage.runs.loader import samples_of, sides_of
@@ -31,7 +31,7 @@ def cache_features(run: Path) -> int:
     indices = np.sort(np.concatenate(sides_of(folder.source, folder.config)))
     samples = samples_of(folder.source, indices, segmenter.size)
     groups = [range(len(indices))[start : start + size] for start in range(0, len(indices), size)]
-    # A group is made anew as a whole: a sample's last bits depend on the batch it is in.
+    # A group is computed again as a whole: a sample's last bits depend on its batch.
     todo = [group for group in groups[rank::processes] if cache.missing(indices[group.start : group.stop])]
     num_samples = sum(map(len, todo))
     cache.check_room(num_samples)
@@ -61,40 +61,47 @@ def fit_segmenter(run: Path) -> dict[str, float]:
     config = folder.config
     accelerator, rank, processes = processes_of(folder)
     if accelerator is not None:
-        accelerator.wait_for_everyone()  # for the features that the others make
+        accelerator.wait_for_everyone()  # until the other processes have written their features
     segmenter = segmenter_of(config)
     samples, held_out = datasets_of(folder, segmenter)
     training = training_of(config, batches_in_epoch(len(samples), config.batch_size, processes))
-    course = Run(segmenter.network, training, config.seed)
+    training_run = Run(segmenter.network, training, config.seed)
     if state := load_state(folder, segmenter.network):
-        course.restore(state)
+        training_run.restore(state)
 
     def batches(start: int) -> Any:
         return training_batches(samples, config.batch_size, config.seed, start, rank=rank, processes=processes)
 
-    with tqdm(total=training.steps, initial=course.step, desc=config.segmenter, unit="step", disable=rank > 0) as bar:
+    with tqdm(
+        total=training.steps, initial=training_run.step, desc=config.segmenter, unit="step", disable=rank > 0
+    ) as bar:
 
         def on_step(done: int, of: int, loss: float) -> None:
-            bar.set_postfix(loss=f"{loss:.4f}", best=f"{course.best:.4f}", refresh=False)
+            bar.set_postfix(loss=f"{loss:.4f}", best=f"{training_run.best:.4f}", refresh=False)
             bar.update(done - bar.n)
 
         train(
-            course,
+            training_run,
             batches,
             segmenter.loss,
             lambda state, better: save_checkpoint(folder, state, better),
             validate=lambda _: validation_figures(segmenter, all_batches(held_out, config.batch_size)),
-            log=Log(folder, course.step) if rank == 0 else None,
+            log=Log(folder, training_run.step) if rank == 0 else None,
             on_step=on_step,
             accelerator=accelerator,
         )
-    return {"steps": course.step, "score": course.best, "training": len(samples), "validation": len(held_out)}
+    return {
+        "steps": training_run.step,
+        "score": training_run.best,
+        "training": len(samples),
+        "validation": len(held_out),
+    }
 
 
 def processes_of(folder: RunFolder) -> tuple[Any, int, int]:
-    """accelerate's view of the processes, this one's number, and how many; comes before the networks are loaded.
+    """The accelerator (None for one process), this process's rank, and the number of processes.
 
-    From here on 'cuda' is each process's own GPU.
+    Call it before networks are loaded: from here on 'cuda' is the GPU of each process.
     """
     from models.hardware import resolve_device
     from models.training.loop import several_processes
@@ -104,7 +111,7 @@ def processes_of(folder: RunFolder) -> tuple[Any, int, int]:
 
 
 def datasets_of(folder: RunFolder, segmenter: "Segmenter") -> tuple[Any, Any]:
-    """The run's samples for training and for validation, with their cached features where it has such."""
+    """The run's samples for training and for validation, with cached features if the configuration caches them."""
     from storage.runs.loader import samples_of, sides_of
 
     cache = cache_of(folder, caching(segmenter)) if folder.config.caches_features() else None
@@ -115,7 +122,7 @@ def datasets_of(folder: RunFolder, segmenter: "Segmenter") -> tuple[Any, Any]:
 
 
 def caching(segmenter: "Segmenter") -> "CachesFeatures":
-    """The segmenter of a configuration that says it `caches_features`, as one that does."""
+    """The segmenter, checked to implement `CachesFeatures`, as its configuration's `caches_features` says."""
     from models.segmenters.protocol import CachesFeatures
 
     assert isinstance(segmenter, CachesFeatures), type(segmenter)
@@ -123,7 +130,7 @@ def caching(segmenter: "Segmenter") -> "CachesFeatures":
 
 
 def cache_of(folder: RunFolder, segmenter: "CachesFeatures") -> "FeatureCache":
-    """The run's cache of features, keyed by what they follow from."""
+    """The run's cache of features, with the values that determine them as its key."""
     from storage.runs.features import FeatureCache
 
     key = folder.config.features() | {"weights": segmenter.weights_digest()} | folder.source.identity()

@@ -1,10 +1,15 @@
-"""Tiny backbones' folders, made once for all tests that sample, and patience with a busy machine."""
+"""Tiny backbones' folders, made once for all tests that sample, one thread a process, and patience with a busy machine.
 
+Tiny networks gain nothing from a second thread, and lose much where the other core is busy with another test.
+"""
+
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch and numpy read it when they are imported, here or in a subprocess
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 

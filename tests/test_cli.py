@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from maskmill.cli import app
 from models.config.build import BuildConfig
+from models.errors import UserError
 from storage.dataset.writer import DatasetWriter
 from tests.analysis.versions import three_versions
 from tests.storage.dataset import fake_build
@@ -81,6 +82,8 @@ BAD = {
     "true for a number or nothing": (["--set", "sampling.height=true"], {}, ["sampling.height", "integer", "true"]),
     "an address that is none": (["--set", "run.address=nowhere"], {}, ["run.address", "nowhere"]),
     "a million workers": (["--set", "run.workers=1000000"], {}, ["run.workers", "1024"]),
+    "a date that cannot be": (["--set", "cut.tau=2024-13-45"], {}, ["cut.tau", "YAML"]),
+    "a number that cannot be": (["--set", "seed=!!int x"], {}, ["seed", "YAML"]),
     "a negative affinity": (["--set", "cut.affinity_scale=-5"], {}, ["cut.affinity_scale", "-5"]),
     "a backbone that is a list": (["--set", "backbone=[1]"], {}, ["backbone", "string"]),
     "a backbone without a name": ([], {"backbone": ""}, ["backbone", "1 character"]),
@@ -151,7 +154,7 @@ def test_a_path_that_holds_something_else_is_refused(build, tmp_path):
     refused(build(out=tmp_path / "file"), "found a file")
     refused(build(out=tmp_path / "file" / "below"), "choose another path")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
-    refused(build(out=tmp_path / "link"), "link to nowhere")
+    refused(build(out=tmp_path / "link"), "broken link")
 
 
 def test_a_dataset_of_another_config_is_refused(build, tiny_folders, tmp_path):
@@ -165,6 +168,52 @@ def test_a_dataset_of_another_config_is_refused(build, tiny_folders, tmp_path):
     refused(build(count=2), "count", "give 4 or more")
 
 
+def planted(monkeypatch, error: Exception) -> None:
+    """Have a function that the check of a build comes to raise the error."""
+
+    def raising(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("flows.checks.build.check_target", raising)
+
+
+@pytest.mark.parametrize("error", [KeyError("name"), RuntimeError("no\nluck"), ValueError("a library's own")])
+def test_a_bug_is_called_one_and_its_traceback_kept(build, tmp_path, monkeypatch, error):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    planted(monkeypatch, error)
+    shown = build()
+    assert shown.exit_code == 1 and shown.stdout == "" and shown.stderr.count("\n") == 1
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    assert shown.stderr.startswith(f"maskmill: this is a bug in maskmill, not in its input: {said}; ")
+    (file,) = tmp_path.glob("maskmill-bug-*.txt")
+    assert str(file) in shown.stderr and "in raising" in file.read_text() and not (tmp_path / "dataset").exists()
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_debug_shows_a_bugs_traceback(build, tmp_path, monkeypatch, first):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    planted(monkeypatch, KeyError("name"))
+    shown = build("--debug") if not first else run("--debug", "build", "--classes", "ball", "--count", 1, "--out", "x")
+    assert shown.exit_code == 1 and "Traceback" in shown.stderr and "in raising" in shown.stderr
+    assert "its traceback is above; please report it" in shown.stderr.splitlines()[-1]
+    assert not list(tmp_path.glob("maskmill-bug-*"))
+
+
+def test_a_bug_is_shown_where_no_file_can_be_written(build, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    planted(monkeypatch, KeyError("name"))
+    shown = build()
+    assert shown.exit_code == 1 and "in raising" in shown.stderr and "its traceback is above" in shown.stderr
+
+
+def test_what_a_user_can_mend_is_one_line_with_debug_too(build, tmp_path, monkeypatch):
+    refused(build("--debug", "--set", "cut.tau=2"), "cut.tau")
+    planted(monkeypatch, UserError("expected one,\ngot two; give one"))
+    refused(build(), "maskmill: expected one, got two; give one")
+    planted(monkeypatch, PermissionError(13, "Permission denied", "out"))
+    refused(build(), "Permission denied: 'out'")
+
+
 @pytest.mark.parametrize("command", ["info", "report", "recut"])
 def test_a_path_without_a_dataset_is_refused(tmp_path, command):
     refused(run(command, tmp_path), "expected a maskmill dataset")
@@ -173,7 +222,7 @@ def test_a_path_without_a_dataset_is_refused(tmp_path, command):
 
 def test_a_report_compares_with_another_version_that_is_there(tmp_path):
     three_versions(tmp_path)
-    refused(run("report", tmp_path, "--compare", "v3"), "--compare v3: is the version reported on")
+    refused(run("report", tmp_path, "--compare", "v3"), "--compare v3: is the version of the report itself")
     refused(run("report", tmp_path, "--version", "v2", "--compare", "v2"), "name another")
     refused(run("report", tmp_path, "--compare", "v9"), "no version v9", "expected v1, v2, v3")
     assert not (tmp_path / "report").exists()
@@ -190,7 +239,9 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(build, tmp_path):
     assert shown.exit_code == 0, shown.output
     for word in ("128x128", "16x16", "4 of 2 classes", "disk", "memory", str(tmp_path / "dataset")):
         assert word in shown.output
-    assert "136 kB are attention kept for recuts" in shown.output  # (256 columns + 10 layers) * 256 cells * 2 bytes
+    assert (
+        "including 136 kB of attention kept for recuts" in shown.output
+    )  # (256 columns + 10 layers) * 256 cells * 2 bytes
     assert not list(tmp_path.iterdir())
 
 

@@ -135,7 +135,7 @@ def shown(default: Any) -> Any:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_has_its_arguments_and_its_options_with_their_defaults(name: str) -> None:
     arguments, options = COMMANDS[name]
-    parameters = COMMAND.commands[name].params  # type: ignore[attr-defined]
+    parameters = COMMAND.commands[name].params
     given = [p for p in parameters if p.param_type_name == "argument"]
     assert [f"{p.name}{'...' if p.nargs == -1 else ''}" for p in given] == arguments
     there = {opt: p for p in parameters if p.param_type_name == "option" for opt in p.opts}
@@ -169,7 +169,7 @@ def mentioned() -> Iterator[tuple[str, str, str]]:
 def test_readme_and_docs_name_options_that_there_are() -> None:
     lines = set(mentioned())
     assert len(lines) > 30
-    there = {n: {opt for p in c.params for opt in p.opts} for n, c in COMMAND.commands.items()}  # type: ignore[attr-defined]
+    there = {n: {opt for p in c.params for opt in p.opts} for n, c in COMMAND.commands.items()}
     assert not sorted(line for line in lines if line[2] not in there[line[1]])
 
 

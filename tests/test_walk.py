@@ -11,6 +11,7 @@ from the room of one call to that of the next, that leads to a room on a higher 
 """
 
 import ast
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,7 +141,7 @@ def test_a_builds_config_meets_few_rooms_and_seldom_leads_back_up() -> None:
     """At fc9895f by the same count: 4 rooms of 10 modules, 34 calls, 7 climbs; now 5 rooms, 15 calls, 3 climbs."""
     sources = Sources()
     steps = [room(module) for module, _ in (START, *sources.walk(START, set()))]
-    climbs = [(a, b) for a, b in zip(steps, steps[1:], strict=False) if floor(b) > floor(a)]
+    climbs = [(a, b) for a, b in itertools.pairwise(steps) if floor(b) > floor(a)]
     assert {"flows", "flows/checks", "tasks", "models/prompts"} <= set(steps)  # it is followed at all
     assert len(set(steps)) <= 12 and len(climbs) <= 5, (sorted(set(steps)), climbs)
 

@@ -1,5 +1,5 @@
-// The report's behaviour: the gallery's filters, its cards, the detail of one sample, and the tabs.
-// All that was written elsewhere (classes, prompts, reasons) is set as text, never as markup.
+// Behaviour of the report: the gallery's filters and cards, the detail of one sample, and the tabs.
+// Untrusted text (classes, prompts, reasons) is set as text, never as markup.
 "use strict";
 
 const MIN_CARD = 250, GAP = 12, TEXT = 94, AHEAD = 600;  // pixels: a card at its narrowest, between cards, its text, drawn beyond the screen
@@ -81,7 +81,7 @@ function sort(by) {
   chosen.sort((a, b) => rank(a) === rank(b) ? a - b : rank(a) - rank(b));
 }
 
-// Say what is filtered and how many are left.
+// Show the number of matching samples.
 function mark(status, filtered, bounded) {
   for (const input of document.querySelectorAll(".tools select, .tools input")) input.classList.toggle("on", input.value !== "");
   for (const button of document.querySelectorAll(".counts button")) {
@@ -91,14 +91,14 @@ function mark(status, filtered, bounded) {
   byId("clear").hidden = !filtered;
   byId("shown").textContent = `${chosen.length.toLocaleString("en")} of ${data.count.toLocaleString("en")}`;
   byId("nothing").hidden = chosen.length > 0;
-  byId("nothing").textContent = data.count ? "No sample fits all of this." : "This version holds no samples.";
+  byId("nothing").textContent = data.count ? "No sample matches all filters." : "This version holds no samples.";
 }
 
 function clear() {
   for (const input of document.querySelectorAll(".tools select, .tools input")) if (input.id !== "order") input.value = "";
 }
 
-// Show the samples that fit one choice, and no other.
+// Show only the samples that match one choice.
 function only(id, value) {
   clear();
   byId(id).value = value;
@@ -106,11 +106,11 @@ function only(id, value) {
   location.hash = "samples";
 }
 
-// ---- gallery: of its cards those near the screen exist, and no others
+// ---- gallery: only the cards near the screen exist
 
 const mounted = new Map();  // sample -> its card
 
-function draw(anew) {
+function draw(redraw) {
   if (!gallery.offsetParent) return;
   const columns = Math.max(innerWidth > 640 ? 1 : 2, Math.floor((gallery.clientWidth + GAP) / (MIN_CARD + GAP)));
   const width = Math.floor((gallery.clientWidth - GAP * (columns - 1)) / columns);
@@ -121,7 +121,7 @@ function draw(anew) {
   const first = Math.max(0, Math.floor((top - AHEAD) / step)), last = Math.min(rows, Math.ceil((top + innerHeight + AHEAD) / step));
   const wanted = chosen.slice(first * columns, last * columns);
   const keep = new Set(wanted);
-  for (const [i, card] of mounted) if (anew || !keep.has(i)) { card.remove(); mounted.delete(i); }
+  for (const [i, card] of mounted) if (redraw || !keep.has(i)) { card.remove(); mounted.delete(i); }
   let next = gallery.firstChild;  // cards stand in their order, for the keyboard
   wanted.forEach((i, at) => {
     if (!mounted.has(i)) mounted.set(i, cardOf(i));
@@ -219,7 +219,7 @@ function step(by) {
   else if (next !== undefined) show(next);
 }
 
-// The gallery shows the sample that was looked at last.
+// Scroll the gallery to the last opened sample.
 function returnTo(i) {
   const place = chosen.indexOf(i), { columns, step } = draw() || {};
   if (place < 0 || !columns) return;
@@ -229,7 +229,7 @@ function returnTo(i) {
   mounted.get(i)?.focus({ preventScroll: true });
 }
 
-// ---- plots: plotly is loaded when they are first looked at
+// ---- plots: plotly is loaded when they are first shown
 
 function load(source) {
   return new Promise((resolve, reject) => {

@@ -1,1 +1,1 @@
-"""Benchmarks of what is made of a dataset: its statistics, its report and its exports."""
+"""Benchmarks of a dataset's statistics, report and exports."""

@@ -1,6 +1,6 @@
-"""How long each export of a dataset takes and how much room, beside the plain writing of its images and masks as PNG.
+"""Time and size of each export of a dataset, compared with plainly writing its images and masks as PNG.
 
-Knows nothing of what an export holds: tests read every format back.
+Knows nothing of an export's content: tests read every format back.
 """
 
 import os

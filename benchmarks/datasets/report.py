@@ -1,7 +1,7 @@
-"""How long a report is in the writing, how much room it takes, and how soon it opens in headless Chromium.
+"""Writing time and size of a report, and the time to open it in headless Chromium.
 
-Datasets of rendered scenes, repeated; the report is that of `maskmill report`. The peer is a page that holds all cards
-as markup, their pictures loaded lazily by the browser.
+Datasets of rendered scenes, repeated; the report is that of `maskmill report`. The peer is a page with all cards as
+markup, whose pictures the browser loads lazily.
 """
 
 import os
@@ -53,7 +53,7 @@ SCROLL = """async () => {
 
 
 def run(count: int) -> dict[str, Any]:
-    """Write and open the report on `count` samples of pocket's size and on LARGE of Stable Diffusion's."""
+    """Write and open the report on `count` samples of pocket's size and on LARGE samples of Stable Diffusion's size."""
     writing, opening = [], []
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         for side, name in SIDES.items():
@@ -143,26 +143,26 @@ def scenes(path: Path, count: int, side: int) -> Dataset:
 
 
 def resized(picture: np.ndarray, side: int) -> np.ndarray:
-    """A picture or map brought to `side` x `side` pixels."""
+    """A picture or map resized to `side` x `side` pixels."""
     return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BILINEAR))
 
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """A headless browser of the machine's; UserError where it has none."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        raise UserError(f"bench report: needs Chromium, and none of {', '.join(BROWSERS)} is on the PATH; install one")
+    """An installed headless browser; UserError if there is none."""
+    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if executable is None:
+        raise UserError(f"bench report: needs Chromium, but none of {', '.join(BROWSERS)} is on the PATH; install one")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        browser = driver.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         yield browser
         browser.close()
 
 
 def as_markup(index: Path, count: int) -> Path:
-    """The peer: all cards in one page, with the report's own looks."""
+    """The peer: all cards in one page, with the report's style."""
     page = index.with_name("markup.html")
     cards = "".join(CARD.format(i) for i in range(count - 1))
     page.write_text(f'<!doctype html><link rel="stylesheet" href="report.css"><main>{cards}</main>')

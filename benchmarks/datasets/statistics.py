@@ -1,7 +1,7 @@
-"""Shapes of DUTS-TR and of pocket's pairs beside the published ones, and how fast 50,000 pairs are measured.
+"""Shapes of DUTS-TR and of pocket's pairs compared with the published ones, and the time to measure 50,000 pairs.
 
-The peer does the same with scikit-image and NumPy, one pair after the other. pocket's pairs are those of
-`maskmill bench segmenters`, made where they are not there.
+The peer computes the same with scikit-image and NumPy, one pair after the other. pocket's pairs are those of
+`maskmill bench segmenters`, built if they do not exist.
 """
 
 import os
@@ -35,32 +35,32 @@ PEER_PAIRS = 200  # pairs that the slow peer measures
 
 
 def run(folder: Path, photos: Path, count: int | None = None) -> dict[str, Any]:
-    """Measure `count` pairs of photos/DUTS-TR, again from its start where it has fewer, and pocket's 2,000."""
+    """Measure `count` pairs of photos/DUTS-TR, repeated if it has fewer, and pocket's 2,000 pairs."""
     every = open_folder(LAYOUT, photos / LAYOUT)
     frame, wall, cpu = timed(first(every, count or len(every)))
     load = os.getloadavg()[0]
     pairs = first(every, min(len(frame), len(every)))
     real = Measurements(LAYOUT, frame[: len(pairs)], PAIRS, 0)
     dataset = open_dataset(folder if folder.exists() else kept_pairs(folder, 2000))
-    own = Measurements("pocket", sample_statistics(dataset), PAIRS, 0)
+    pocket = Measurements("pocket", sample_statistics(dataset), PAIRS, 0)
     speed_table, verdict = speed(frame, wall, cpu, first(pairs, PEER_PAIRS))
     verdict += f" at a load of {load:.1f} (2 is these threads' own)"
     beside = {
         "title": "Pocket's pairs beside DUTS-TR",
         "columns": ["statistic", "pocket", LAYOUT, "distance"],
-        "rows": cells(side_by_side(own, real)),
-        "note": f"Definitions: docs/statistics.md. DUTS-TR: {', '.join(real.notes)}; pocket: {own.notes[0]}.",
+        "rows": cells(side_by_side(pocket, real)),
+        "note": f"Definitions: docs/statistics.md. DUTS-TR: {', '.join(real.notes)}; pocket: {pocket.notes[0]}.",
     }
     return {
         "count": len(frame),
         "source": f"pairs, of {len(pairs):,} different photographs",
-        "tables": [geometry(real, own, pairs), beside, speed_table],
+        "tables": [geometry(real, pocket, pairs), beside, speed_table],
         "verdicts": {f"{GOAL:,} pairs in under {MINUTES} minutes on 2 cores": verdict},
     }
 
 
 def speed(frame: pd.DataFrame, wall: float, cpu: float, some: Benchmark) -> tuple[dict[str, Any], str]:
-    """The table of times, with the peer's on some pairs, the frame's first; and whether the goal is reached."""
+    """The table of times, with the peer's on `some` of the frame's first pairs; and whether the goal is reached."""
     ours, theirs, vertices = beside_peer(some)
     rows = [
         [f"maskmill, {os.cpu_count()} cores, by the clock", wall / len(frame) * 1e3],
@@ -81,7 +81,7 @@ def speed(frame: pd.DataFrame, wall: float, cpu: float, some: Benchmark) -> tupl
     return {"title": "Speed", "columns": ["what", "milliseconds a pair"], "rows": rows, "note": note}, verdict
 
 
-def geometry(real: Measurements, own: Measurements, pairs: Benchmark) -> dict[str, Any]:
+def geometry(real: Measurements, pocket: Measurements, pairs: Benchmark) -> dict[str, Any]:
     """The paper's Table 2: shape complexity, polygon length and shape diversity."""
 
     def row(name: str, complexity: np.ndarray, length: np.ndarray, distances: np.ndarray) -> list[Any]:
@@ -89,7 +89,7 @@ def geometry(real: Measurements, own: Measurements, pairs: Benchmark) -> dict[st
         return [name, mean_interval(complexity), mean_interval(length), f"{distances.mean():.3f} ± {error:.3f}"]
 
     def of(name: str, data: Measurements) -> list[Any]:
-        return row(name, *(data.values[each] for each in ("complexity", "polygon_length", "shape_diversity")))
+        return row(name, *(data.values[column] for column in ("complexity", "polygon_length", "shape_diversity")))
 
     outlines = [outline(pairs.pair(i)[1]) for i in tqdm(range(len(pairs)), desc="other normalisations", unit="img")]
     rows: list[list[Any]] = [[name, *values] for name, values in PUBLISHED.items()]
@@ -99,7 +99,7 @@ def geometry(real: Measurements, own: Measurements, pairs: Benchmark) -> dict[st
         lengths = np.array([polygon_length(shape) for shape in shapes])
         distances = pair_distances(shapes, PAIRS, 0)
         rows.insert(2 + i, row(f"DUTS-TR, {normalisation}", np.array([len(s) for s in shapes]), lengths, distances))
-    rows.append(of("pocket", own))
+    rows.append(of("pocket", pocket))
     note = (
         "Normalised jointly where nothing else is said; intervals are of 95 %. SC: vertices, PL: length, SD: Chamfer "
         f"distance of {PAIRS:,} pairs and the standard error of drawing them. Published: Table 2 of arXiv 2303.09813, "
@@ -109,14 +109,14 @@ def geometry(real: Measurements, own: Measurements, pairs: Benchmark) -> dict[st
 
 
 def first(pairs: Benchmark, count: int) -> Benchmark:
-    """The first `count` pairs of a folder, from the start again after its last."""
+    """The first `count` pairs of a folder, repeated from the start after its last pair."""
     chosen = [i % len(pairs) for i in range(count)]
     parts: dict[str, Any] = {part: tuple(getattr(pairs, part)[i] for i in chosen) for part in PARTS}
     return replace(pairs, **parts)
 
 
 def timed(pairs: Benchmark) -> tuple[pd.DataFrame, float, float]:
-    """The statistics of a folder, and the seconds they took: by the clock, and of the processor on all threads."""
+    """The statistics of a folder, and their wall-clock seconds and processor seconds of all threads."""
     clock, processor = perf_counter(), process_time()
     with tqdm(total=len(pairs), desc=LAYOUT, unit="img") as bar:
         frame = folder_statistics(pairs, on_sample=bar.update)
@@ -124,7 +124,7 @@ def timed(pairs: Benchmark) -> tuple[pd.DataFrame, float, float]:
 
 
 def beside_peer(pairs: Benchmark) -> tuple[float, float, float]:
-    """Processor seconds a pair, ours and the peer's; and the vertices that the peer finds in the mean."""
+    """Processor seconds per pair, ours and the peer's, and the peer's mean number of vertices."""
     _, _, ours = timed(pairs)
     start = process_time()
     vertices = [peer(*pairs.pair(i)) for i in tqdm(range(len(pairs)), desc="peer", unit="img")]
@@ -135,7 +135,7 @@ def peer(image: np.ndarray, mask: np.ndarray) -> int:
     """The same statistics with scikit-image and NumPy; returns the vertices."""
     rgb2gray(image).std(), image.std()
     histograms = [np.histogramdd(image[where], bins=8, range=[(0, 256)] * 3)[0] for where in (mask, ~mask)]
-    p, q = (each / max(each.sum(), 1) for each in histograms)
+    p, q = (histogram / max(histogram.sum(), 1) for histogram in histograms)
     np.nansum((p - q) ** 2 / np.where(p + q > 0, p + q, 1))
     mask.mean()
     contours = find_contours(np.pad(mask, 1).astype(float), 0.5)
@@ -145,4 +145,4 @@ def peer(image: np.ndarray, mask: np.ndarray) -> int:
     points.min(axis=0), points.max(axis=0)
     simple = approximate_polygon((points - points.min()) / np.ptp(points), EPSILON)
     np.linalg.norm(np.diff(simple, axis=0), axis=1).sum()
-    return len(simple) - 1  # the first point stands at the end again
+    return len(simple) - 1  # the last point repeats the first

@@ -1,1 +1,1 @@
-"""Benchmarks of masks: AttentionCut, its parts and presets, pocket, and screening, against exact truth."""
+"""Benchmarks of masks against ground truth: AttentionCut, its parts and presets, pocket, and screening."""

@@ -1,8 +1,8 @@
 """Rendered scenes with the attention of their inversion, captured once and kept in the user's cache folder.
 
-A batch is known by its images, prompts and classes, by the backbone's weights and by how it was captured; a bench that
-was killed goes on at the batch it had reached. The code is no part of the name: remove FOLDER after changing how
-attention is recorded. Knows nothing of masks.
+A batch is identified by its images, prompts and classes, the backbone's weights and the sampling; a killed benchmark
+resumes at its last batch. The code is not part of the name: remove FOLDER after changing how attention is recorded.
+Knows nothing of masks.
 """
 
 import hashlib
@@ -39,27 +39,27 @@ class Captured:
 def capture(
     scenes: list[Scene], prompts: list[str], categories: list[str], sampling: SamplingConfig, name: str
 ) -> list[Captured]:
-    """Attention of every scene, inverted under its prompt; `name` stands before the progress bar."""
+    """Attention of every scene, inverted under its prompt; `name` labels the progress bar."""
     sampling = sampling.model_copy(update={"keep_pooled": True})
-    found: list[Captured] = []
+    seen: list[Captured] = []
     for part in batches(list(zip(scenes, prompts, categories, strict=True)), name):
         images = np.stack([scene.image for scene, _, _ in part])
-        found += _batch(images, [prompt for _, prompt, _ in part], [category for *_, category in part], sampling)
-    return found
+        seen += _batch(images, [prompt for _, prompt, _ in part], [category for *_, category in part], sampling)
+    return seen
 
 
 def _batch(images: np.ndarray, prompts: list[str], categories: list[str], sampling: SamplingConfig) -> list[Captured]:
-    """One batch, read where it is kept, else captured and kept."""
+    """One batch, read from the cache, else captured and cached."""
     file = FOLDER / f"{_name(images, prompts, categories, sampling)}.npz"
     if not file.exists():
         backbone = load_backbone("pocket")
         latents = invert(backbone, images, prompts, sampling.steps)
-        made = reconstruct_with_capture(backbone, latents, prompts, categories, sampling, CutConfig())
-        assert all(each.finite for each in made)
+        samples = reconstruct_with_capture(backbone, latents, prompts, categories, sampling, CutConfig())
+        assert all(sample.finite for sample in samples)
         FOLDER.mkdir(parents=True, exist_ok=True)
         unfinished = file.with_suffix(f".{os.getpid()}.npz")
-        maps = [np.asarray(each.layer_maps) for each in made]
-        attention = [np.asarray(each.pooled) for each in made]
+        maps = [np.asarray(sample.layer_maps) for sample in samples]
+        attention = [np.asarray(sample.pooled) for sample in samples]
         np.savez(unfinished, layer_maps=np.stack(maps), attention=np.stack(attention))
         os.replace(unfinished, file)
     with np.load(file) as kept:
@@ -74,7 +74,7 @@ def _name(images: np.ndarray, prompts: list[str], categories: list[str], samplin
 
 @cache
 def _weights() -> str:
-    """Digest of what pocket computes with."""
+    """Digest of pocket's configurations and weights."""
     digest = hashlib.sha256()
     for name in (*CONFIGS.values(), *HEAVY_FILES):
         digest.update((POCKET_FOLDER / name).read_bytes())

@@ -1,7 +1,7 @@
-"""Banded against full grid: how alike the masks are and how much faster the band is, at 512x512.
+"""Banded against full grid: agreement of the masks and speed-up at 512x512.
 
-Pictures and masks come from a folder holding ECSSD and DUTS-TR, or, where there is none, are pocket scenes enlarged
-four times. The evidence is simulated from the mask: no diffusion model takes part.
+Pictures and masks come from a folder with ECSSD and DUTS-TR, or, without a folder, are pocket scenes enlarged four
+times. The evidence is simulated from the mask, without a diffusion model.
 """
 
 from pathlib import Path
@@ -50,9 +50,9 @@ def run(folder: Path | None, count: int) -> dict[str, Any]:
 
 
 def _cut_all(pictures: list[Pair], evidence: list[Evidence], config: CutConfig, bar: tqdm) -> tuple[list[Cut], float]:
-    """Every picture's cut, one after the other as a worker makes them, and the seconds of all.
+    """Every picture's cut, one after the other as in a worker, and the seconds of all.
 
-    Processor time, so that a busy machine does not count: a cut keeps to one thread but for a small matrix product.
+    Processor time, so that other load does not count: a cut uses one thread, apart from a small matrix product.
     """
     cuts, seconds = [], 0.0
     for (image, _), each in zip(pictures, evidence, strict=True):
@@ -84,25 +84,25 @@ def simulate(mask: np.ndarray, rng: np.random.Generator) -> Evidence:
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:
-    """Intersection over union of two masks; 1 where both are empty."""
+    """Intersection over union of two masks; 1 if both are empty."""
     union = (a | b).sum()
     return float((a & b).sum() / union) if union else 1.0
 
 
 def _pictures(folder: Path | None, count: int) -> list[Pair]:
-    """At most `count` pictures, a fixed random choice of the folder's."""
+    """At most `count` pictures, a fixed random choice from the folder."""
     if folder is None:
         return [_scene(i) for i in range(count)]
-    found = [
+    pairs = [
         (image, folder / masks / f"{image.stem}.png")
         for images, masks in LAYOUTS
         for image in sorted((folder / images).glob("*.jpg"))
     ]
-    if not found:
+    if not pairs:
         expected = " or ".join(f"{images}/*.jpg" for images, _ in LAYOUTS)
         raise UserError(f"{folder}: expected {expected}, found none; name the folder that holds them")
-    order = np.random.default_rng(0).permutation(len(found))[:count]
-    return [_photograph(*found[i]) for i in order]
+    order = np.random.default_rng(0).permutation(len(pairs))[:count]
+    return [_photograph(*pairs[i]) for i in order]
 
 
 def _photograph(image: Path, mask: Path) -> Pair:

@@ -1,11 +1,11 @@
-"""How r(p) is best had without the whole A_s: the ways of docs/decisions/evidence.md, measured against it.
+"""Ways to compute r(p) without the whole A_s (docs/decisions/evidence.md), compared with the whole.
 
     python -m benchmarks.masks.evidence <folder of DUTS-TR> [images]
 
-Attention is simulated from photographs and their masks, for no Stable Diffusion weights are at hand: each cell has
-features (object, colour, place) under noise that fades over the steps, and layers of three grids attend by distance.
-Prints, for each way, the IoU of its masks with those cut from the whole A_s (the same B rule) and with the truth, and
-the memory it holds for one sample.
+Attention is simulated from photographs and their masks, so no Stable Diffusion weights are needed: each cell has
+features (object, colour, position) with noise that decreases over the steps, and layers of three grids attend by
+distance. Prints, for each way, the IoU of its masks with those cut from the whole A_s (the same B rule) and with the
+ground truth, and its memory per sample.
 """
 
 import sys
@@ -68,29 +68,29 @@ def ways(class_maps: np.ndarray, halves: list[np.ndarray], config: CutConfig) ->
     """r(p) (h, w) by each way."""
     whole, class_map = symmetric((halves[0] + halves[1]) / 2), class_maps.mean(0)
     chosen, early = drawn(class_map, config), drawn(class_maps[: STEPS // 2].mean(0), config)
-    found = {"whole": whole[:, chosen].mean(1)}
+    maps = {"whole": whole[:, chosen].mean(1)}
     for side in (16, 32):
         k = SIDE // side
         pooled = whole.reshape(-1, side, k, side, k).mean((2, 4))
-        found[f"pooled {side}x{side}"] = pooled[:, chosen // SIDE // k, chosen % SIDE // k].mean(1)
-    found["seeds after half"] = symmetric(halves[1])[:, early].mean(1)
-    found["seed cells"] = refined_map(seed_columns(whole, SIDE, SIDE), class_map, config)
-    return {way: refined.reshape(SIDE, SIDE).astype(np.float32) for way, refined in found.items()}
+        maps[f"pooled {side}x{side}"] = pooled[:, chosen // SIDE // k, chosen % SIDE // k].mean(1)
+    maps["seeds after half"] = symmetric(halves[1])[:, early].mean(1)
+    maps["seed cells"] = refined_map(seed_columns(whole, SIDE, SIDE), class_map, config)
+    return {way: refined.reshape(SIDE, SIDE).astype(np.float32) for way, refined in maps.items()}
 
 
 def symmetric(self_attention: np.ndarray) -> np.ndarray:
-    """A_s with the mean of both ways, (N, N)."""
+    """A_s averaged with its transpose, (N, N)."""
     return (self_attention + self_attention.T) / 2
 
 
 def drawn(class_map: np.ndarray, config: CutConfig) -> np.ndarray:
-    """Up to |B| cells of the whole boundary, ascending."""
+    """At most |B| cells of the whole boundary, ascending."""
     boundary = boundary_cells(normalise(class_map), config.tau)
     return np.sort(np.random.default_rng(0).permutation(boundary)[: config.num_seeds])
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:
-    """Intersection over union of two masks; 0 where both are empty."""
+    """Intersection over union of two masks; 0 if both are empty."""
     return float((a & b).sum() / max(1, (a | b).sum()))
 
 
@@ -107,9 +107,9 @@ def main(folder: Path, count: int) -> None:
                     way: cut(image, Evidence(class_maps.mean(0), refined, affinities), config).mask
                     for way, refined in ways(class_maps, halves, config).items()
                 }
-                for way, found in masks.items():
+                for way, solved in masks.items():
                     key = (f"sharpness {sharpness:g}, {name}", way)
-                    scores.setdefault(key, []).append((iou(found, masks["whole"]), iou(found, truth)))
+                    scores.setdefault(key, []).append((iou(solved, masks["whole"]), iou(solved, truth)))
     for (setting, way), pairs in scores.items():
         same, true = np.mean(pairs, axis=0)
         agreement = f"IoU with whole {same:.3f}, with truth {true:.3f}"

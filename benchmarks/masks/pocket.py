@@ -1,7 +1,7 @@
-"""How good pocket is: its parts on held-out renders with exact truth, and AttentionCut on inverted and sampled images.
+"""Quality of pocket: its parts on held-out renders with exact truth, and AttentionCut on inverted and sampled images.
 
-Everything is measured before screening. On sampled images the truth is only the judges' estimate; the judges' own
-error on renders stands in the same table.
+Everything is measured before screening. On sampled images the truth is only the judges' estimate; the same table has
+the judges' error on renders.
 """
 
 from collections.abc import Callable
@@ -68,20 +68,20 @@ def on_renders(backbone: Backbone, scenes: list[Scene]) -> dict[str, float]:
 
 def on_inverted(backbone: Backbone, scenes: list[Scene], config: BuildConfig) -> dict[str, float]:
     """AttentionCut of DDIM-inverted renders against the exact mask."""
-    found: list[tuple[Scene, float]] = []
+    scores: list[tuple[Scene, float]] = []
     for part in batches(scenes, "inverted"):
         captions = [scene.caption for scene in part]
         latents = invert(backbone, np.stack([scene.image for scene in part]), captions, config.sampling.steps)
         categories = [scene.category for scene in part]
-        made = reconstruct_with_capture(backbone, latents, captions, categories, config.sampling, config.cut)
-        for scene, each in zip(part, made, strict=True):
-            found.append((scene, iou(cut(scene.image, each.evidence, config.cut).mask, scene.mask)))
+        samples = reconstruct_with_capture(backbone, latents, captions, categories, config.sampling, config.cut)
+        for scene, sample in zip(part, samples, strict=True):
+            scores.append((scene, iou(cut(scene.image, sample.evidence, config.cut).mask, scene.mask)))
     name = "AttentionCut IoU, inverted renders"
     return {
-        name: mean([value for _, value in found]),
-        **by(found, lambda s: "easy" if s.difficulty == "easy" else "hard", name),
-        **by(found, lambda s: s.difficulty, name),
-        **by(found, lambda s: s.category, name),
+        name: mean([value for _, value in scores]),
+        **by(scores, lambda s: "easy" if s.difficulty == "easy" else "hard", name),
+        **by(scores, lambda s: s.difficulty, name),
+        **by(scores, lambda s: s.category, name),
     }
 
 
@@ -91,13 +91,13 @@ def on_samples(backbone: Backbone, config: BuildConfig) -> dict[str, float]:
     grammar = Grammar.of(config, backbone.facts.taught)
     for part in batches([grammar.plan(i) for i in range(config.count)], "sampled"):
         prompts, categories, seeds = zip(*((s.prompt, s.category, s.seed) for s in part), strict=True)
-        made: list[Sampled] = sample_batched(
+        samples: list[Sampled] = sample_batched(
             backbone, list(prompts), list(categories), list(seeds), config.sampling, config.cut, BATCH
         )
-        images = np.stack([each.image for each in made])
+        images = np.stack([sample.image for sample in samples])
         recognised += [a == b for a, b in zip(judges.classify(images), categories, strict=True)]
         judged = judges.segment(images, list(categories))
-        ious += [iou(cut(e.image, e.evidence, config.cut).mask, m) for e, m in zip(made, judged, strict=True)]
+        ious += [iou(cut(e.image, e.evidence, config.cut).mask, m) for e, m in zip(samples, judged, strict=True)]
     return {
         "classifier recognises sampled class": mean(recognised),
         "AttentionCut IoU against oracle, sampled": mean(ious),
@@ -105,7 +105,7 @@ def on_samples(backbone: Backbone, config: BuildConfig) -> dict[str, float]:
 
 
 def batches(items: list[Any], name: str) -> Any:
-    """Runs of BATCH items under a progress bar."""
+    """Batches of BATCH items with a progress bar."""
     with tqdm(total=len(items), desc=name, unit="img") as bar:
         for start in range(0, len(items), BATCH):
             part = items[start : start + BATCH]
@@ -113,10 +113,10 @@ def batches(items: list[Any], name: str) -> Any:
             bar.update(len(part))
 
 
-def by(found: list[tuple[Scene, float]], key: Callable[[Scene], str], name: str) -> dict[str, float]:
+def by(scores: list[tuple[Scene, float]], key: Callable[[Scene], str], name: str) -> dict[str, float]:
     """Mean of each group, named 'name: group'."""
-    groups = sorted({key(scene) for scene, _ in found})
-    return {f"{name}: {group}": mean([v for s, v in found if key(s) == group]) for group in groups}
+    groups = sorted({key(scene) for scene, _ in scores})
+    return {f"{name}: {group}": mean([v for s, v in scores if key(s) == group]) for group in groups}
 
 
 def mean(values: list[Any]) -> float:

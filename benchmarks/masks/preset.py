@@ -1,4 +1,4 @@
-"""How pocket's preset was chosen: AttentionCut with each value of it changed, on inverted renders of seed 1.
+"""The choice of pocket's preset: AttentionCut with each of its values changed, on inverted renders of seed 1.
 
 `python -m benchmarks.masks.preset [COUNT] [BACKBONE]` prints the table of docs/decisions/pocket-preset.md. Training
 uses the scenes of seed 0 and `maskmill bench pocket` those of seed 2.
@@ -49,34 +49,34 @@ CHANGES: list[dict[str, Any]] = [
 def capture(count: int, backbone: str) -> list[tuple[Scene, Sampled]]:
     """Inverted renders with the attention of their reverse pass."""
     loaded, sampling = load_backbone(backbone), SamplingConfig(keep_pooled=True)
-    found: list[tuple[Scene, Sampled]] = []
+    renders: list[tuple[Scene, Sampled]] = []
     for part in batches([render(SEED, i) for i in range(count)], "inverted"):
         captions, categories = [s.caption for s in part], [s.category for s in part]
         latents = invert(loaded, np.stack([s.image for s in part]), captions, sampling.steps)
-        made = reconstruct_with_capture(loaded, latents, captions, categories, sampling, CutConfig())
-        found += zip(part, made, strict=True)
-    return found
+        samples = reconstruct_with_capture(loaded, latents, captions, categories, sampling, CutConfig())
+        renders += zip(part, samples, strict=True)
+    return renders
 
 
-def measure(found: list[tuple[Scene, Sampled]], top_k: int, config: CutConfig) -> float:
+def measure(renders: list[tuple[Scene, Sampled]], top_k: int, config: CutConfig) -> float:
     """Mean IoU of the masks with the truth."""
     ious = []
-    for scene, made in found:
-        assert made.layer_maps is not None and made.pooled is not None
-        class_map, refined = class_and_refined(made.layer_maps, made.pooled, top_k, config)
-        evidence = Evidence(class_map, refined, made.evidence.affinities)
+    for scene, sample in renders:
+        assert sample.layer_maps is not None and sample.pooled is not None
+        class_map, refined = class_and_refined(sample.layer_maps, sample.pooled, top_k, config)
+        evidence = Evidence(class_map, refined, sample.evidence.affinities)
         ious.append(iou(cut(scene.image, evidence, config).mask, scene.mask))
     return float(np.mean(ious))
 
 
 def main(count: int, backbone: str) -> None:
     """Print the table of docs/decisions/pocket-preset.md."""
-    found = capture(count, backbone)
+    renders = capture(count, backbone)
     print("| setting | IoU |\n|---|---|")
-    print(f"| the paper's numbers | {measure(found, SamplingConfig().top_k, CutConfig()):.3f} |")
+    print(f"| the paper's numbers | {measure(renders, SamplingConfig().top_k, CutConfig()):.3f} |")
     for change in CHANGES:
         values = {"top_k": PRESET["sampling"]["top_k"], **PRESET["cut"], **change}
-        score = measure(found, values.pop("top_k"), CutConfig.model_validate(values))
+        score = measure(renders, values.pop("top_k"), CutConfig.model_validate(values))
         print(f"| {', '.join(f'{k} {v}' for k, v in change.items()) or 'the preset'} | {score:.3f} |", flush=True)
 
 

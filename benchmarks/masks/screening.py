@@ -1,8 +1,8 @@
-"""How much better what screening keeps is than what it rejects: each rule alone, and pocket's preset as a whole.
+"""Quality of kept against rejected samples: each screening rule alone, and pocket's preset as a whole.
 
-On pocket's pairs of `maskmill bench segmenters`, made where they are not there. The truth is the oracle's estimate, its
-own error stated; the judges measure and never screen. Values were chosen on the samples of even index and are
-reported on those of odd index, each half screened as a dataset of its own.
+Uses pocket's pairs of `maskmill bench segmenters`, built if they do not exist. The truth is the oracle's estimate, with
+its error stated; the judges measure and never screen. Values were chosen on the samples of even index and are reported
+on those of odd index; each half is screened as a separate dataset.
 """
 
 import json
@@ -52,7 +52,7 @@ NOTHING = "none"
 
 
 def run(folder: Path, count: int = 2000) -> dict[str, Any]:
-    """Measure on the dataset in `folder`; where there is none it is made, with `count` kept pairs."""
+    """Measure on the dataset in `folder`; if there is none, it is built with `count` kept pairs."""
     dataset = open_dataset(folder if folder.exists() else kept_pairs(folder, count))
     table = scored(dataset)
     judged = judgements(dataset)
@@ -82,7 +82,7 @@ def run(folder: Path, count: int = 2000) -> dict[str, Any]:
 
 
 def scored(dataset: Dataset) -> dict[str, np.ndarray]:
-    """What screening's tests look at, of every sample; (N,) each, and its embedding."""
+    """The columns that screening rules read, (N,) each, and the samples' embeddings."""
     frame, clip = dataset.frame(), load_clip("pocket", "cpu")
     names = categories("pocket", "pocket", CLASSES)
     images, masks, objectness = (dataset.group[name] for name in ("image", "mask", "objectness"))
@@ -107,8 +107,8 @@ def judgements(dataset: Dataset) -> dict[str, np.ndarray]:
     for start in tqdm(range(0, len(dataset), BATCH), desc="judges", unit="batch"):
         part = slice(start, start + BATCH)
         batch = np.asarray(images[part])
-        found = judges.segment(batch, categories[part])
-        ious += [iou(mask, other) for mask, other in zip(np.asarray(masks[part]), found, strict=True)]
+        estimates = judges.segment(batch, categories[part])
+        ious += [iou(mask, other) for mask, other in zip(np.asarray(masks[part]), estimates, strict=True)]
         right += [a == b for a, b in zip(judges.classify(batch), categories[part], strict=True)]
     return {"iou": np.array(ious), "right": np.array(right)}
 
@@ -123,7 +123,7 @@ def by_rule(table: dict[str, np.ndarray]) -> list[list[Any]]:
 
 
 def by_choice(table: dict[str, np.ndarray]) -> list[list[Any]]:
-    """Rows for smallest areas, and for the scores by which a tenth may be dropped."""
+    """Rows for minimum areas, and for the scores by which a tenth may be dropped."""
     solid = {name: values[table["area"] > 0] for name, values in table.items()}
     rows = [row(f"min_area {area}", rejected(solid, ScreenConfig(**OFF | {"min_area": area})), solid) for area in AREAS]
     passing = ~rejected(table, PRESET.model_copy(update={"drop_uncertain": 0.0}))
@@ -135,12 +135,12 @@ def by_choice(table: dict[str, np.ndarray]) -> list[list[Any]]:
 
 
 def rejected(table: dict[str, np.ndarray], config: ScreenConfig) -> np.ndarray:
-    """(n,) bool."""
+    """Whether each sample is rejected, (n,) bool."""
     return np.asarray(verdicts(table, config, len(CLASSES))[0] != "")
 
 
 def row(name: str, out: np.ndarray, table: dict[str, np.ndarray]) -> list[Any]:
-    """How many are out, and how good what is kept and what is rejected is."""
+    """The number of rejected samples, and the quality of the kept and of the rejected ones."""
     ious, right = table["iou"], table["right"]
     if not out.any():
         return [name, "0", mean_interval(ious), NOTHING, NOTHING, float(right.mean()), NOTHING]
@@ -150,7 +150,7 @@ def row(name: str, out: np.ndarray, table: dict[str, np.ndarray]) -> list[Any]:
 
 
 def verdict(table: dict[str, np.ndarray]) -> dict[str, str]:
-    """Whether what the preset keeps is better than what it rejects."""
+    """Whether the samples that the preset keeps are better than those it rejects."""
     out = rejected(table, PRESET)
     ahead = difference_interval(table["iou"][~out], table["iou"][out])
     return {"the preset keeps the better": f"{'yes' if sign_of(ahead) > 0 else '**no**'}, by {words(ahead)}"}

@@ -1,4 +1,4 @@
-"""Which way of A_s tells object from ground in r(p): its columns at the seeds, its rows, or their mean.
+"""Which direction of A_s separates object from background in r(p): its columns at the seeds, its rows, or their mean.
 
 `python -m benchmarks.masks.symmetry [COUNT]` prints the table of docs/decisions/evidence.md, on inverted renders of
 seed 1.
@@ -25,7 +25,7 @@ SIDE = 16  # cells along pocket's attention grid
 
 def capture(count: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """A_c (16, 16) and the whole A_s (256, 256) of each inverted render, with the object's cells (256,) bool."""
-    backbone, found = load_backbone("pocket"), []
+    backbone, renders = load_backbone("pocket"), []
     top_k = BACKBONE_PRESETS["pocket"]["sampling"]["top_k"]
     for part in batches([render(1, i) for i in range(count)], "inverted"):
         captions = [scene.caption for scene in part]
@@ -36,27 +36,27 @@ def capture(count: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
             denoise(backbone, latents, text, None, STEPS, 1.0)
         for i, scene in enumerate(part):
             share = scene.mask.reshape(SIDE, 8, SIDE, 8).mean((1, 3)).ravel()
-            found.append((mean_of_top(record.layer_maps(i), top_k), record.self_attention(i), share > 0.5))
-    return found
+            renders.append((mean_of_top(record.layer_maps(i), top_k), record.self_attention(i), share > 0.5))
+    return renders
 
 
 def area_under_curve(score: np.ndarray, truth: np.ndarray) -> float:
-    """Chance that a cell of the object scores higher than one of the ground."""
+    """Probability that a cell of the object scores higher than a cell of the background."""
     return float((score[truth][:, None] > score[~truth][None]).mean())
 
 
 def best_iou(score: np.ndarray, truth: np.ndarray) -> float:
-    """IoU with the object's cells at the threshold that suits this picture best."""
+    """IoU with the object's cells at the best threshold for this picture."""
     return max(((score >= t) & truth).sum() / ((score >= t) | truth).sum() for t in np.unique(score))
 
 
 def main(count: int) -> None:
     """Print the table of docs/decisions/evidence.md."""
-    found = capture(count)
+    renders = capture(count)
     print("| tau | columns | rows | mean |\n|---|---|---|---|")
     for tau in TAUS:
         scores: dict[str, list[tuple[float, float]]] = {"columns": [], "rows": [], "mean": []}
-        for class_map, attention, truth in found:
+        for class_map, attention, truth in renders:
             seeds = boundary_cells(normalise(class_map), tau)
             ways = attention[:, seeds].mean(1), attention[seeds].mean(0)
             for name, refined in zip(scores, (*ways, (ways[0] + ways[1]) / 2), strict=True):

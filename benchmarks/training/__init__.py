@@ -1,1 +1,1 @@
-"""Benchmarks of segmenters: how well they learn, how fast they are and what memory they take."""
+"""Benchmarks of segmenters: their scores, speed and memory."""

@@ -1,7 +1,7 @@
-"""The ablations of DiffDIS (Tables 3, 4 and 5) and of SOD-diffusion with pocket: every row trained alike, on renders.
+"""The ablations of DiffDIS (Tables 3, 4 and 5) and of SOD-diffusion with pocket, trained on renders.
 
-All rows have the same renders, epochs and seeds. Everything is done by the flows behind `maskmill train` and
-`maskmill evaluate`, so all of it resumes: run again, the benchmark goes on where it was stopped.
+All rows have the same renders, epochs and seeds. The flows of `maskmill train` and `maskmill evaluate` do the work, so
+a stopped benchmark resumes when it is run again.
 """
 
 from pathlib import Path
@@ -77,12 +77,12 @@ def run(segmenter: str, folder: Path) -> dict[str, Any]:
 
 
 def figures(images: pd.DataFrame, runs: list[str], scenes: list[Scene]) -> list[Estimate | str]:
-    """A row's mean IoU over its runs: of all scenes, of the harder ones, of thin objects; and that of each run."""
-    each = np.stack([images.query("run == @name")["iou"].to_numpy() for name in runs])  # (seeds, scenes)
-    apart = ", ".join(f"{value:.3f}" for value in each.mean(axis=1))
-    return [*by_kind(each.mean(axis=0), scenes), apart]
+    """A row's mean IoU over its runs: on all scenes, on the harder ones, on thin objects; and that of each run."""
+    ious = np.stack([images.query("run == @name")["iou"].to_numpy() for name in runs])  # (seeds, scenes)
+    apart = ", ".join(f"{value:.3f}" for value in ious.mean(axis=1))
+    return [*by_kind(ious.mean(axis=0), scenes), apart]
 
 
 def slug(row: str) -> str:
-    """A row's name as a folder's."""
+    """A row's name as a folder name."""
     return "-".join("".join(letter if letter.isalnum() else " " for letter in row).split())

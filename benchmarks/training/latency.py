@@ -1,7 +1,7 @@
-"""DiffDIS's one step, and a step of its training, against diffusers' own modules running the same graph.
+"""DiffDIS's single step, and a step of its training, against diffusers' modules that run the same graph.
 
-On a GPU at 1024x1024 with Stable Diffusion 2.1's size; without one, pocket at its own size and SD 2.1's at 256x256,
-where only the ratio means something. Time does not depend on the weights: SD 2.1's are random.
+On a GPU at 1024x1024 with Stable Diffusion 2.1's size; without one, pocket at its native size and SD 2.1's at 256x256,
+where only the ratio is meaningful. Time does not depend on the weights: SD 2.1's are random.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from models.segmenters.diffdis.segmenter import batch_labels
 from models.segmenters.registry import segmenter_of
 from models.training.loop import mixed_precision
 
-REPEATS = 5  # after one that is not counted
+REPEATS = 5  # after one warm-up
 SINGLE = {"dbia": "none", "swci": False}
 LABEL = {"class_embed_type": "projection", "projection_class_embeddings_input_dim": 4}
 COLUMNS = ["what", "side, px", "seconds", "diffusers, seconds", "ratio", "GB at most", "diffusers, GB at most"]
@@ -49,7 +49,7 @@ def run() -> dict[str, Any]:
 
 
 def rows_of(name: str, backbone: Path, size: int, training: bool) -> list[list[Any]]:
-    """A backbone's rows: a prediction by all of DiffDIS and without its parts, and where asked a step of training."""
+    """A backbone's rows: a prediction by DiffDIS, one without its parts, and with `training` a step of training."""
     kinds = {
         "one step": ({}, Ours.predict, Plain.predict),
         "without DBIA and SWCI": (SINGLE, Ours.predict, Plain.predict),
@@ -57,16 +57,16 @@ def rows_of(name: str, backbone: Path, size: int, training: bool) -> list[list[A
     if training:
         kinds["step of training"] = ({}, Ours.train, Plain.train)
     rows = []
-    for kind, (values, own, plain) in tqdm(kinds.items(), desc=name):
+    for kind, (values, ours_act, peer_act) in tqdm(kinds.items(), desc=name):
         choices = {"backbone": str(backbone), "size": size, "batch_size": 1, "run": {"batch_size": 1}} | values
         config = DiffDisConfig.model_validate(choices)
-        ours, theirs = measured(partial(Ours, config), own), measured(partial(Plain, backbone, size), plain)
+        ours, theirs = measured(partial(Ours, config), ours_act), measured(partial(Plain, backbone, size), peer_act)
         rows.append([f"{name}, {kind}", str(size), ours[0], theirs[0], ours[0] / theirs[0], ours[1], theirs[1]])
     return rows
 
 
 def measured(make: Callable[[], Any], act: Callable[[Any], Any]) -> tuple[float, float | str]:
-    """Median seconds of an act, and the GPU's memory at most in GB, weights and all; nothing else is held meanwhile."""
+    """Median seconds of an act, and the GPU's peak memory in GB including weights; nothing else is held meanwhile."""
     there = torch.cuda.is_available()
     if there:
         torch.cuda.empty_cache()
@@ -86,7 +86,8 @@ class Ours:
     """The segmenter, as `maskmill predict` and `maskmill train` use it."""
 
     def __init__(self, config: DiffDisConfig):
-        self.segmenter, side = segmenter_of(config), config.size
+        self.segmenter: Any = segmenter_of(config)
+        side = config.size
         self.optimiser = torch.optim.Adam(self.segmenter.network.parameters(), 3e-5)
         self.image = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
         mask = torch.zeros(1, side, side, dtype=torch.bool)
@@ -109,20 +110,20 @@ class Ours:
 class Plain:
     """diffusers' VAE, frozen and on a GPU in half precision, and its UNet with twice the input and with labels.
 
-    x_0 is a v-backbone's; an eps-backbone's takes as long.
+    x_0 is computed from v; from eps it takes as long.
     """
 
     def __init__(self, backbone: Path, size: int):
-        there = torch.cuda.is_available()
-        self.device = torch.device("cuda" if there else "cpu")
-        kind = torch.float16 if there else torch.float32
-        self.vae = AutoencoderKL.from_pretrained(backbone / "vae", torch_dtype=kind).to(self.device).eval()
+        on_gpu = torch.cuda.is_available()
+        self.device = torch.device("cuda" if on_gpu else "cpu")
+        dtype = torch.float16 if on_gpu else torch.float32
+        self.vae = AutoencoderKL.from_pretrained(backbone / "vae", torch_dtype=dtype).to(self.device).eval()
         config = UNet2DConditionModel.load_config(backbone / "unet")
         channels = config["in_channels"]
         self.unet = UNet2DConditionModel.from_config(config, in_channels=2 * channels, **LABEL).to(self.device)
         factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
         self.noise = torch.randn(1, channels, size // factor, size // factor, device=self.device)
-        self.pixels = torch.rand(1, 3, size, size, device=self.device, dtype=kind) * 2 - 1
+        self.pixels = torch.rand(1, 3, size, size, device=self.device, dtype=dtype) * 2 - 1
         self.labels = batch_labels().to(self.device)
         self.context = torch.zeros(2, 2, self.unet.config.cross_attention_dim, device=self.device)
         self.optimiser = torch.optim.Adam(self.unet.parameters(), 3e-5)

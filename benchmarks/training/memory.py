@@ -1,8 +1,8 @@
-"""What DiffDIS holds in memory at 1024x1024 with Stable Diffusion 2.1's size, counted where there is no GPU.
+"""The memory of DiffDIS at 1024x1024 with Stable Diffusion 2.1's size, counted without a GPU.
 
-Every tensor is a shape without values (torch's FakeTensorMode) on which the segmenter's own code runs in the precision
-of a GPU, and torch's MemTracker adds up what is alive at once. What a GPU takes besides, for its libraries and their
-workspaces, is not counted; `maskmill bench latency` measures all of it where there is one.
+Every tensor is a shape without values (torch's FakeTensorMode). The segmenter's code runs on these in the precision of
+a GPU, and torch's MemTracker adds up the tensors alive at once. The memory of a GPU's libraries and their workspaces
+is not counted; on a GPU, `maskmill bench latency` measures all of it.
 """
 
 from collections.abc import Callable
@@ -34,10 +34,10 @@ def run() -> dict[str, Any]:
     with shapes_of(segmenter):
         rows: list[list[Any]] = [["prediction, 1 image", *counted(segmenter, [], partial(predicted, segmenter))]]
         optimiser = torch.optim.AdamW(segmenter.network.parameters(), 3e-5, weight_decay=0.0)
-        trained(segmenter, optimiser, 1)  # from the second step on there are Adam's means
+        trained(segmenter, optimiser, 1)  # Adam's moments exist from the second step on
         for images in BATCHES:
-            found = counted(segmenter, [optimiser], partial(trained, segmenter, optimiser, images))
-            rows.append([f"step of training, {images} image{'s' * (images > 1)}", *found])
+            sizes = counted(segmenter, [optimiser], partial(trained, segmenter, optimiser, images))
+            rows.append([f"step of training, {images} image{'s' * (images > 1)}", *sizes])
     note = (
         "Mask and edge together; the VAE in float16, the UNet's weights in float32 under bfloat16 autocast, whose "
         "copies of them are in the last column. A prediction encodes, makes its step and decodes; a step of training "
@@ -54,23 +54,23 @@ def run() -> dict[str, Any]:
 
 
 def shapes_of(segmenter: Segmenter) -> FakeTensorMode:
-    """Put shapes in the place of all that the segmenter holds, its VAE in half precision; the mode to run it in."""
+    """Replace the segmenter's tensors by shapes, its VAE in half precision; returns the mode to run it in."""
     mode = FakeTensorMode()
     segmenter.vae.half()
     for module in [*segmenter.vae.modules(), *segmenter.network.modules()]:
-        for own in (module._parameters, module._buffers):
-            for name, value in own.items():
+        for tensors in (module._parameters, module._buffers):
+            for name, value in tensors.items():
                 if value is not None:
                     shape = mode.from_tensor(value.detach())
-                    # MemTracker hooks every parameter, also of the frozen VAE, which runs without gradients.
-                    own[name] = nn.Parameter(shape) if own is module._parameters else shape
+                    # MemTracker hooks every parameter, also those of the frozen VAE, which runs without gradients.
+                    tensors[name] = nn.Parameter(shape) if tensors is module._parameters else shape
     for name in ("alpha_bar", "context", "labels", "levels"):
         setattr(segmenter, name, mode.from_tensor(getattr(segmenter, name)))
     return mode
 
 
 def counted(segmenter: Segmenter, optimisers: list[Any], act: Callable[[], None]) -> list[float]:
-    """GB alive at most while `act` runs: in all, and of it weights and buffers, gradients, Adam's, all else."""
+    """Peak GB while `act` runs: in total, and of it weights and buffers, gradients, Adam's state, all else."""
     tracker = MemTracker()
     tracker.track_external(segmenter.vae, segmenter.network, *optimisers)
     with tracker:
@@ -91,14 +91,14 @@ def predicted(segmenter: Segmenter) -> None:
 
 
 def trained(segmenter: Segmenter, optimiser: torch.optim.Optimizer, images: int) -> None:
-    """A step on the latents of so many images."""
+    """A training step on the latents of `images` images."""
     segmenter.network.train()
     optimiser.zero_grad(set_to_none=True)
     side = segmenter.size[0] // segmenter.facts.vae_factor
     with torch.autocast("cpu", torch.bfloat16):
         noisy = torch.randn(2 * images, segmenter.facts.latent_channels, side, side)
         levels = segmenter.levels[:, None].expand(-1, images)
-        found = segmenter.denoised(segmenter.network, noisy[:images], noisy, levels)
-        loss = F.mse_loss(found, torch.randn_like(found))
+        denoised = segmenter.denoised(segmenter.network, noisy[:images], noisy, levels)
+        loss = F.mse_loss(denoised, torch.randn_like(denoised))
     loss.backward()
     optimiser.step()

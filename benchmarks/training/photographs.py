@@ -1,7 +1,7 @@
-"""Segmenters trained on real photographs with human masks: DUTS-TR's for training, ECSSD's for measuring.
+"""Segmenters trained on real photographs with human masks: trained on DUTS-TR, measured on ECSSD.
 
-Everything is done by the flows behind `maskmill train` and `maskmill evaluate`, so all of it resumes: run again, the
-benchmark goes on where it was stopped. What is trained stays in runs/, which git ignores.
+The flows of `maskmill train` and `maskmill evaluate` do the work, so a stopped benchmark resumes when it is run again.
+The trained runs stay in runs/, which git ignores.
 """
 
 from pathlib import Path
@@ -16,10 +16,15 @@ from models.segmenters.registry import SEGMENTERS
 from storage.sources import Source
 from tasks.evaluating import evaluation_of
 
-SIZE, EPOCHS, THIRD = 128, 5, 900  # pixels; of as many pairs as there are, or of a third of them
+SIZE, EPOCHS, THIRD = 128, 5, 900  # pixels; epochs over all pairs or a third of them; pairs in a third
 TRAINING, MEASURED = "DUTS-TR", "ECSSD"
 BASELINE = {"encoder": "resnet18", "size": SIZE, "epochs": EPOCHS, "batch_size": 16, "lr_schedule": "cosine"}
-LATENT = {"size": SIZE, "epochs": EPOCHS, "lr_schedule": "cosine", "limit": THIRD}  # else as they are with pocket
+LATENT = {
+    "size": SIZE,
+    "epochs": EPOCHS,
+    "lr_schedule": "cosine",
+    "limit": THIRD,
+}  # other values are the defaults with pocket
 # Run -> segmenter, its configuration
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "unet": ("unet", BASELINE),
@@ -46,9 +51,9 @@ def run(folder: Path, photos: Path, names: tuple[str, ...]) -> dict[str, Any]:
     images = pd.read_parquet(out / "images.parquet")
     rows = []
     for name in names:
-        found = evaluation_of(folder / name, MEASURED, benchmarks[MEASURED], out)
+        evaluation = evaluation_of(folder / name, MEASURED, benchmarks[MEASURED], out)
         iou = mean_interval(images.query("run == @name")["iou"].to_numpy())
-        rows.append([name, str(found.training), iou, *(found.summary[score] for score in SCORES)])
+        rows.append([name, str(evaluation.training), iou, *(evaluation.summary[score] for score in SCORES)])
     title = f"Trained on {TRAINING}, measured on {MEASURED}"
     return {
         "count": images["name"].nunique(),
@@ -59,7 +64,7 @@ def run(folder: Path, photos: Path, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def note(names: tuple[str, ...]) -> str:
-    """What is the same for all of the named runs, and what is not."""
+    """The table's note: what the named runs have in common, and what differs."""
     lines = [
         f"Squares of {SIZE} pixels, {EPOCHS} epochs whatever the number of pairs; a tenth of {TRAINING} is held out. "
         f"UNet and DeepLabV3 are of {BASELINE['encoder']} and random weights (14.3 and 15.9 million).",

@@ -1,7 +1,7 @@
-"""What segmenters learn from pocket's own pairs: trained on AttentionCut's masks, measured on exact ones of renders.
+"""Segmenters trained on pocket's pairs with AttentionCut's masks, measured on the exact masks of renders.
 
-Everything is done by the flows behind `maskmill build`, `train` and `evaluate`, so all of it resumes: run again, the
-benchmark goes on where it was stopped. DiffusionSeg trained on as many renders with exact masks is its ceiling.
+The flows of `maskmill build`, `train` and `evaluate` do the work, so a stopped benchmark resumes when it is run again.
+DiffusionSeg trained on the same number of renders with exact masks is the upper bound.
 """
 
 from pathlib import Path
@@ -32,9 +32,12 @@ PAIRS_SEED, RENDERS_SEED = 1, 3  # pocket's own training scenes are of seed 0
 HELD_OUT, LAYOUT = 500, "folder"
 SAMPLING = {"steps": 20}  # half of the paper's, for an hour less on two cores
 DIFFUSIONSEG = {"epochs": 12, "lr_schedule": "cosine"}  # features of 40 steps: fewer are too few for the inversion
-LATENT = {"epochs": 4, "lr_schedule": "cosine"}  # DiffDIS and SOD-diffusion: else as they are with pocket
+LATENT = {
+    "epochs": 4,
+    "lr_schedule": "cosine",
+}  # for DiffDIS and SOD-diffusion; other values are the defaults with pocket
 BASELINE = {"encoder": "resnet18", "size": 128, "epochs": 6, "batch_size": 16, "lr_schedule": "cosine"}
-# Run -> data it is trained on, segmenter, its configuration
+# Run -> training data, segmenter, its configuration
 RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "diffusionseg": ("pairs", "diffusionseg", DIFFUSIONSEG),
     "diffusionseg-on-renders": ("renders", "diffusionseg", DIFFUSIONSEG),
@@ -74,9 +77,9 @@ def run(folder: Path, count: int = 2000, names: tuple[str, ...] = tuple(RUNS)) -
     photos = rendered_folder(folder / "held-out", HELD_OUT, HELD_OUT_SEED)
     evaluate([folder / name for name in names], {LAYOUT: photos}, folder / "scores")
     scenes = [render(HELD_OUT_SEED, i) for i in range(HELD_OUT)]
-    found = {name: run_scores(folder / "scores", name, scenes) for name in names} | {CUT: cut_scores(scenes)}
+    scores = {name: run_scores(folder / "scores", name, scenes) for name in names} | {CUT: cut_scores(scenes)}
     harder, thin = kinds(scenes)
-    rows = [[name, *by_kind(alone, scenes), mean_interval(smooth)] for name, (alone, smooth) in found.items()]
+    rows = [[name, *by_kind(alone, scenes), mean_interval(smooth)] for name, (alone, smooth) in scores.items()]
     note = (
         "On renders, training has exact masks: that is the ceiling; without prior, features are of the empty prompt. "
         f"Of the renders, {harder.sum()} have clutter or a distractor and {thin.sum()} thin objects. The bilateral "
@@ -87,14 +90,14 @@ def run(folder: Path, count: int = 2000, names: tuple[str, ...] = tuple(RUNS)) -
         "count": count,
         "source": f"pairs or renders to train on, pairs sampled in {SAMPLING['steps']} steps",
         "tables": [{"title": title, "columns": COLUMNS, "rows": rows, "note": note}],
-        "verdicts": verdicts(found),
+        "verdicts": verdicts(scores),
     }
 
 
 def kept_pairs(path: Path, count: int) -> Path:
-    """A dataset of pocket's samples with `count` kept pairs or some more: it is extended until it has them.
+    """A dataset of pocket's samples with at least `count` kept pairs: it is extended until it has them.
 
-    One that is there goes on under the configuration it was begun with.
+    An existing dataset is extended under its stored configuration.
     """
     config = BuildConfig(classes=CLASSES, count=count, seed=PAIRS_SEED, shard_size=32, sampling=SAMPLING)
     if path.exists():
@@ -105,17 +108,17 @@ def kept_pairs(path: Path, count: int) -> Path:
 
 
 def kinds(scenes: list[Scene]) -> tuple[np.ndarray, np.ndarray]:
-    """Which scenes are cluttered or have a distractor, and which show a thin object: (N,) bool each."""
+    """Whether each scene has clutter or a distractor, and whether it shows a thin object: (N,) bool each."""
     return np.array([s.difficulty in HARDER for s in scenes]), np.array([s.category in THIN for s in scenes])
 
 
 def by_kind(values: np.ndarray, scenes: list[Scene]) -> list[Estimate]:
-    """Mean and interval of the scenes' values (N,): of all, of the harder ones, of thin objects."""
+    """Mean and interval of the scenes' values (N,): over all, over the harder ones, over thin objects."""
     return [mean_interval(values[which]) for which in (slice(None), *kinds(scenes))]
 
 
 def run_scores(evaluation: Path, name: str, scenes: list[Scene]) -> Scores:
-    """Those of a run, from its evaluation and its predictions."""
+    """The scores of a run, from its evaluation and its predictions."""
     images = pd.read_parquet(evaluation / "images.parquet").query("run == @name").sort_values("name")
     predicted, smooth = score_folder(evaluation, Path(name), LAYOUT), []
     for i, scene in enumerate(scenes):
@@ -125,7 +128,7 @@ def run_scores(evaluation: Path, name: str, scenes: list[Scene]) -> Scores:
 
 
 def cut_scores(scenes: list[Scene]) -> Scores:
-    """Those of AttentionCut under the class that CLIP names."""
+    """The scores of AttentionCut under the class that CLIP names."""
     seen, _ = ablations.under_clips_class(scenes, ablations.under_captions(scenes))
     smooth = ablations.PRESET.cut.model_copy(update={"bilateral": True})
     plain = ablations.measure(scenes, seen, ablations.attentioncut, "AttentionCut")
@@ -133,13 +136,13 @@ def cut_scores(scenes: list[Scene]) -> Scores:
     return plain[:, 0], other[:, 0]
 
 
-def verdicts(found: dict[str, Scores]) -> dict[str, str]:
-    """Whether each run reaches its bar, and DiffusionSeg is above AttentionCut; alone and smoothed."""
+def verdicts(scores: dict[str, Scores]) -> dict[str, str]:
+    """Whether each run reaches its bar, and whether DiffusionSeg exceeds AttentionCut; alone and smoothed."""
     answers = {}
     for which, kind in enumerate(("alone", "after the solver")):
-        for name, bar in ((name, bar) for name, bar in BARS.items() if name in found):
-            reached = found[name][which].mean() >= bar
+        for name, bar in ((name, bar) for name, bar in BARS.items() if name in scores):
+            reached = scores[name][which].mean() >= bar
             answers[f"{name} at {bar}, {kind}"] = "reached" if reached else "**not reached**"
-        ahead = mean_interval(found["diffusionseg"][which] - found[CUT][which])
+        ahead = mean_interval(scores["diffusionseg"][which] - scores[CUT][which])
         answers[f"diffusionseg above AttentionCut, {kind}"] = f"{'yes' if ahead[0] > 0 else 'no'}, by {words(ahead)}"
     return answers

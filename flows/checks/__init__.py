@@ -1,1 +1,1 @@
-"""What is checked before a flow starts. Nothing here writes, and importing it imports no torch."""
+"""Checks before a flow starts. They write nothing, and importing them imports no torch."""

@@ -1,4 +1,4 @@
-"""What is checked before a build writes anything, and what a dry run tells. Importing it imports no torch."""
+"""Checks before a build writes anything, and the lines of a dry run. Importing it imports no torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from storage.dataset.writer import DatasetWriter
 
 @dataclass(frozen=True)
 class Plan:
-    """A build that may start: its config, where it goes, its backbone, its wording, its image and grid sizes."""
+    """A checked build: its config, output folder, backbone, prompt grammar, and image and grid sizes."""
 
     config: BuildConfig
     out: Path
@@ -32,12 +32,12 @@ class Plan:
 
     @property
     def pooled(self) -> tuple[int, int] | None:
-        """Seed cells and cross-attention layers whose attention is stored; None where it is not kept."""
+        """Numbers of seed cells and of cross-attention layers whose attention is stored; None if it is not kept."""
         return (len(seed_cells(*self.grid)), self.facts.num_cross) if self.config.sampling.keep_pooled else None
 
 
 def preflight(config: BuildConfig, out: Path) -> Plan:
-    """UserError of one line for anything that would stop the build; writes nothing."""
+    """The plan of a build; UserError if the build is not possible. Writes nothing."""
     config = config.model_copy(update={"prompts": with_author(config.prompts, out)})
     check_target(out, config.identity(), config.count)
     facts = check_backbone(config.backbone)
@@ -48,13 +48,13 @@ def preflight(config: BuildConfig, out: Path) -> Plan:
     for category in config.classes:
         for prompt, phrase in grammar.farthest_prompts(category):
             category_span(tokenizer, prompt, phrase)
-    check_machine(config.run, config.screen.clip)  # late, for it may load torch
+    check_machine(config.run, config.screen.clip)  # late, since it may load torch
     check_purchase(config.prompts, grammar, config.count, out)
     return Plan(config, out, facts, grammar, image_size, grid)
 
 
 def check_machine(run: RunConfig, clip: str, field: str = "screen.clip") -> None:
-    """UserError for a device or a CLIP model that there is not; fetches nothing, imports torch only where it must."""
+    """UserError if the device or the CLIP model does not exist; fetches nothing, imports torch only if necessary."""
     if run.device.startswith("cuda"):
         resolve_device(run.device)
     if clip != "none" and not is_pocket(clip):
@@ -64,9 +64,9 @@ def check_machine(run: RunConfig, clip: str, field: str = "screen.clip") -> None
 
 
 def load_screening(clip: str) -> None:
-    """Load screening's CLIP, fetching it if need be: hours of sampling shall not end for want of it.
+    """Load screening's CLIP, and fetch it if necessary, so that a build does not fail after hours of sampling.
 
-    UserError where it cannot be had. On the CPU, for until screening the GPU's memory is sampling's.
+    UserError if it cannot be loaded. It is loaded on the CPU, since sampling needs the GPU's memory first.
     """
     if clip != "none":
         from models.clip.model import load_clip
@@ -75,7 +75,7 @@ def load_screening(clip: str) -> None:
 
 
 def open_writer(plan: Plan) -> DatasetWriter:
-    """The dataset of a checked plan, made or opened for writing."""
+    """The dataset of a checked plan, created or opened for writing."""
     config = plan.config
     stored = config.model_dump(mode="json", by_alias=True)
     sizes = (plan.image_size, plan.grid, config.shard_size, config.count, plan.pooled)
@@ -83,7 +83,7 @@ def open_writer(plan: Plan) -> DatasetWriter:
 
 
 def describe(plan: Plan) -> list[str]:
-    """The lines of a dry run: what would be made, and the disk and memory it takes at most."""
+    """The lines of a dry run: the planned samples, and upper bounds of disk and memory."""
     config, facts = plan.config, plan.facts
     return [
         f"backbone    {config.backbone}: images {plan.image_size[0]}x{plan.image_size[1]}, "
@@ -111,16 +111,16 @@ def plan_line(plan: Plan, index: int) -> str:
 
 
 def _disk(plan: Plan) -> str:
-    """What the arrays take at most, uncompressed."""
+    """The uncompressed size of the arrays, an upper bound of the disk."""
     specs = array_specs(plan.image_size, plan.grid, plan.pooled)
     per_sample = sum(spec.bytes_per_sample for spec in specs.values())
     kept = sum(specs[name].bytes_per_sample for name in ("pooled", "layer_maps") if name in specs)
-    text = f"at most {in_units(plan.config.count * per_sample)}, {in_units(per_sample)} a sample"
-    return text + (f", of which {in_units(kept)} are attention kept for recuts" if kept else "")
+    text = f"at most {in_units(plan.config.count * per_sample)}, {in_units(per_sample)} per sample"
+    return text + (f", including {in_units(kept)} of attention kept for recuts" if kept else "")
 
 
 def _memory(plan: Plan) -> str:
-    """Weights, and accumulators of one batch: of each cell nine neighbours and the seed cells, or in mode full all."""
+    """Memory of the weights, and of a batch's attention: per cell, nine neighbours and the seed cells, or all cells."""
     weights = sum(file.stat().st_size for file in plan.facts.folder.glob("*/*.safetensors"))
     cells = plan.grid[0] * plan.grid[1]
     keys = cells if plan.config.sampling.capture == "full" else len(seed_cells(*plan.grid)) + 9
@@ -129,5 +129,5 @@ def _memory(plan: Plan) -> str:
 
 
 def is_finished(plan: Plan) -> bool:
-    """Whether the dataset of a checked plan is built, published and reported on."""
+    """Whether the dataset of a checked plan is built and published and has its report."""
     return target.is_finished(plan.out, plan.config.count) and (plan.out / "report" / "index.html").exists()

@@ -1,4 +1,4 @@
-"""What is checked before photographs are masked. Importing it imports no torch."""
+"""Checks before photographs are masked. Importing it imports no torch."""
 
 from pathlib import Path
 
@@ -14,29 +14,29 @@ from storage.results.outputs import find_photos
 
 
 def check_mask(config: MaskConfig, photos: list[Path], out: Path) -> tuple[list[Path], list[Path], BackboneFacts]:
-    """The photos, those of them that are not done, and the backbone's facts; UserError for what would stop the run.
+    """The photos, those of them that are not done, and the backbone's facts; UserError if the run is not possible.
 
-    Writes nothing; loads no more than CLIP, and that only where there is something to do.
+    Writes nothing; loads only CLIP, and only if photos are left to do.
     """
-    found = find_photos(photos)
+    files = find_photos(photos)
     folder = MaskFolder(out)
-    folder.check(found)
+    folder.check(files)
     facts = check_backbone(config.backbone)
     check_category(config.prior.category, facts)
     clip = "none" if config.prior.category else config.prior.clip
     check_machine(config.run, clip, "prior.clip")
-    todo = folder.pending(found, config.identity())
-    if len(todo) == len(found):
-        refuse_unreadable(found)
+    todo = folder.pending(files, config.identity())
+    if len(todo) == len(files):
+        refuse_unreadable(files)
     if todo and clip != "none":
         from models.clip.model import load_clip
 
         load_clip(clip, config.run.device, "prior.clip")
-    return found, todo, facts
+    return files, todo, facts
 
 
 def refuse_unreadable(photos: list[Path]) -> None:
-    """UserError where not one photo can be read; reads no further than to the first that can."""
+    """UserError if no photo can be read; stops at the first that can."""
     errors = []
     for photo in photos:
         try:

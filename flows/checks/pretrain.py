@@ -1,11 +1,11 @@
-"""What is checked before pocket is pretrained."""
+"""Checks before pocket is pretrained."""
 
 from models.hardware import resolve_device
 from models.pocket.config import PretrainConfig
 
 
 def check_pretrain(config: PretrainConfig) -> None:
-    """UserError for a device or a weights folder to start from that there is not; writes nothing."""
+    """UserError if the device or the weights folder to start from does not exist; writes nothing."""
     from models.pocket.export import facts_of
 
     resolve_device(config.device)

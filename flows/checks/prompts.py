@@ -1,4 +1,4 @@
-"""Who writes a build's prompts: the grammar or a language model, what is left to buy, and what that takes at most."""
+"""Checks of a build's prompts: who writes them (grammar or language model), and how many to buy at what cost."""
 
 from pathlib import Path
 from typing import Any
@@ -16,22 +16,23 @@ from tasks.prompts import key_of
 
 
 def with_author(prompts: PromptConfig, out: Path) -> PromptConfig:
-    """The section with it decided who writes the prompts.
+    """The config with `source` decided.
 
-    'auto' goes on as a dataset was begun; a new one asks the model where one is named and there is a key.
+    'auto' keeps the source of an existing dataset; a new dataset uses the model if one is named and there is a key.
+    UserError if the source is a model and none is named.
     """
     if prompts.source == "llm" and prompts.model is None:
-        raise UserError("prompts.source: llm asks a model; name it, as in --set prompts.model=gpt-5-mini")
+        raise UserError("prompts.source: llm needs a model; name it, as in --set prompts.model=gpt-5-mini")
     changes: dict[str, Any] = {}
     if prompts.source == "grammar":
-        changes = {"source": "auto", "model": None}  # one spelling of it, for comparing datasets
+        changes = {"source": "auto", "model": None}  # one spelling, so that identities compare equal
     elif prompts.source == "auto" and prompts.model is not None:
         changes = {"source": _begun_by(out, prompts.model) or ("llm" if key_of(prompts) else "grammar")}
     return prompts.model_copy(update=changes)
 
 
 def _begun_by(out: Path, model: str) -> str | None:
-    """Who wrote the prompts of the dataset at `out`, if it is there and named this model."""
+    """The prompt source of the dataset at `out`; None if there is no dataset or it names another model."""
     if not is_dataset(out):
         return None
     stored = BuildConfig.of_stored(open_dataset(out, "build").config).prompts
@@ -39,16 +40,16 @@ def _begun_by(out: Path, model: str) -> str | None:
 
 
 def prompts_lacking(grammar: Grammar, count: int, out: Path) -> dict[str, int]:
-    """How many prompts are to be bought of each class that has too few, for the dataset at `out` to reach its count."""
+    """Number of prompts to buy for each class that has too few for the dataset at `out` to reach its count."""
     bought = open_dataset(out, "build").prompt_store("prompts") if is_dataset(out) else no_rows("prompts")
     return lacking(bought, grammar.prompts_needed(count))
 
 
 def describe_prompts(prompts: PromptConfig, grammar: Grammar, count: int, out: Path) -> str:
-    """Who writes the prompts, and for a model the requests, tokens and money that they take at most."""
+    """Who writes the prompts, and for a model the requests, and the most tokens and money that they cost."""
     if prompts.source != "llm":
-        own = "own templates" if grammar.templates else "built-in grammar"
-        return own + (f", for there is no key for {prompts.model}" if prompts.model else "")
+        author = "own templates" if grammar.templates else "built-in grammar"
+        return author + (f", since there is no key for {prompts.model}" if prompts.model else "")
     from models.prompts.llm import LONGEST_REQUEST, Wanted, bounds
 
     to_buy = prompts_lacking(grammar, count, out)
@@ -71,7 +72,7 @@ def describe_prompts(prompts: PromptConfig, grammar: Grammar, count: int, out: P
 
 
 def check_purchase(prompts: PromptConfig, grammar: Grammar, count: int, out: Path) -> None:
-    """UserError where prompts are to be bought and there is no key, or the budget has no room for a first request."""
+    """UserError if prompts must be bought and there is no key, or the budget is too small for the first request."""
     to_buy = prompts_lacking(grammar, count, out) if prompts.source == "llm" else {}
     if not to_buy:
         return

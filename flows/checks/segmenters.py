@@ -1,6 +1,6 @@
-"""What is checked before a segmenter is trained, predicts or is evaluated. Importing it imports no torch.
+"""Checks before a segmenter is trained, predicts or is evaluated. Importing it imports no torch.
 
-What a segmenter itself needs its configuration says (models/config/training.py).
+A segmenter's own requirements are checked by its configuration (models/config/training.py).
 """
 
 from importlib.util import find_spec
@@ -22,7 +22,7 @@ from storage.sources import Source, usable
 
 
 def check_train(config: TrainConfig, source: Source, run: Path) -> tuple[Source, int]:
-    """The source resolved, and how many of its samples to train on; UserError for what would stop the training.
+    """The resolved source, and the number of its training samples; UserError if the training is not possible.
 
     Writes nothing, but fetches a pretrained encoder's weights into the user's cache.
     """
@@ -32,7 +32,7 @@ def check_train(config: TrainConfig, source: Source, run: Path) -> tuple[Source,
     check_run(run, config, source)
     if config.tensorboard and find_spec("tensorboard") is None:
         raise UserError(
-            "tensorboard: is not installed; pip install tensorboard, or leave it: log.jsonl has the same rows"
+            "tensorboard: is not installed; pip install tensorboard, or leave it out: log.jsonl has the same rows"
         )
     samples = len(sides_of(source, config)[0])
     in_epoch = batches_in_epoch(samples, config.batch_size)
@@ -46,11 +46,9 @@ def check_train(config: TrainConfig, source: Source, run: Path) -> tuple[Source,
 
 
 def _check_source(source: Source, run: Path) -> Source:
-    """The source resolved; the latest version where none is named, but the run's own for a run to resume."""
+    """The resolved source. If no version is named, it is the run's version when resuming, else the latest."""
     if source.version == BUILD:
-        raise UserError(
-            f"--version {BUILD}: expected a published version, which stays as it is; finish the build first"
-        )
+        raise UserError(f"--version {BUILD}: expected a published version, which never changes; finish the build first")
     if source.layout is None and source.version is None and (run / FILE).is_file():
         before = open_run(run).source
         version = before.version if before.layout is None else None
@@ -59,12 +57,12 @@ def _check_source(source: Source, run: Path) -> Source:
     samples = len(usable(data))
     if isinstance(data, Benchmark):
         if samples < 2:
-            raise UserError(f"{source.path}: expected two pairs or more to train and validate on, got {samples}")
+            raise UserError(f"{source.path}: expected at least two pairs, for training and validation, got {samples}")
         data.check_headers()
     elif samples < 2:
         raise UserError(
-            f"{source.path} {data.version}: expected two kept samples or more to train and validate on, got {samples} "
-            f"of {len(data)}; build more, or screen less strictly with maskmill recut"
+            f"{source.path} {data.version}: expected at least two kept samples, for training and validation, got "
+            f"{samples} of {len(data)}; build more, or screen less strictly with maskmill recut"
         )
     return source.resolved(data)
 
@@ -72,59 +70,65 @@ def _check_source(source: Source, run: Path) -> Source:
 def check_predict(
     run: Path, photos: list[Path], out: Path, category: str | None, overrides: dict[str, Any] | None = None
 ) -> tuple[list[Path], list[Path], dict[str, Any]]:
-    """The photos, those that are not done, and what they are made by; UserError for what would stop the run."""
+    """The photos, those that are not done, and the identity of their predictions; UserError if the run is not possible.
+
+    The identity has the facts of the weights and the class.
+    """
     folder = open_run(run, overrides)
-    made_by = weights_facts(folder) | {"category": category}
+    identity = weights_facts(folder) | {"category": category}
     check_run_usable(folder, category)
-    found = find_photos(photos)
+    files = find_photos(photos)
     predictions = PredictionFolder(out)
-    predictions.check(found)
-    return found, predictions.pending(found, made_by), made_by
+    predictions.check(files)
+    return files, predictions.pending(files, identity), identity
 
 
 def check_evaluate(
     runs: list[Path], benchmarks: dict[str, Path], out: Path, overrides: dict[str, Any] | None = None
 ) -> list[tuple[Path, dict[str, Any]]]:
-    """The runs, each with those of the overrides that it has; UserError for what would stop. Writes nothing."""
+    """The runs, each with the overrides it accepts; UserError if the evaluation is not possible. Writes nothing."""
     if not benchmarks:
         raise UserError("--benchmark: expected one or more, as in --benchmark ECSSD=photos/ECSSD")
     check_place(out, "evaluation", is_ours=lambda folder: (folder / "scores").is_dir())
     names = [run.resolve().name for run in runs]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise UserError(f"runs: {', '.join(twice)} is the name of more than one; rename a folder, or name it once")
-    chosen = [(run, _own(open_run(run), overrides or {})) for run in runs]
-    taken = {name for _, own in chosen for name in own}
-    open_run(runs[0], {name: value for name, value in (overrides or {}).items() if name not in taken})  # refuses any
-    for run, own in chosen:
-        folder = open_run(run, own)
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(
+            f"runs: expected distinct names, got {', '.join(repeated)} more than once; rename a folder, or give it once"
+        )
+    configured = [(run, _accepted(open_run(run), overrides or {})) for run in runs]
+    accepted = {name for _, of_run in configured for name in of_run}
+    unknown = {name: value for name, value in (overrides or {}).items() if name not in accepted}
+    open_run(runs[0], unknown)  # UserError if there are any
+    for run, of_run in configured:
+        folder = open_run(run, of_run)
         weights_facts(folder)
         check_run_usable(folder)
     for layout, data in benchmarks.items():
         open_folder(layout, data)
-    return chosen
+    return configured
 
 
-def _own(run: RunFolder, overrides: dict[str, Any]) -> dict[str, Any]:
-    """The overrides that predictions of the run can be given."""
+def _accepted(run: RunFolder, overrides: dict[str, Any]) -> dict[str, Any]:
+    """The overrides that predictions of the run accept."""
     return {name: value for name, value in overrides.items() if name in run.config.predicting | {"run"}}
 
 
 def check_run_usable(run: RunFolder, category: str | None = None) -> None:
-    """UserError for a class that the run's segmenter takes none of or cannot know, and as `check_segmenter`."""
+    """UserError if the run's segmenter takes no class or does not know this one, and as in `check_segmenter`."""
     if category is not None and not run.config.takes_class():
-        raise UserError(f"--class {category}: {run.path}, {run.config.label()}, asks for no class; leave it out")
+        raise UserError(f"--class {category}: {run.path}, {run.config.label()}, takes no class; leave it out")
     check_segmenter(run.config.as_trained(), None, category)
 
 
 def check_segmenter(config: TrainConfig, training: TrainingSet | None, category: str | None = None) -> None:
-    """UserError where a segmenter's device, CLIP, backbone or encoder is not there, or does not fit its configuration.
+    """UserError if a segmenter's device, CLIP, backbone or encoder does not exist, or does not fit its configuration.
 
-    training: the samples to train on; None to predict photographs, of `category` where it is given.
+    training: the samples to train on; None to predict photographs, of `category` if it is given.
     """
     check_machine(config.run, config.clip_asked(category), "prior.clip")
     backbone = config.uses_backbone()
     facts = None if backbone is None else check_backbone(backbone)
     if facts is not None:
-        check_category(category, facts.name, facts.folder)
+        check_category(category, facts)
     config.check(facts, training)
     config.fetch_weights()

@@ -1,4 +1,4 @@
-"""The Prefect server that the user has configured, asked before a flow needs it."""
+"""Check of the Prefect server that the user has configured, before a flow needs it."""
 
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL
@@ -7,17 +7,17 @@ from models.errors import UserError
 
 
 def check_server() -> None:
-    """UserError where a server is configured and does not answer."""
+    """UserError if a server is configured and does not answer."""
     url = PREFECT_API_URL.value()
     if not url:
         return
     try:
         with get_client(sync_client=True) as client:
             error = client.api_healthcheck()
-    except Exception as raised:  # of Prefect and of its HTTP library, which have no error in common
+    except Exception as raised:  # from Prefect and its HTTP library, which share no base error
         error = raised
     if error is not None:
         raise UserError(
             f"PREFECT_API_URL: no Prefect server answers at {url} ({type(error).__name__}: {error}); start it, or "
-            "unset it to have a temporary one"
+            "unset it to use a temporary one"
         )

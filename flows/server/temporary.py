@@ -1,4 +1,4 @@
-"""Prefect's temporary server, started where none is configured, and how we end with it and it with us."""
+"""Prefect's temporary server, started if none is configured; it and this process end together."""
 
 import atexit
 import os
@@ -14,39 +14,41 @@ from prefect.settings import PREFECT_API_URL
 
 from models.errors import UserError
 
-# Reads until the other end of its pipe closes, which the kernel sees to when that process is gone.
+# Reads until the other end of its pipe closes; the kernel closes it when that process ends.
 WATCH = 'trap "" INT TERM; read _; kill "$0" 2>/dev/null'
 
 
 @cache
 def end_server_with_us() -> bool:
-    """Start the server now, and beside it a shell that stops it once we are gone; whether there is such a server.
+    """Start the server, and a shell that stops it after this process ends; False if a server is configured.
 
-    UserError where it does not start.
-    Prefect stops its server when Python exits; a process that is killed does not get there, and leaves it running.
+    UserError if it does not start. Prefect itself stops its server only when Python exits, so a killed process would
+    leave it running.
     """
     if PREFECT_API_URL.value():
         return False
     server = SubprocessASGIServer()  # one per process: Prefect's clients will find it started
     try:
         server.start()
-    except Exception as error:  # of Prefect and of its HTTP library, which have no error in common
+    except Exception as error:  # from Prefect and its HTTP library, which share no base error
         raise UserError(
             f"Prefect's temporary server did not start ({error}); try again, with a longer "
-            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS where the machine is busy"
+            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS if the machine is busy"
         ) from error
+    assert server.server_process is not None
     watch = subprocess.Popen(["sh", "-c", WATCH, str(server.server_process.pid)], stdin=subprocess.PIPE)
-    atexit.register(watch.stdin.close)  # which keeps it open until then
+    assert watch.stdin is not None
+    atexit.register(watch.stdin.close)  # holds a reference, so the pipe stays open until then
     return True
 
 
 @contextmanager
 def stopping_at_signals(farewell: str, temporary: bool) -> Iterator[None]:
-    """Meanwhile SIGTERM stops us as Ctrl-C does, with a KeyboardInterrupt, which Prefect tells its server of.
+    """Within the block SIGTERM stops this process as Ctrl-C does: by a KeyboardInterrupt, which Prefect reports.
 
-    With a `temporary` server we leave at once with the line `farewell` and exit code 1. Ctrl-C in a terminal, and what
-    `timeout` sends, reaches that server too, and Prefect would try for minutes to tell it; and what is committed is as
-    safe from this as from a kill.
+    With a `temporary` server the process exits at once with the line `farewell` and exit code 1. Ctrl-C in a terminal
+    and the signal of `timeout` stop that server too, and Prefect would try for minutes to report to it. Committed work
+    is safe, as it is from a kill.
     """
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -58,21 +60,21 @@ def stopping_at_signals(farewell: str, temporary: bool) -> Iterator[None]:
 
 @contextmanager
 def _leaving_at_once(farewell: str) -> Iterator[None]:
-    """Prefect puts a handler of its own in the place of ours while a flow runs; this pipe hears of a signal first."""
-    told, tell = os.pipe()
-    os.set_blocking(tell, False)
-    woken = signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
-    Thread(target=_leave_when_told, args=(told, farewell), daemon=True).start()
+    """Exit at a signal, which this pipe receives first; Prefect replaces our signal handler while a flow runs."""
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    before = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+    Thread(target=_exit_at_signal, args=(read_end, farewell), daemon=True).start()
     try:
         yield
     finally:
-        signal.set_wakeup_fd(woken)
-        os.close(tell)  # which ends the thread
+        signal.set_wakeup_fd(before)
+        os.close(write_end)  # ends the thread
 
 
-def _leave_when_told(told: int, farewell: str) -> None:
-    while numbers := os.read(told, 64):
+def _exit_at_signal(read_end: int, farewell: str) -> None:
+    while numbers := os.read(read_end, 64):
         if {signal.SIGINT, signal.SIGTERM} & set(numbers):
             os.write(2, f"\n{farewell}\n".encode())
             os._exit(1)
-    os.close(told)
+    os.close(read_end)

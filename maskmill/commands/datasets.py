@@ -19,13 +19,13 @@ def build(
     ] = None,
     count: Annotated[int | None, typer.Option(help="Planned number of samples; a larger one extends.")] = None,
     seed: Annotated[int | None, typer.Option(help="Dataset seed.")] = None,
-    shard_size: Annotated[int | None, typer.Option(help="Samples worked on and committed together.")] = None,
+    shard_size: Annotated[int | None, typer.Option(help="Samples processed and committed together.")] = None,
     workers: Annotated[int | None, typer.Option(help="Dask processes for the cuts; 0 uses threads.")] = None,
     config: ConfigFile = None,
     assignments: Assignments = [],  # noqa: B006
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show plan, disk and memory; write nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, disk and memory; write nothing.")] = False,
 ) -> None:
-    """Build a dataset of images and masks; run again, it resumes, and with a larger count it extends."""
+    """Build a dataset of images and masks. Run it again to resume, or with a larger count to extend the dataset."""
     from models.config.build import BuildConfig
     from models.config.overrides import resolve
 
@@ -50,9 +50,9 @@ def build(
 
 def info(
     path: PathArgument,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")] = False,
 ) -> None:
-    """Versions, counts and reasons for rejection of a dataset."""
+    """Show the versions, counts and reasons for rejection of a dataset."""
     from analysis.statistics import describe
 
     with checked():
@@ -63,7 +63,7 @@ def info(
 def recut(path: PathArgument, assignments: Assignments = []) -> None:  # noqa: B006
     """Solve all masks again from the stored evidence, without the backbone, as a new version.
 
-    Where a field of screen is all that changes the masks stay, and are screened by it.
+    If only fields of screen change, the masks stay, and are screened again.
     """
     from models.config.build import BuildConfig
     from models.config.overrides import resolve
@@ -99,14 +99,17 @@ def report(
 
 
 def statistics(
-    data: Annotated[str, typer.Argument(help="Folder of a dataset; or photos and masks, as DUTS-TR=DIR.")],
+    data: Annotated[str, typer.Argument(help="Folder of a dataset; or photos and masks, as in DUTS-TR=DIR.")],
     out: Annotated[Path, typer.Option(help="Folder of the tables, figures and page.")],
-    reference: Annotated[str | None, typer.Option(help="What to compare with, named in the same way.")] = None,
+    reference: Annotated[str | None, typer.Option(help="Data to compare with, given as DATA is.")] = None,
     version: Annotated[str | None, typer.Option(help="Version of the dataset; the latest when absent.")] = None,
     config: ConfigFile = None,
     assignments: Assignments = [],  # noqa: B006
 ) -> None:
-    """Describe images and masks, contrast, size, place, shape, and lay them beside real ones; docs/statistics.md."""
+    """Measure images and masks (contrast, size, position, shape) and compare them with real ones.
+
+    docs/statistics.md explains the measures.
+    """
     from models.config.overrides import resolve
     from models.config.statistics import StatisticsConfig
 
@@ -131,15 +134,15 @@ def export(
     form: Annotated[str, typer.Option("--format", help=f"{format_names()}.")],
     out: Annotated[Path, typer.Option(help="Folder of the export.")],
     version: Annotated[str | None, typer.Option(help="Version to export; the latest when absent.")] = None,
-    split: Annotated[str | None, typer.Option(help="Shares, as 0.7,0.2,0.1 or train=0.9,val=0.1.")] = None,
+    split: Annotated[str | None, typer.Option(help="Shares, as in 0.7,0.2,0.1 or train=0.9,val=0.1.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the splits.")] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier export that is unchanged.")
     ] = False,
 ) -> None:
-    """Export the kept samples of a version for other tools; run again after a kill, it goes on.
+    """Export the kept samples of a version for other tools. Run it again after a kill to resume.
 
-    docs/exports.md says how each format lies on disk, how to load it and what it loses.
+    docs/exports.md describes each format's files, how to load them and what the format loses.
     """
     from models.config.export import ExportConfig
     from models.config.overrides import resolve
@@ -158,7 +161,7 @@ def export(
 
 
 def summary(path: Path) -> str:
-    """A dataset in a few aligned lines."""
+    """The summary of a dataset in a few aligned lines."""
     from analysis.prompts import prompt_line
     from analysis.statistics import describe
     from storage.dataset.reader import open_dataset

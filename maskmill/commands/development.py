@@ -1,4 +1,4 @@
-"""Commands for who works on maskmill itself: pretrain and bench."""
+"""Commands for the development of maskmill: pretrain and bench."""
 
 import sys
 from pathlib import Path
@@ -12,11 +12,11 @@ from maskmill.failures import checked, running
 
 def pretrain(
     run: Annotated[Path, typer.Option(help="Folder of scenes, checkpoints and losses.")] = Path("runs/pretrain"),
-    out: Annotated[Path, typer.Option(help="Folder the weights are written to.")] = Path("runs/pretrain/weights"),
+    out: Annotated[Path, typer.Option(help="Folder of the weights.")] = Path("runs/pretrain/weights"),
     config: ConfigFile = None,
     assignments: Assignments = [],  # noqa: B006
 ) -> None:
-    """Train pocket's weights from nothing; run again, it resumes."""
+    """Train pocket's weights from scratch. Run it again to resume."""
     from models.config.overrides import resolve
     from models.pocket.config import PretrainConfig
 
@@ -31,11 +31,11 @@ def pretrain(
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="Its name; any other word lists them.")],
-    count: Annotated[int | None, typer.Option(help="Samples measured; the benchmark's own number when absent.")] = None,
+    name: Annotated[str, typer.Argument(help="Name of the benchmark; any other word lists the names.")],
+    count: Annotated[int | None, typer.Option(help="Number of samples; the benchmark's default when absent.")] = None,
     photos: Annotated[Path | None, typer.Option(help="Folder of DUTS-TR and ECSSD, for cut and photographs.")] = None,
 ) -> None:
-    """Measure, print the figures, and write them to docs/benchmarks/."""
+    """Run a benchmark, print its figures, and write them to docs/benchmarks/."""
     with checked():
         from benchmarks.run import run_benchmark
 

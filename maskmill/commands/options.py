@@ -1,4 +1,4 @@
-"""Options and arguments that several commands have, and how NAME=DIR is read."""
+"""Options and arguments shared by several commands, and the parsing of NAME=DIR."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,14 +10,14 @@ from models.errors import UserError
 if TYPE_CHECKING:
     from storage.sources import Source
 
-Out = Annotated[Path, typer.Option("--out", help="Folder of the dataset, under data/ by habit.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder of the dataset, usually below data/.")]
 PathArgument = Annotated[Path, typer.Argument(help="Folder of a dataset.")]
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML file; its fields are those of --set.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML file with the fields of --set.")]
 Assignments = Annotated[list[str], typer.Option("--set", help="One field, as in cut.alpha=1.0; may be repeated.")]
 
 
 def named_folder(option: str, given: str) -> tuple[str, Path]:
-    """'ECSSD=DIR' -> ('ECSSD', DIR)."""
+    """'ECSSD=DIR' -> ('ECSSD', DIR). UserError for another form."""
     name, equals, path = given.partition("=")
     if not (name and equals and path):
         raise UserError(f"{option} {given}: expected NAME=DIR, as in {option} ECSSD=photos/ECSSD")
@@ -25,7 +25,7 @@ def named_folder(option: str, given: str) -> tuple[str, Path]:
 
 
 def source_of(option: str, given: str, version: str | None) -> "Source":
-    """A dataset's folder, or 'DUTS-TR=DIR'; what exists under the whole name is a dataset's."""
+    """The source of a dataset's folder, or of 'DUTS-TR=DIR'. If the whole text is an existing path, it is a dataset."""
     from storage.sources import Source
 
     if "=" not in given or Path(given).exists():

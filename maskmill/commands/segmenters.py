@@ -15,14 +15,14 @@ def train(
     segmenter: Annotated[str, typer.Argument(help=f"{segmenter_names()}.")],
     run: Annotated[Path, typer.Option(help="Folder of the run: configuration, features, weights, log.")],
     data: Annotated[Path | None, typer.Option(help="Folder of the dataset.")] = None,
-    folder: Annotated[str | None, typer.Option(help="In place of --data photos and masks, as DUTS-TR=DIR.")] = None,
+    folder: Annotated[str | None, typer.Option(help="Photos and masks instead of --data, as in DUTS-TR=DIR.")] = None,
     version: Annotated[str | None, typer.Option(help="Version to train on; the latest when absent.")] = None,
     config: ConfigFile = None,
     assignments: Assignments = [],  # noqa: B006
 ) -> None:
-    """Train a segmenter on the kept samples of a dataset; run again, it resumes, and with more epochs it goes on.
+    """Train a segmenter on the kept samples of a dataset. Run it again to resume, or with more epochs to continue.
 
-    All but diffusionseg train on a benchmark's folder too; docs/benchmark-folders.md says how its files lie.
+    All but diffusionseg can also train on a benchmark's folder; docs/benchmark-folders.md describes the layouts.
     """
     from models.config.overrides import resolve
     from models.segmenters.registry import SEGMENTERS
@@ -41,7 +41,7 @@ def train(
             layout, path = named_folder("--folder", folder)
             source = Source(path=path, layout=layout)
         else:
-            raise UserError("expected --data, with --version or without, or --folder alone; give one of the two")
+            raise UserError("expected either --data, with or without --version, or --folder alone; give one of the two")
         check_train(resolved, source, run)
     with running():
         record = run_train(resolved, source, run)
@@ -57,13 +57,14 @@ def predict(
     run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
     photos: Annotated[list[Path], typer.Argument(help="Photos, or folders with photos directly in them.")],
     out: Annotated[Path, typer.Option(help="Folder of the masks, soft masks and predictions.csv.")],
-    category: Annotated[str | None, typer.Option("--class", help="What all photos show; CLIP is not asked.")] = None,
+    category: Annotated[str | None, typer.Option("--class", help="Class of all photos, instead of CLIP's.")] = None,
     assignments: Assignments = [],  # noqa: B006
 ) -> None:
-    """Predict photographs' masks and boxes with a trained segmenter; run again, it does what is missing.
+    """Predict photographs' masks and boxes with a trained segmenter. Run it again to predict only the missing photos.
 
-    A photo goes to the network at the size that it was trained at (diffusionseg: at about the backbone's own area); its
-    mask is brought to its own. --set changes what predictions alone depend on, as tta or bilateral, and run.
+    A photo is resized to the size of the training images (diffusionseg: to about the backbone's native area); its mask
+    has the photo's native size. --set changes fields that only predictions depend on, such as tta or bilateral, and
+    run.
     """
     with checked():
         from flows.checks.segmenters import check_predict
@@ -71,9 +72,9 @@ def predict(
         from models.config.overrides import parse_overrides
 
         overrides = parse_overrides(assignments)
-        found, todo, _ = check_predict(run, photos, out, category, overrides)
+        files, todo, _ = check_predict(run, photos, out, category, overrides)
         if not todo:
-            typer.echo(f"Nothing is left to do: {len(found)} photos are predicted in {out}")
+            typer.echo(f"Nothing is left to do: {len(files)} photos are predicted in {out}")
             return
     with running():
         record = run_predict(run, photos, out, category, overrides)
@@ -83,21 +84,21 @@ def predict(
 
 
 def evaluate(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of trained runs, each of another name.")],
-    benchmark: Annotated[list[str], typer.Option(help="A set and its folder, as ECSSD=DIR; may be repeated.")],
+    runs: Annotated[list[Path], typer.Argument(help="Folders of trained runs, with distinct names.")],
+    benchmark: Annotated[list[str], typer.Option(help="A set and its folder, as in ECSSD=DIR; may be repeated.")],
     out: Annotated[Path, typer.Option(help="Folder of the scores, tables, predictions and report.")],
-    worst: Annotated[int, typer.Option(min=0, help="Images with the lowest IoU that the report shows.")] = 12,
+    worst: Annotated[int, typer.Option(min=0, help="Number of images with the lowest IoU in the report.")] = 12,
     assignments: Assignments = [],  # noqa: B006
 ) -> None:
-    """Score trained segmenters on benchmarks and compare them; run again, it does what is missing.
+    """Score trained segmenters on benchmarks and compare them. Run it again to score only the missing images.
 
-    Truth is taken at its own size and predictions are brought to it. docs/benchmark-folders.md says how each set lies.
-    --set changes what predictions alone depend on, as for `predict`, for the runs that have it.
+    Predictions are resized to the ground truth's native size. docs/benchmark-folders.md describes the sets' layouts.
+    --set changes fields that only predictions depend on, as for `predict`, for the runs that have them.
     """
     with checked():
-        named = [named_folder("--benchmark", each) for each in benchmark]
+        named = [named_folder("--benchmark", text) for text in benchmark]
         if len(benchmarks := dict(named)) < len(named):
-            raise UserError("--benchmark: expected each set once; give the other folder another --out")
+            raise UserError("--benchmark: expected each set once; evaluate the other folder with another --out")
         from flows.checks.segmenters import check_evaluate
         from flows.evaluate import evaluate as run_evaluate
         from models.config.overrides import parse_overrides

@@ -27,7 +27,16 @@ def check_backbone(name: str) -> BackboneFacts:
     family = FAMILIES.get(pipeline or stable_diffusion.PIPELINE)  # without an index, facts_of checks the parts
     if family is None:
         raise UserError(f"backbone {name}: {EXPECTED}, got a {pipeline}; choose a {' or '.join(FAMILIES)}")
-    return replace(family.facts_of(name, folder), taught=taught(name))
+    try:
+        facts = family.facts_of(name, folder)
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # a family checks what tells networks apart; json can hold anything else as well
+        raise UserError(
+            f"backbone {name}: {EXPECTED}; its json files hold values that no such network has "
+            f"({type(error).__name__}: {error}); fetch it again"
+        ) from error
+    return replace(facts, taught=taught(name))
 
 
 def light_files() -> list[str]:

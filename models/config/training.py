@@ -184,6 +184,7 @@ def _absolute_weights(weights: str) -> str:
 
 
 def weights_label(weights: str) -> str:
+    """Where weights come from, for tables: 'random weights', 'weights of dino.pth'."""
     is_keyword = weights in ("pretrained", "random")
     return f"{weights} weights" if is_keyword else f"weights of {Path(weights).name}"
 

@@ -65,10 +65,7 @@ def _training(training: dict[str, Any]) -> str:
 
 
 def _figures(record: dict[str, Any]) -> str:
-    rows = [
-        f"| {name} | {value:.4g} | {'' if name not in record['bars'] else record['bars'][name]} |"
-        for name, value in record["figures"].items()
-    ]
+    rows = [f"| {name} | {value:.4g} | {record['bars'].get(name, '')} |" for name, value in record["figures"].items()]
     return "\n".join(
         [
             "## Figures\n",

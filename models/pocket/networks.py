@@ -104,7 +104,7 @@ def with_quiet_branches(network: UNet2DConditionModel) -> UNet2DConditionModel:
 def text_encoder() -> CLIPTextModel:
     """CLIP's text model without hidden layers.
 
-    With them, class identity leaks into EOS and padding tokens and the class map no longer localises
+    With them, class identity leaks into EOS and padding tokens, and the class map no longer localises
     (docs/decisions/pocket-text-encoder.md).
     """
     config = CLIPTextConfig(

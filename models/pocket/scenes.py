@@ -166,7 +166,7 @@ def _add_object(
     f = OUTLINES[category](u, v)
     alpha = _coverage(f)
     # Shadow: the blurred silhouette, shifted to the lower right; it darkens the background, outside the mask.
-    shift = int(round(radius * 0.12))
+    shift = round(radius * 0.12)
     shadow = gaussian_filter(np.roll(alpha, (shift, shift), axis=(0, 1)), 2.5)[..., None]
     canvas = canvas * (1 - 0.35 * shadow)
     tone = ink[None, None, :] * _shading(category, u, v)[..., None]

@@ -58,6 +58,7 @@ def tokens() -> dict[str, int]:
 
 
 def vocabulary_size() -> int:
+    """Number of tokens."""
     return len(tokens())
 
 

@@ -6,7 +6,7 @@ The model's output is untrusted text. Knows nothing of the endpoint or of the st
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from models.backbone.tokens import category_span
@@ -49,7 +49,7 @@ class PromptChecker:
     def __init__(
         self,
         category: str,
-        phrases: dict[str, tuple[str, ...]],
+        phrases: Mapping[str, tuple[str, ...]],
         tokenizer: "CLIPTokenizer",
         max_overlap: float,
         accepted: Iterable[str] = (),

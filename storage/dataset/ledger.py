@@ -1,6 +1,7 @@
-"""The ledger of bought prompts: every request is a row of the prompt store, at the most it can cost, before it is sent.
+"""The ledger of bought prompts: before a request is sent, a row in the prompt store records the most it can cost.
 
-Knows nothing of what is asked or of whom; prices and budgets are models/prompts/budget.py's.
+Knows nothing of the requests' text or of the services that answer them; prices and budgets are in
+models/prompts/budget.py.
 """
 
 from typing import Any
@@ -14,9 +15,9 @@ from storage.dataset.writer import DatasetWriter
 
 
 class Ledger:
-    """The meter of one request for prompts of a class (models/prompts/llm.py), which takes `most` tokens at most.
+    """The meter of one request for prompts of a class (models/prompts/llm.py), which uses at most `most` tokens.
 
-    A build that is killed leaves it open, at the most it can have cost, so that no budget is passed without being seen.
+    A killed build leaves the row open at the most it can have cost, so the budget can never be exceeded unnoticed.
     """
 
     def __init__(self, writer: DatasetWriter, config: PromptConfig, category: str, most: Tokens):
@@ -27,7 +28,7 @@ class Ledger:
         self._row = -1
 
     def open(self) -> None:
-        """Add the attempt to the prompt store; UserError where it could pass the budget."""
+        """Add the request to the prompt store; UserError if it could exceed the budget."""
         requests = self._writer.prompt_store("requests")
         check_budget(self._config, spent(requests), self._most)
         self._row = len(requests)
@@ -38,14 +39,14 @@ class Ledger:
         self._writer.edit(lambda group: add_rows(group, "requests", [row]), "Send a request for prompts")
 
     def free(self) -> None:
-        """The attempt cost nothing."""
+        """Record that the request cost nothing."""
         change = {"state": "free", "input": 0, "output": 0}
         self._writer.edit(lambda group: set_row(group, "requests", self._row, change), "A request was refused")
 
     def close(self, cost: Tokens, problem: str, prompts: list[dict[str, Any]]) -> None:
-        """Commit the answer: what it cost, its problem or '', and its prompts, accepted and not, in one.
+        """Commit the answer in one transaction: its cost, its problem ('' if none), and all its prompts.
 
-        prompts: prompt, reason ('' where it is accepted) and source of each.
+        prompts: a dict each, with prompt, reason ('' if accepted) and source.
         """
         paid = {"state": "answered", "problem": problem, "input": cost.input, "output": cost.output}
         rows = [{"category": self._category, "request": self._row} | prompt for prompt in prompts]
@@ -59,5 +60,5 @@ class Ledger:
 
 
 def spent(requests: pd.DataFrame) -> Tokens:
-    """Tokens of all requests of a prompt store, those never answered at the most that they can have taken."""
+    """Tokens of all requests of a prompt store; an unanswered request counts the most it can have used."""
     return Tokens(int(requests["input"].sum()), int(requests["output"].sum()))

@@ -1,7 +1,7 @@
-"""The prompt_store of a dataset: every prompt that a language model wrote for it, and every request that was paid for.
+"""The prompt store of a dataset: every prompt that a language model wrote for it, and every request that was paid for.
 
-A group `bank` inside the dataset's, with a table of prompts and one of requests, each column a growing array. Rows are
-only ever added at the end, so a prompt keeps its place. Knows nothing of what makes a prompt good, or of prices.
+It is a group `bank` in the dataset's group, with a table of prompts and a table of requests; each column is a growing
+array. Rows are only appended, so a prompt keeps its position. Knows nothing of prices or of how prompts are judged.
 """
 
 from typing import Any
@@ -14,16 +14,16 @@ import zarr
 from storage.dataset.repository import group_of
 
 BANK = "bank"
-ROWS = 1024  # of a chunk
+ROWS = 1024  # per chunk
 TABLES: dict[str, dict[str, str]] = {
     "prompts": {"category": "str", "prompt": "str", "reason": "str", "source": "str", "request": "i4"},
-    # state: open (sent and not answered, or not yet: its tokens are the most it can take), answered, free (refused)
+    # state: open (not answered; its tokens are the most it can use), answered, free (refused, so it cost nothing)
     "requests": {"category": "str", "model": "str", "state": "str", "problem": "str", "input": "i8", "output": "i8"},
 }
 
 
 def read_prompt_store(group: zarr.Group, table: str) -> pd.DataFrame:
-    """A table of the prompt_store, one row each in the order they came; empty where there is no prompt_store yet."""
+    """A table of the prompt store in the order of its rows; empty if there is no prompt store yet."""
     prompt_store = group.get(f"{BANK}/{table}")
     if not isinstance(prompt_store, zarr.Group):
         return no_rows(table)
@@ -32,13 +32,13 @@ def read_prompt_store(group: zarr.Group, table: str) -> pd.DataFrame:
 
 
 def no_rows(table: str) -> pd.DataFrame:
-    """A table of the prompt_store without rows."""
+    """A table of the prompt store without rows."""
     kinds = TABLES[table].items()
     return pd.DataFrame({name: pd.Series(dtype=object if kind == "str" else kind) for name, kind in kinds})
 
 
 def accepted(session: icechunk.Session) -> dict[str, list[tuple[str, str]]]:
-    """(prompt, source) of the accepted prompts in the order they came, by category."""
+    """(prompt, source) of the accepted prompts by category, in the order of their rows."""
     prompts = read_prompt_store(group_of(session), "prompts")
     good = prompts[prompts["reason"] == ""]
     return {
@@ -47,13 +47,13 @@ def accepted(session: icechunk.Session) -> dict[str, list[tuple[str, str]]]:
 
 
 def lacking(prompts: pd.DataFrame, needed: dict[str, int]) -> dict[str, int]:
-    """How many accepted prompts each category that has too few in the table of prompts lacks of those needed."""
+    """Number of accepted prompts still missing from the table of prompts, for each category that has too few."""
     have = prompts.loc[prompts["reason"] == "", "category"].value_counts()
     return {name: number - int(have.get(name, 0)) for name, number in needed.items() if number > have.get(name, 0)}
 
 
 def add_rows(group: zarr.Group, table: str, rows: list[dict[str, Any]]) -> None:
-    """Add rows at the end of a table, which is made where there is none."""
+    """Append rows to a table, which is created if it does not exist."""
     prompt_store = group.require_group(f"{BANK}/{table}")
     for name, kind in TABLES[table].items():
         if name not in prompt_store:

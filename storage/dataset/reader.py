@@ -1,6 +1,6 @@
 """Reading a dataset: its samples, its table as pandas, its versions and what changed between two of them.
 
-A Dataset is one immutable snapshot, also while a build goes on. Knows nothing of how datasets are built.
+A Dataset is one immutable snapshot, also while a build is running. Knows nothing of how datasets are built.
 """
 
 import warnings
@@ -34,7 +34,7 @@ from storage.dataset.shards import array_of
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One image, its mask, its prompt, its scores and its provenance; `Dataset.frame` may have further scores."""
+    """One image with its mask, prompt, scores and provenance; `Dataset.frame` may have further scores."""
 
     index: int
     image: NDArray[np.uint8]  # (H, W, 3)
@@ -69,7 +69,7 @@ class Dataset:
     group: zarr.Group
 
     def __len__(self) -> int:
-        """Every planned sample counts, whatever its status."""
+        """Number of planned samples, of any status."""
         return int(array_of(self.group, "status").shape[0])
 
     def __getitem__(self, index: int) -> Sample:
@@ -88,17 +88,17 @@ class Dataset:
 
     @property
     def config_digest(self) -> str:
-        """Tells that configuration from another, 16 hexadecimal digits."""
+        """Digest of that configuration, 16 hexadecimal digits."""
         return digests.of(self.config)
 
     @property
     def statistics(self) -> dict[str, Any]:
-        """What was summarised of this version when it was published."""
+        """The summary statistics stored when this version was published."""
         return attributes_of(self.group).get("statistics", {})
 
     @property
     def maskmill_version(self) -> str:
-        """The maskmill that began the dataset."""
+        """The version of maskmill that created the dataset."""
         return str(attributes_of(self.group).get("maskmill_version", "unknown"))
 
     @property
@@ -108,7 +108,7 @@ class Dataset:
         return height, width
 
     def prompt_store(self, table: str) -> pd.DataFrame:
-        """What a language model wrote for the dataset ("prompts"), or what that took ("requests")."""
+        """The prompts that a language model wrote for the dataset ("prompts"), or their requests ("requests")."""
         with reading(f"{self.path}"):
             return read_prompt_store(self.group, table)
 
@@ -118,7 +118,7 @@ class Dataset:
         return self.prompt_store(table)
 
     def read(self, name: str, rows: int | slice = slice(None)) -> NDArray[Any]:
-        """An array of the group as it is stored, of all samples or some; UserError where its files are damaged."""
+        """An array of the group as it is stored, of all samples or some; UserError if its files are damaged."""
         with reading(f"{self.path}"):
             return np.asarray(array_of(self.group, name)[rows])
 
@@ -127,10 +127,10 @@ class Dataset:
         return np.flatnonzero(self._table["status"] == schema.STATUS[schema.KEPT])
 
     def frame(self) -> pd.DataFrame:
-        """The table, one row a sample: status by name, box as a tuple (x0, y0, x1, y1), index the sample's.
+        """The table, one row per sample: status by name, box as a tuple (x0, y0, x1, y1); the index is the sample's.
 
-        The box is as stored: of all pixels of the mask, x1 and y1 exclusive; of samples cut before 0.1.0 was released,
-        of the mask's largest component, until a recut. An export makes its boxes of the masks.
+        The box is as stored: it bounds all pixels of the mask, x1 and y1 exclusive. For samples cut before release
+        0.1.0 it bounds the mask's largest component, until a recut. Exports compute their boxes from the masks.
         """
         return self._table.copy()
 
@@ -142,7 +142,7 @@ class Dataset:
         return table.rename_axis("index")
 
     def _column(self, name: str, spec: schema.ArraySpec) -> NDArray[Any]:
-        """A column of the table; of a dataset older than the column, the value of what is unwritten."""
+        """A column of the table; its fill value if the dataset is older than the column."""
         if name not in self.group:
             return np.full((len(self), *spec.shape), spec.fill, dtype=object if spec.is_text else spec.dtype)
         return self.read(name)
@@ -153,7 +153,10 @@ class Dataset:
 
 
 def open_dataset(path: str | Path, version: str | None = None) -> Dataset:
-    """Open the latest published version of a dataset, the one named, or with "build" the tip of the build under way."""
+    """Open a dataset: its latest published version, the version named, or with "build" the build in progress.
+
+    UserError if there is no readable dataset at `path` or no such version.
+    """
     path = Path(path)
     repo = open_repository(path)
     names = versions(repo)
@@ -175,10 +178,10 @@ def open_dataset(path: str | Path, version: str | None = None) -> Dataset:
 
 
 def diff(path: str | Path, a: str, b: str) -> pd.DataFrame:
-    """What changed from version `a` to `b`: a row for each sample added, removed or changed, index the sample's.
+    """The changes from version `a` to `b`: one row per sample added, removed or changed; the index is the sample's.
 
     Columns: change ("added", "removed", "changed"), fields (the table's columns that differ, and "mask"), status_a,
-    status_b, and mask_iou, which is NaN for samples that are in one of the two only.
+    status_b, and mask_iou, which is NaN for samples in only one of the versions.
     """
     first, second = open_dataset(path, a), open_dataset(path, b)
     before, after = first.frame(), second.frame()
@@ -198,12 +201,12 @@ def diff(path: str | Path, a: str, b: str) -> pd.DataFrame:
 
 
 def config_diff(before: Dataset, after: Dataset, absent: Any = None) -> dict[str, tuple[Any, Any]]:
-    """`models.mappings.differences` of the configurations that two versions were built with."""
+    """Differences between the configurations that two versions were built with, by `models.mappings.differences`."""
     return differences(before.config, after.config, absent)
 
 
 def _series(values: NDArray[Any]) -> Any:
-    """A stored column as pandas takes it: text as str objects, boxes as tuples."""
+    """A stored column for pandas: text as str objects, boxes as tuples."""
     if values.ndim == 2:
         return [tuple(row) for row in values.tolist()]
     return values.astype(object) if values.dtype.kind == "T" else values

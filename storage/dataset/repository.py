@@ -1,6 +1,6 @@
 """The Icechunk repository inside a dataset folder: creating and opening it, its branches and its version tags.
 
-Knows nothing of samples or shards. `main` only ever points at a published version, `build` at the work under way.
+Knows nothing of samples or shards. `main` only ever points to a published version, `build` to the build in progress.
 """
 
 import os
@@ -22,45 +22,45 @@ from storage.places import REPOSITORY
 MAIN, BUILD = "main", "build"
 LOCK_FILE = "build.lock"
 UNFINISHED = "repo.unfinished"
-CHUNKS_PER_MANIFEST = 128  # a commit rewrites the manifests it touches: short ones keep its cost independent of N
+CHUNKS_PER_MANIFEST = 128  # a commit rewrites the manifests it touches: short manifests keep its cost independent of N
 
-# Icechunk logs, whenever it opens a local folder, that concurrent commits there are unsafe. Ours never are concurrent:
-# only the process that holds the build lock commits. Whoever sets ICECHUNK_LOG gets what they ask for.
+# Icechunk warns, whenever it opens a local folder, that concurrent commits there are unsafe. Ours are never concurrent:
+# only the process that holds the build lock commits. A value of ICECHUNK_LOG is respected.
 if "ICECHUNK_LOG" not in os.environ:
     icechunk.set_logs_filter("warn,icechunk::storage::object_store=error")
 
 
 def repository_folder(path: Path) -> Path:
-    """Where the dataset at `path` has its repository."""
+    """The repository of the dataset at `path`."""
     return path / REPOSITORY
 
 
 def is_dataset(path: Path) -> bool:
-    """Whether a dataset has been begun at `path`."""
+    """Whether there is a dataset at `path`, built or being built."""
     return repository_folder(path).is_dir()
 
 
 def open_repository(path: Path) -> icechunk.Repository:
-    """Open the repository of an existing dataset; UserError where there is none, or none of ours that can be read."""
+    """Open the repository of an existing dataset; UserError if there is none, or it cannot be read as a dataset."""
     if not is_dataset(path):
         raise UserError(f"{path}: expected a maskmill dataset (a folder with repo/ in it), found none; check the path")
     try:
         repo = icechunk.Repository.open(icechunk.local_filesystem_storage(str(repository_folder(path))))
     except icechunk.IcechunkError as error:
-        raise UserError(f"{path}: repo/ is no readable Icechunk repository ({_first_line(error)})") from error
+        raise UserError(f"{path}: repo/ is not a readable Icechunk repository ({_first_line(error)})") from error
     with reading(f"{path}"):
         try:
             attributes = attributes_of(group_of(repo.readonly_session(BUILD))) if BUILD in repo.list_branches() else {}
         except (zarr.errors.ContainsArrayError, FileNotFoundError):
             attributes = {}
     if not {"schema_version", "config"} <= attributes.keys():
-        raise UserError(f"{path}: repo/ is an Icechunk repository of something else; choose another path")
+        raise UserError(f"{path}: repo/ is an Icechunk repository, but not of a dataset; choose another path")
     check_version(path, attributes)
     return repo
 
 
 def create_repository(path: Path, fill: Callable[[zarr.Group], None]) -> icechunk.Repository:
-    """Create a repository with what `fill` puts into its group on branch `build`. It appears whole or not at all."""
+    """Create a repository; `fill` writes the group on branch `build`. The repository appears complete or not at all."""
     unfinished = path / UNFINISHED
     shutil.rmtree(unfinished, ignore_errors=True)  # left by a build killed right here
     with writing(f"{path}"):
@@ -79,7 +79,7 @@ def create_repository(path: Path, fill: Callable[[zarr.Group], None]) -> icechun
 
 
 def group_of(session: icechunk.Session, mode: Literal["r", "r+"] = "r") -> zarr.Group:
-    """The dataset's group as a session sees it."""
+    """The dataset's group in a session."""
     return zarr.open_group(session.store, mode=mode)
 
 
@@ -89,19 +89,19 @@ def attributes_of(group: zarr.Group) -> dict[str, Any]:
 
 
 def versions(repo: icechunk.Repository) -> list[str]:
-    """Names of the published versions, oldest first; other tags are none of ours."""
+    """Names of the published versions, oldest first; other tags are ignored."""
     return sorted((tag for tag in repo.list_tags() if re.fullmatch(r"v\d+", tag)), key=lambda tag: int(tag[1:]))
 
 
 def version_at(repo: icechunk.Repository, branch: str) -> str | None:
-    """The version whose snapshot a branch points at, if any."""
+    """The version whose snapshot a branch points to, or None."""
     tip = repo.lookup_branch(branch)
     return next((tag for tag in reversed(versions(repo)) if repo.lookup_tag(tag) == tip), None)
 
 
 @contextmanager
 def reading(what: str) -> Iterator[None]:
-    """Turn what the store and its decoders raise of damaged or missing files into a UserError."""
+    """Turn the errors that the store and its decoders raise for damaged or missing files into a UserError."""
     try:
         yield
     except (UserError, OSError):
@@ -115,13 +115,13 @@ def reading(what: str) -> Iterator[None]:
 
 @contextmanager
 def writing(what: str) -> Iterator[None]:
-    """Turn the store's own write errors into an OSError that says that nothing committed is lost."""
+    """Turn the store's write errors into an OSError which says that nothing committed is lost."""
     try:
         yield
     except icechunk.IcechunkError as error:
         raise OSError(
             f"{what}: writing failed ({_first_line(error)}); nothing committed is lost: "
-            "see to the disk (space, permissions) and run the same command again"
+            "check the disk (space, permissions) and run the same command again"
         ) from error
 
 

@@ -1,6 +1,6 @@
-"""What a dataset holds: its arrays, their chunks, the status codes and how samples fall into shards.
+"""The schema of a dataset: its arrays, their chunks, the status codes, and the division of samples into shards.
 
-Knows nothing of how any of it is stored, written or versioned.
+Knows nothing of how data are stored, written or versioned.
 
 Letters: N samples, H, W image pixels, h, w attention grid, K seed cells, L cross-attention layers.
 """
@@ -15,15 +15,15 @@ from models.errors import UserError
 from models.screening.rules import scores
 
 SCHEMA_VERSION = 1
-STATUS = ("planned", "sampled", "cut", "kept", "rejected", "failed")  # the code is the position
+STATUS = ("planned", "sampled", "cut", "kept", "rejected", "failed")  # the stored code is the position
 PLANNED, SAMPLED, CUT, KEPT, REJECTED, FAILED = range(len(STATUS))
 CHUNK_BYTES = 2**20
-TEXT_BYTES = 128  # a guess at the size of a string, for choosing chunks
+TEXT_BYTES = 128  # estimated size of a string, for choosing chunks
 
 
 @dataclass(frozen=True)
 class ArraySpec:
-    """One array of the dataset: shape of a sample's entry, dtype ("str" for text), value of what is unwritten."""
+    """One array of the dataset: shape per sample, dtype ("str" for text) and fill value."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -38,13 +38,13 @@ class ArraySpec:
         return int(np.prod(self.shape)) * (TEXT_BYTES if self.is_text else np.dtype(self.dtype).itemsize)
 
 
-# Columns before and after those that screening fills, which follow from its rules: `table`.
+# Columns before and after those of the screening scores, which `table` takes from the screening rules.
 FIRST = {
     "status": ArraySpec((), "u1", PLANNED),
     "category": ArraySpec((), "str", ""),
-    "phrase": ArraySpec((), "str", ""),  # words of the prompt whose attention is read; '': the category, as once
+    "phrase": ArraySpec((), "str", ""),  # the prompt's words whose attention is read; '' (older datasets): the category
     "prompt": ArraySpec((), "str", ""),
-    "prompt_source": ArraySpec((), "str", ""),  # "MODEL/prompt vN", or "grammar", which '' was once
+    "prompt_source": ArraySpec((), "str", ""),  # "MODEL/prompt vN", or "grammar", which is '' in older datasets
     "seed": ArraySpec((), "i8"),
     "reason": ArraySpec((), "str", ""),
     "clip_score": ArraySpec((), "f4", float("nan")),
@@ -54,7 +54,7 @@ FIRST = {
 }
 LAST = {
     "similarity": ArraySpec((), "f4", float("nan")),
-    "box": ArraySpec((4,), "i4"),  # x0, y0, x1, y1 of all pixels; in older datasets of the largest component
+    "box": ArraySpec((4,), "i4"),  # x0, y0, x1, y1 of all pixels; in older datasets, of the largest component
     "num_clamped": ArraySpec((), "i4"),
     "bilateral_refused": ArraySpec((), "bool", False),
 }
@@ -69,7 +69,7 @@ def table() -> dict[str, ArraySpec]:
 def array_specs(
     image_size: tuple[int, int], grid: tuple[int, int], pooled: tuple[int, int] | None = None
 ) -> dict[str, ArraySpec]:
-    """Every array of a dataset by name; `pooled` is (K, L) where A_s's columns and the layers' maps are kept."""
+    """Every array of a dataset by name; `pooled` is (K, L) if A_s's columns and the layers' maps are kept."""
     specs = {
         "image": ArraySpec((*image_size, 3), "u1"),
         "mask": ArraySpec(tuple(image_size), "bool", False),
@@ -85,12 +85,12 @@ def array_specs(
 
 
 def embedding_spec(width: int) -> ArraySpec:
-    """The image embeddings that screening leaves beside the table, of CLIP's width."""
+    """The image embeddings that screening stores beside the table; `width` is that of CLIP."""
     return ArraySpec((width,), "f2")
 
 
 def chunk_rows(name: str, spec: ArraySpec, shard_size: int) -> int:
-    """Samples in a chunk: one for images, else the largest divisor of the shard that stays under a MiB."""
+    """Samples per chunk: one for images, else the largest divisor of the shard size whose chunk is at most 1 MiB."""
     if name == "image":
         return 1
     fitting = [n for n in range(1, shard_size + 1) if shard_size % n == 0 and n * spec.bytes_per_sample <= CHUNK_BYTES]
@@ -98,22 +98,22 @@ def chunk_rows(name: str, spec: ArraySpec, shard_size: int) -> int:
 
 
 def num_shards(count: int, shard_size: int) -> int:
-    """How many shards `count` samples fall into; the last may be short."""
+    """Number of shards of `count` samples; the last may be short."""
     return -(-count // shard_size)
 
 
 def shard_rows(shard: int, count: int, shard_size: int) -> slice:
-    """The samples of one shard."""
+    """The samples of one shard, as a slice; UserError if there is no such shard."""
     if not 0 <= shard < num_shards(count, shard_size):
         raise UserError(f"shard {shard}: expected 0 to {num_shards(count, shard_size) - 1} ({count} samples)")
     return slice(shard * shard_size, min((shard + 1) * shard_size, count))
 
 
 def check_version(path: object, attributes: Mapping[str, Any]) -> None:
-    """UserError if a dataset's layout is not one that this code can read."""
-    found = attributes.get("schema_version")
-    if found != SCHEMA_VERSION:
+    """UserError if this code cannot read a dataset's layout."""
+    version = attributes.get("schema_version")
+    if version != SCHEMA_VERSION:
         raise UserError(
-            f"{path}: expected schema_version {SCHEMA_VERSION}, found {found}, written by maskmill "
+            f"{path}: expected schema_version {SCHEMA_VERSION}, found {version}, written by maskmill "
             f"{attributes.get('maskmill_version', 'unknown')}; use that version of maskmill or a newer one"
         )

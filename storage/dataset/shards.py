@@ -1,6 +1,6 @@
-"""Reading and writing one shard: what a task does to the store, in whatever process it runs.
+"""Reading and writing one shard: a task's access to the store, in any process.
 
-Writes cover whole shards, so that no two workers ever touch the same chunk. Knows nothing of stages or commits.
+Writes cover whole shards, so no two workers ever touch the same chunk. Knows nothing of stages or commits.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,9 +15,9 @@ from models.errors import UserError
 from storage.dataset.repository import attributes_of, group_of, reading, writing
 from storage.dataset.schema import shard_rows
 
-Fork = icechunk.ForkSession  # a picklable view of a build's tip, for one task to write into
+Fork = icechunk.ForkSession  # a picklable view of a build's tip, for one task to write to
 
-# Zarr starts threads of its own beside the workers'.
+# Zarr starts its own threads in addition to the workers.
 FEW_THREADS = {"async.concurrency": 4, "threading.max_workers": 2}
 
 
@@ -30,14 +30,14 @@ def read_shard(session: icechunk.Session, shard: int, names: Iterable[str]) -> d
 
 
 def read_columns(session: icechunk.Session, names: Iterable[str]) -> dict[str, NDArray[Any]]:
-    """The named arrays of all samples, (N, ...) each: for what has to see the dataset as a whole."""
+    """The named arrays of all samples, (N, ...) each, for computations over the whole dataset."""
     with zarr.config.set(FEW_THREADS), reading(", ".join(names := list(names))):
         group = group_of(session)
         return {name: np.asarray(array_of(group, name)[:]) for name in names}
 
 
 def write_changes(fork: icechunk.Session, columns: Mapping[str, NDArray[Any]]) -> None:
-    """Write arrays of all samples, (N, ...) each, into the shards where one of them differs from what is stored."""
+    """Write arrays of all samples, (N, ...) each, but only the shards in which one differs from the stored values."""
     with zarr.config.set(FEW_THREADS):
         group = group_of(fork)
         size = attributes_of(group)["shard_size"]
@@ -53,9 +53,10 @@ def write_changes(fork: icechunk.Session, columns: Mapping[str, NDArray[Any]]) -
 def write_shard(
     fork: icechunk.Session, shard: int, columns: Mapping[str, ArrayLike], rows: ArrayLike | None = None
 ) -> None:
-    """Write arrays of one shard, (n, ...) each, into a fork or session; nothing is visible before it is committed.
+    """Write arrays of one shard, (n, ...) each, to a fork or session; nothing is visible until it is committed.
 
-    `rows` names positions within the shard, (m,) int, when only those m samples change: the others stay as stored.
+    `rows`: positions within the shard, (m,) int, if only those m samples change; the others stay as stored.
+    UserError for a wrong shape, repeated positions, or values that do not fit the array's type.
     """
     with zarr.config.set(FEW_THREADS):
         group = group_of(fork, "r+")
@@ -71,12 +72,12 @@ def write_shard(
 
 
 def rows_of(group: zarr.Group, shard: int) -> slice:
-    """The samples of one shard of an open dataset."""
+    """The samples of one shard of an open dataset, as a slice."""
     return shard_rows(shard, array_of(group, "status").shape[0], attributes_of(group)["shard_size"])
 
 
 def array_of(group: zarr.Group, name: str) -> zarr.Array:
-    """One array of the group; UserError naming those there are."""
+    """One array of the group; UserError if it does not exist, naming the arrays that do."""
     array = group.get(name)
     if not isinstance(array, zarr.Array):
         raise UserError(f"{name}: no such array in this dataset; it has {', '.join(sorted(group.array_keys()))}")
@@ -86,7 +87,7 @@ def array_of(group: zarr.Group, name: str) -> zarr.Array:
 def _whole_shard(
     name: str, array: zarr.Array, size: int, values: ArrayLike, rows: ArrayLike | None, stored: NDArray[Any] | None
 ) -> NDArray[Any]:
-    """The array to store for a shard of `size` samples: `values`, checked, put into `stored` at `rows` if given."""
+    """The array to store for a shard of `size` samples: the checked `values`, put into `stored` at `rows` if given."""
     given = np.asarray(values)
     positions = np.arange(size) if rows is None else np.asarray(rows, dtype=np.int64)
     expected = (len(positions), *array.shape[1:])

@@ -1,4 +1,4 @@
-"""May a build start or go on at a path? The checks that come before anything is written.
+"""Checks whether a build can start or resume at a path, before anything is written.
 
 Knows nothing of building.
 """
@@ -24,28 +24,27 @@ from storage.dataset.repository import (
 from storage.dataset.shards import array_of
 from storage.places import check_place
 
-ABSENT = "absent"  # in place of the value of a field that there is not
-LEFTOVERS = {LOCK_FILE, UNFINISHED}  # what a killed build leaves before there is a dataset
+ABSENT = "absent"  # in place of the value of a missing field
+LEFTOVERS = {LOCK_FILE, UNFINISHED}  # files that a build leaves if it is killed before the dataset exists
 
 
 def check_target(path: str | Path, identity: dict[str, Any], count: int) -> None:
-    """UserError if a build of `count` samples cannot start or go on at `path`; writes nothing."""
+    """UserError if a build of `count` samples cannot start or resume at `path`; writes nothing."""
     path = Path(path)
     check_place(path, "maskmill dataset", option="", is_ours=is_dataset, is_leftover=LEFTOVERS.__contains__)
     if not is_dataset(path):
         return
     group = group_of(open_repository(path).readonly_session(BUILD))
     attributes = attributes_of(group)
-    found = difference(attributes["config"], identity)
-    if found:
-        raise UserError(f"{path} holds a dataset built with another config: {found}; use that, or another path")
+    if changed := difference(attributes["config"], identity):
+        raise UserError(f"{path} holds a dataset built with another config: {changed}; use that, or another path")
     built = array_of(group, "status").shape[0]
     if count < built:
         raise UserError(f"count: {path} already plans {built} samples, got {count}; give {built} or more")
 
 
 def is_finished(path: str | Path, count: int) -> bool:
-    """Whether a dataset of `count` samples at `path` is built and published, so that a build has nothing to do."""
+    """Whether a dataset of `count` samples at `path` is built and published, so a build has nothing to do."""
     if not is_dataset(Path(path)):
         return False
     repo = open_repository(Path(path))
@@ -54,7 +53,7 @@ def is_finished(path: str | Path, count: int) -> bool:
 
 
 def difference(config: dict[str, Any], identity: dict[str, Any]) -> str:
-    """The first field, dotted, in which a stored config departs from an identity, with both values; else empty."""
+    """The first field, dotted, in which a stored config differs from an identity, with both values; '' if none."""
     compared, free = _later_fields(config)
     wanted = leaves(identity)
     stored = {field: value for field, value in compared.items() if field in wanted}
@@ -71,7 +70,7 @@ def _shortened(value: str, limit: int = 80) -> str:
 
 
 def _later_fields(config: dict[str, Any]) -> tuple[dict[str, Any], set[str]]:
-    """What is compared of a stored config, with the defaults of fields gained since; and the fields that are not."""
+    """The compared fields of a stored config, with the defaults of newer fields; and the fields not compared."""
     try:
         whole = BuildConfig.of_stored(config)
     except UserError:

@@ -1,7 +1,7 @@
 """Building a dataset: creating, resuming and extending it, committing shards, publishing versions.
 
-One writer at a time, by the build lock; it alone commits, to the branch `build`, and moves `main` when all is done.
-What is left to do is read from the committed table and from nothing else. Knows nothing of how samples are made.
+The build lock allows one writer at a time. Only that writer commits: to the branch `build`; it moves `main` when the
+build is complete. Pending work is read from the committed table alone. Knows nothing of how samples are made.
 """
 
 import json
@@ -44,7 +44,7 @@ STAGES = {"plan": None, "sample": schema.PLANNED, "cut": schema.SAMPLED, "screen
 
 
 class DatasetWriter:
-    """The one builder of a dataset; a context manager that holds its lock. Made by `open` or `reopen`."""
+    """The only writer of a dataset; a context manager that holds its lock. Created by `open` or `reopen`."""
 
     def __init__(self, path: Path, repo: icechunk.Repository, lock: WriterLock):
         self.path = path
@@ -65,8 +65,9 @@ class DatasetWriter:
     ) -> Self:
         """Create the dataset, resume its build, or extend it to a larger `count`.
 
-        `config` is stored whole; the part of it that may not change between runs is `identity`. `pooled` is (K, L)
-        where A_s's columns at K seed cells and the class maps of L layers are kept, as `schema.array_specs` takes it.
+        `config` is stored complete; `identity` is the part of it that may not change between runs. `pooled` is (K, L)
+        if A_s's columns at K seed cells and the class maps of L layers are kept, as for `schema.array_specs`.
+        UserError if the path cannot hold this dataset (`check_target`) or another build is writing it.
         """
         path = Path(path)
         check_target(path, identity, count)
@@ -95,7 +96,7 @@ class DatasetWriter:
 
     @classmethod
     def reopen(cls, path: str | Path) -> Self:
-        """Open an existing dataset as it is, to solve its masks again (`recut`)."""
+        """Open an existing dataset unchanged, to solve its masks again (`recut`)."""
         path = Path(path)
         repo = open_repository(path)
         return cls(path, repo, WriterLock(path / LOCK_FILE, OTHERS))
@@ -110,7 +111,7 @@ class DatasetWriter:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The configuration stored with the build under way."""
+        """The configuration stored with the build in progress."""
         return attributes_of(self._group())["config"]
 
     @property
@@ -119,12 +120,12 @@ class DatasetWriter:
         return int(array_of(self._group(), "status").shape[0])
 
     def num_with(self, status: str) -> int:
-        """Number of samples of one status, by its name."""
+        """Number of samples with a status, given by name."""
         return int(np.count_nonzero(array_of(self._group(), "status")[:] == schema.STATUS.index(status)))
 
     @property
     def published(self) -> bool:
-        """Whether nothing is left to do: the build's tip is a published version."""
+        """Whether the build is complete: its tip is a published version."""
         tip = self._repo.lookup_branch(BUILD)
         return tip == self._repo.lookup_branch(MAIN) and version_at(self._repo, MAIN) is not None
 
@@ -138,11 +139,11 @@ class DatasetWriter:
         return np.unique(np.flatnonzero(todo) // attributes_of(group)["shard_size"]).tolist()
 
     def fork(self) -> icechunk.ForkSession:
-        """A picklable view of the build's tip for one task to write into; give each task its own."""
+        """A picklable view of the build's tip for one task to write to; give each task a separate one."""
         return self._repo.writable_session(BUILD).fork()
 
     def commit(self, fork: icechunk.ForkSession, message: str) -> None:
-        """Make what a fork holds part of the build. Forks may come back in any order."""
+        """Merge a fork into the build. Forks may be committed in any order."""
         session = self._repo.writable_session(BUILD)
         with writing(f"{self.path}"):
             session.merge(fork)
@@ -150,23 +151,26 @@ class DatasetWriter:
                 session.commit(message)
 
     def prompt_store(self, table: str) -> pd.DataFrame:
-        """A table of the prompt_store of bought prompts, as far as it is committed: "prompts" or "requests"."""
+        """A committed table of the prompt store: "prompts" or "requests"."""
         return read_prompt_store(self._group(), table)
 
     def edit(self, change: Callable[[zarr.Group], None], message: str) -> None:
-        """Commit what `change` does to the dataset's group."""
+        """Apply `change` to the dataset's group and commit it."""
         session = self._repo.writable_session(BUILD)
         with writing(f"{self.path}"):
             change(group_of(session, "r+"))
             session.commit(message)
 
     def publish(self, message: str, statistics: dict[str, Any] | None = None) -> str:
-        """Make the finished build the next version and return its name; unchanged since the last, that one's."""
+        """Publish the finished build and return the name of its version; an unchanged build keeps its version.
+
+        UserError if shards are not finished.
+        """
         version = version_at(self._repo, BUILD)
         if version is None:
             left = {stage: len(shards) for stage in STAGES if (shards := self.pending(stage))}
             if left:
-                raise UserError(f"{self.path}: cannot publish, shards are left to do: {left}; finish the build first")
+                raise UserError(f"{self.path}: cannot publish, unfinished shards: {left}; finish the build first")
             self._set_attribute("statistics", statistics or {}, message)
             version = f"v{1 + len(versions(self._repo))}"
             with writing(f"{self.path}"):
@@ -177,9 +181,9 @@ class DatasetWriter:
         return version
 
     def begin_screening(self, width: int | None, config: ScreenConfig) -> None:
-        """Make room for what screening stores: embeddings of `width`, none when None, and the table's newer columns.
+        """Create the arrays for screening: embeddings of `width` (none if None), and the table's newer columns.
 
-        Samples that were screened without a score that an active rule looks at are to be screened again.
+        Samples that were screened before an active rule's score existed are marked to be screened again.
         """
         session = self._repo.writable_session(BUILD)
         group = group_of(session, "r+")
@@ -195,10 +199,11 @@ class DatasetWriter:
                 session.commit("Begin to screen")
 
     def recut(self, config: dict[str, Any], identity: dict[str, Any], stage: str | None = "cut") -> None:
-        """Start to solve all masks again under another config: what was cut becomes sampled, in the published version.
+        """Start to solve all masks of the published version again under another config: cut samples become sampled.
 
-        From stage "screen" on the masks stay and are scored again; where `stage` is None the scores stay too.
-        A recut begun before with the same `identity` goes on; one begun with another and never published is dropped.
+        With stage "screen" the masks stay and are scored again; with None the scores stay too.
+        An unfinished recut with the same `identity` resumes; one with another identity is dropped.
+        UserError if nothing is published yet or a build is in progress.
         """
         if difference(self.config, identity) and not self.published:
             self._drop_recut()
@@ -215,13 +220,13 @@ class DatasetWriter:
             session.commit("Begin to solve the masks again")
 
     def _drop_recut(self) -> None:
-        """Go back to the published version, if all that was done since is an unfinished recut."""
+        """Return to the published version, if the only work since is an unfinished recut."""
         if version_at(self._repo, MAIN) is None:
             raise UserError(f"{self.path}: nothing is published yet; finish the build first")
         published = group_of(self._repo.readonly_session(MAIN))
         extended = self.count != array_of(published, "status").shape[0]
         if extended or self.config == attributes_of(published)["config"]:
-            raise UserError(f"{self.path}: a build is under way since the last version; finish it first")
+            raise UserError(f"{self.path}: a build was started after the last version; finish it first")
         self._repo.reset_branch(BUILD, self._repo.lookup_branch(MAIN))
 
     def _group(self) -> zarr.Group:
@@ -237,14 +242,14 @@ class DatasetWriter:
                 session.commit(message)
 
     def _check_sizes(self, **sizes: Any) -> None:
-        """UserError naming the size in which the stored arrays depart from what is asked for now."""
+        """UserError if the stored arrays have other sizes than these, naming the first that differs."""
         stored = attributes_of(self._group())
         for name, size in sizes.items():
             if stored[name] != size:
                 raise UserError(f"{self.path}: {name} is {stored[name]} there, {size} here; use that, or another path")
 
     def _extend(self, config: dict[str, Any], count: int) -> None:
-        """Make room for a larger count; the new samples are planned. Unfinished, it gains the table's newer columns."""
+        """Extend the arrays to a larger count with planned samples. Unfinished builds gain newer columns too."""
         before = self.count
         lacking = schema.table().keys() - set(self._group().array_keys())
         if count == before and (self.published or not lacking):
@@ -262,7 +267,7 @@ class DatasetWriter:
 def _fill(
     group: zarr.Group, specs: dict[str, schema.ArraySpec], attributes: dict[str, Any], shard_size: int, count: int
 ) -> None:
-    """Create the dataset's arrays, all unwritten, and its attributes."""
+    """Create the dataset's arrays, at their fill values, and its attributes."""
     for name, spec in specs.items():
         _create_array(group, name, spec, shard_size, count)
     group.attrs.update(attributes)
@@ -277,7 +282,7 @@ def _add_columns(group: zarr.Group) -> None:
 
 
 def _lacking(group: zarr.Group, names: list[str]) -> np.ndarray:
-    """The samples for which one of the columns is unwritten, (N,) bool."""
+    """The samples for which any of the columns is unwritten, (N,) bool."""
     lacking = np.zeros(array_of(group, "status").shape[0], dtype=bool)
     for name in names:
         array = array_of(group, name)
@@ -288,14 +293,14 @@ def _lacking(group: zarr.Group, names: list[str]) -> np.ndarray:
 
 
 def _set_back(group: zarr.Group, which: np.ndarray, status: int | None) -> None:
-    """Give samples (N,) bool an earlier status, and no reason."""
+    """Give the selected samples, (N,) bool, an earlier status and an empty reason."""
     for name, value in (("status", status), ("reason", "")):
         array = array_of(group, name)
         array[:] = np.where(which, np.asarray(value, array.dtype), array[:])
 
 
 def _fit_embedding(group: zarr.Group, width: int | None) -> None:
-    """Leave an empty array of embeddings where there is none of that width, and none at all where width is None."""
+    """Create an empty array of embeddings if there is none of that width; delete the array if width is None."""
     stored = group.get("embedding")
     if width is None and stored is not None:
         del group["embedding"]

@@ -1,6 +1,6 @@
-"""Exports of a dataset version in the formats that others read: one file a format, and a line in a table of names.
+"""Exports of a dataset version to other formats: one file per format, and a line in a table of names.
 
-The table is models/config/export.py's, which configurations and help texts read without any of this.
+The table is in models/config/export.py, so that configurations and help texts need not import this package.
 """
 
 from importlib import import_module
@@ -10,8 +10,8 @@ from storage.exports.formats.base import Format
 
 
 def format_of(name: str) -> Format:
-    """The format of that name; its file is imported only now."""
-    module, _, kind = FORMATS[name].partition(":")
-    form = getattr(import_module(module), kind)()
+    """The format of that name; its module is imported on first use."""
+    module, _, class_name = FORMATS[name].partition(":")
+    form = getattr(import_module(module), class_name)()
     assert isinstance(form, Format), name
     return form

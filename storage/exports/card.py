@@ -1,6 +1,6 @@
-"""What lies beside the data in every format: the table of samples, the config that builds them, and the card.
+"""The files beside the data in every format: the table of samples, the config that builds them, and the dataset card.
 
-Classes, prompts and names are text of unknown origin: quoted in CSV and YAML, escaped in markdown.
+Classes, prompts and names are untrusted text: quoted in CSV and YAML, escaped in markdown.
 """
 
 import csv
@@ -23,7 +23,7 @@ SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "1
 
 
 def write_table(folder: Path, plan: Plan, dataset: Dataset) -> pd.DataFrame:
-    """samples.csv: a row a sample, split by split; index, split, and the dataset's table."""
+    """Write samples.csv, one row per sample, split by split: index, split, and the dataset's table."""
     rows = [index for indices in plan.splits.values() for index in indices]
     frame = dataset.frame().loc[rows].drop(columns=["status", "reason"])
     frame.insert(0, "split", [name for name, indices in plan.splits.items() for _ in indices])
@@ -34,13 +34,13 @@ def write_table(folder: Path, plan: Plan, dataset: Dataset) -> pd.DataFrame:
 
 
 def write_config(folder: Path, plan: Plan) -> None:
-    """config.yaml, as `maskmill build --config` reads it."""
+    """Write config.yaml, which `maskmill build --config` reads."""
     text = yaml.safe_dump(plan.config, allow_unicode=True, sort_keys=False)
     (folder / CONFIG).write_text(text, encoding="utf-8")
 
 
 def write_card(folder: Path, plan: Plan, form: Format, counts: Counter[str]) -> None:
-    """README.md: what the data are, how they lie, load and came about; its head is what the Hugging Face hub reads."""
+    """Write README.md: content, layout, loading and origin of the data; its head is for the Hugging Face hub."""
     head = yaml.safe_dump(_head(plan), allow_unicode=True, sort_keys=False)
     (folder / CARD).write_text(f"---\n{head}---\n\n" + "\n".join(_body(plan, form, counts)) + "\n", encoding="utf-8")
 
@@ -60,20 +60,20 @@ def _head(plan: Plan) -> dict[str, Any]:
 
 def _body(plan: Plan, form: Format, counts: Counter[str]) -> list[str]:
     height, width = plan.image_size
-    told = [f"- {count} {what}" for what, count in counts.items() if count]
+    notes = [f"- {count} {what}" for what, count in counts.items() if count]
     return [
         f"# {escape(plan.name)}",
         "",
-        f"{len(plan)} images with the mask of one object each, {width} x {height} pixels. Nobody drew the masks: "
-        f"images and masks come from the text-to-image model {escape(plan.config.get('backbone', 'unknown'))}, "
-        "by way of maskmill, which screened them.",
+        f"{len(plan)} images with the mask of one object each, {width} x {height} pixels. No person drew the "
+        f"masks: maskmill made images and masks with the text-to-image model "
+        f"{escape(plan.config.get('backbone', 'unknown'))} and screened them.",
         "",
         "| split | samples |",
         "|---|---|",
         *(f"| {name} | {len(indices)} |" for name, indices in plan.splits.items()),
         "",
         f"{escape(form.title)}: {form.losses}",
-        *(["", *told] if told else []),
+        *(["", *notes] if notes else []),
         "",
         "```python",
         form.loading.replace("SPLIT", next(iter(plan.splits))),

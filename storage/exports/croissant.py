@@ -49,15 +49,15 @@ CONTEXT = {
     "subField": "cr:subField",
     "transform": "cr:transform",
 }
-KINDS = {"i": "sc:Integer", "u": "sc:Integer", "f": "sc:Float", "b": "sc:Boolean"}  # of numpy; others are text
+KINDS = {"i": "sc:Integer", "u": "sc:Integer", "f": "sc:Float", "b": "sc:Boolean"}  # by numpy's kind; others are text
 
 
 def write_croissant(folder: Path, plan: Plan, form: Format, table: pd.DataFrame) -> None:
-    """croissant.json; table: what samples.csv holds."""
-    files = [_file(folder, TABLE, "text/csv"), _file(folder, CONFIG, "application/yaml")]
+    """Write croissant.json; table: the content of samples.csv."""
+    objects = [_file(folder, TABLE, "text/csv"), _file(folder, CONFIG, "application/yaml")]
     sets = [
-        {"@type": "cr:FileSet", "@id": each.name, "encodingFormat": each.media_type, "includes": each.pattern}
-        for each in form.files
+        {"@type": "cr:FileSet", "@id": files.name, "encodingFormat": files.media_type, "includes": files.pattern}
+        for files in form.files
     ]
     document = {
         "@context": CONTEXT,
@@ -69,15 +69,15 @@ def write_croissant(folder: Path, plan: Plan, form: Format, table: pd.DataFrame)
         "version": f"{plan.version.removeprefix('v')}.0.0",
         "datePublished": plan.published,
         "isBasedOn": str(plan.config.get("backbone", "unknown")),
-        "distribution": files + sets,
+        "distribution": objects + sets,
         "recordSet": [{"@type": "cr:RecordSet", "@id": "samples", "field": _fields(table)}],
     }
     (folder / NAME).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 def _file(folder: Path, name: str, media_type: str) -> dict[str, Any]:
-    described = {"@type": "cr:FileObject", "@id": name, "name": name, "contentUrl": name}
-    return described | {"encodingFormat": media_type, "sha256": digests.of_file(folder / name)}
+    file_object = {"@type": "cr:FileObject", "@id": name, "name": name, "contentUrl": name}
+    return file_object | {"encodingFormat": media_type, "sha256": digests.of_file(folder / name)}
 
 
 def _fields(table: pd.DataFrame) -> list[dict[str, Any]]:

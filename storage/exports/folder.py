@@ -1,8 +1,9 @@
-"""An export's folder: written beside its place, block by block, and put there whole. Nobody's files are ever replaced
-but those of an earlier export that are as it left them.
+"""An export's folder: written block by block beside its final path, then moved there complete.
 
-For the folder NAME, `.NAME.partial` holds the plan, a record for each block that is done, and the export as far as it
-has come. Knows nothing of formats.
+Only an earlier export is ever replaced, and only if nobody has changed its files since.
+
+For the folder NAME, `.NAME.partial` holds the plan, a record for each finished block, and the unfinished export.
+Knows nothing of formats.
 """
 
 import fcntl
@@ -28,13 +29,13 @@ SUMS = "SHA256SUMS"  # as sha256sum writes and checks it
 
 @dataclass(frozen=True)
 class ExportFolder:
-    """The export that is to lie at `path`."""
+    """The folder of an export whose final path is `path`."""
 
     path: Path
 
     @classmethod
     def at(cls, path: Path) -> "ExportFolder":
-        """Links are followed, so that what is renamed is the folder and not the link."""
+        """Links are followed, so that the folder is renamed and not the link."""
         return cls(Path(os.path.realpath(path)))
 
     @property
@@ -43,7 +44,7 @@ class ExportFolder:
 
     @property
     def content(self) -> Path:
-        """Where the export is written to."""
+        """The folder that the unfinished export is written to."""
         return self.partial / "export"
 
     @property
@@ -51,21 +52,21 @@ class ExportFolder:
         return old_of(self.path)
 
     def check(self, overwrite: bool) -> None:
-        """UserError where nothing may be written, or what is there may not be replaced. Writes nothing."""
+        """UserError if the folder cannot be written, or its content may not be replaced. Writes nothing."""
         if unfinished := [p for p in self.path.parts if p.startswith(".") and p.endswith((".partial", ".old"))]:
-            raise UserError(f"--out {self.path}: {unfinished[0]} is how exports under way are named; choose another")
+            raise UserError(f"--out {self.path}: {unfinished[0]} is a name for unfinished exports; choose another path")
         check_writable(self.path.parent)
         self._check_place(overwrite)
-        for found in (self.partial, self._old):
-            if found.exists() and not _is_ours(found):
-                raise UserError(f"{found}: is in the way of the export and none of its own; move it away")
+        for folder in (self.partial, self._old):
+            if folder.exists() and not _is_ours(folder):
+                raise UserError(f"{folder}: the export needs this name, but did not make this folder; move it away")
         if self.partial.exists():
             with self._held():
                 pass
 
     @contextmanager
     def begun(self, plan: Plan) -> Iterator[None]:
-        """Hold the folder for one process, with what an earlier one of the same plan has done, or empty."""
+        """Lock the folder for this process; keep the finished blocks of an earlier export of the same plan, if any."""
         self.partial.mkdir(parents=True, exist_ok=True)
         with self._held():
             wanted, file = json.dumps(plan.as_json()), self.partial / PLAN
@@ -78,32 +79,32 @@ class ExportFolder:
             yield
 
     def plan(self) -> Plan:
-        """The plan that is under way."""
+        """The plan of the unfinished export."""
         return Plan.from_json(json.loads((self.partial / PLAN).read_text(encoding="utf-8")))
 
     def is_done(self, block: Block) -> bool:
         return self._record(block).exists()
 
     def record(self, block: Block, facts: dict[str, Any]) -> None:
-        """Note that a block is written, with what its format wants to know of it in the end.
+        """Record that a block is written, with the facts that its format needs in `finish`.
 
-        One sync of the file system before puts the block's files on the disk: no note outlives what it speaks of.
+        The file system is synced first, so that no record exists without its block's files on disk.
         """
         os.sync()
         _write(self._record(block), json.dumps(facts))
 
     def facts(self, block: Block) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self._record(block).read_text(encoding="utf-8"))
-        return found
+        facts: dict[str, Any] = json.loads(self._record(block).read_text(encoding="utf-8"))
+        return facts
 
     def finish(self, facts: dict[str, Any], overwrite: bool) -> None:
-        """Add the facts and the checksums, and put the export in its place."""
+        """Add the facts and the checksums, and move the export to its final path."""
         (self.content / FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
         (self.content / SUMS).unlink(missing_ok=True)
         sums = "".join(f"{_digest(self.content / name)}  {name}\n" for name in _files(self.content))
         (self.content / SUMS).write_text(sums, encoding="utf-8")
-        self._check_place(overwrite)  # again: much may have happened since
-        _write(self.partial / PLAN, NO_PLAN)  # what a kill leaves from here on is begun anew by the next export
+        self._check_place(overwrite)  # again: the path may have changed since the first check
+        _write(self.partial / PLAN, NO_PLAN)  # after a kill from here on, the next export starts again
         put(self.content, self.path)
         shutil.rmtree(self.partial, ignore_errors=True)
 
@@ -112,7 +113,7 @@ class ExportFolder:
         if not self.path.exists() or not any(self.path.iterdir()):
             return
         if not overwrite:
-            raise UserError(f"--out {self.path}: is there already; choose another, or --overwrite an earlier export")
+            raise UserError(f"--out {self.path}: already exists; choose another path, or --overwrite an earlier export")
         if changed := _first_change(self.path):
             raise UserError(f"--overwrite {self.path}: {changed}; move it away, or choose another --out")
 
@@ -125,7 +126,7 @@ class ExportFolder:
 
     @contextmanager
     def _held(self) -> Iterator[None]:
-        """Lock the partial folder itself: the kernel's lock, which goes when its process does, however it ends."""
+        """Lock the partial folder itself; the kernel releases the lock when the process ends, also after a crash."""
         folder = os.open(self.partial, os.O_RDONLY)
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -137,7 +138,7 @@ class ExportFolder:
 
 
 def _first_change(folder: Path) -> str:
-    """How a folder departs from an export as it was written, in a few words; empty where nothing would be lost."""
+    """How a folder differs from the export as it was written, in a few words; '' if nothing would be lost."""
     try:
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
         written = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
@@ -145,21 +146,21 @@ def _first_change(folder: Path) -> str:
         return f"{SUMS} is not as maskmill wrote it"
     for name in _files(folder):
         if name not in written and name != SUMS:
-            return f"{name} is not of the export"
+            return f"{name} does not belong to the export"
         if name != SUMS and written[name] != _digest(folder / name):
             return f"{name} has changed since it was exported"
     return ""
 
 
 def _files(folder: Path) -> Iterator[str]:
-    """Paths below the folder of all that is in it but folders, in order."""
+    """Relative paths of everything in the folder except subfolders, sorted."""
     for path in sorted(folder.rglob("*")):
         if path.is_symlink() or not path.is_dir():
             yield path.relative_to(folder).as_posix()
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of a file; what is no file has none."""
+    """SHA-256 of a file; '' for a link and anything that is not a file."""
     if path.is_symlink() or not path.is_file():
         return ""
     return digests.of_file(path)
@@ -170,7 +171,7 @@ def _is_export(folder: Path) -> bool:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether a folder is an export, or one begun."""
+    """Whether a folder is a finished or unfinished export."""
     marks = (PLAN, partial_of(Path(PLAN)).name, FACTS)
     return folder.is_dir() and (not any(folder.iterdir()) or any((folder / mark).is_file() for mark in marks))
 

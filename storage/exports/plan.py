@@ -1,4 +1,4 @@
-"""What an export is: which samples of which version go to which split, cut into blocks that are written and resumed.
+"""The plan of an export: which samples of which version go to which split, in blocks that can be resumed.
 
 Knows nothing of formats.
 """
@@ -17,7 +17,7 @@ from storage.exports.splits import split
 
 @dataclass(frozen=True)
 class Block:
-    """Consecutive samples of a split: block `number` of the split's `total`, from 0."""
+    """Consecutive samples of a split: block `number`, from 0, of the split's `total` blocks."""
 
     split: str
     number: int
@@ -31,31 +31,31 @@ class Block:
 
 @dataclass(frozen=True)
 class Plan:
-    """splits: indices of the samples by split, ascending; classes: names, whose positions are the labels from 0."""
+    """splits: indices of the samples by split, ascending; classes: names in the order of their labels, from 0."""
 
     name: str  # of the dataset
     version: str
     snapshot: str  # the version's id in the repository
     published: str  # date, as 2026-01-31
-    maskmill_version: str  # that the dataset was begun with
+    maskmill_version: str  # that created the dataset
     exported_by: str  # version of maskmill
-    config: dict[str, Any]  # that the dataset was built with
+    config: dict[str, Any]  # of the dataset's build
     image_size: tuple[int, int]  # (H, W)
     classes: tuple[str, ...]
     format: str
     seed: int  # of the splits
-    split: str  # as it was given
+    split: str  # as given by the user
     splits: dict[str, tuple[int, ...]]
 
     def __len__(self) -> int:
         return sum(map(len, self.splits.values()))
 
     def label(self, category: str) -> int:
-        """A class's number, from 0."""
+        """A class's label, from 0."""
         return self.classes.index(category)
 
     def blocks(self, size: int) -> Iterator[Block]:
-        """All samples in blocks of `size`, split by split; a split's last may be short."""
+        """All samples in blocks of `size`, split by split; a split's last block may be short."""
         for name, indices in self.splits.items():
             starts = range(0, len(indices), size)
             for number, start in enumerate(starts):
@@ -65,14 +65,14 @@ class Plan:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, found: dict[str, Any]) -> "Plan":
-        splits = {name: tuple(indices) for name, indices in found["splits"].items()}
-        height, width = found["image_size"]
-        return cls(**found | {"classes": tuple(found["classes"]), "image_size": (height, width), "splits": splits})
+    def from_json(cls, values: dict[str, Any]) -> "Plan":
+        splits = {name: tuple(indices) for name, indices in values["splits"].items()}
+        height, width = values["image_size"]
+        return cls(**values | {"classes": tuple(values["classes"]), "image_size": (height, width), "splits": splits})
 
 
 def plan_export(dataset: Dataset, config: ExportConfig, exported_by: str) -> Plan:
-    """The kept samples of a version, split as configured; UserError where there are too few of them."""
+    """The plan that splits a version's kept samples as configured; UserError if there are too few of them."""
     kept = dataset.frame().loc[dataset.kept()]
     if kept.empty:
         raise UserError(
@@ -101,12 +101,12 @@ def plan_export(dataset: Dataset, config: ExportConfig, exported_by: str) -> Pla
 
 
 def snapshot_of(dataset: Dataset) -> str:
-    """What tells a version from that of another dataset: the id of its snapshot."""
+    """The id of a version's snapshot, which differs between datasets."""
     store: Any = dataset.group.store
     return str(store.session.snapshot_id)
 
 
 def _classes(configured: Any, present: list[str]) -> tuple[str, ...]:
-    """The configured names in their order, so that labels stay when a dataset grows, and after them any others."""
+    """The configured names in order, so that labels stay the same when a dataset grows; then any others."""
     names = configured if isinstance(configured, list) else []
     return tuple(dict.fromkeys([*names, *sorted(set(present))]))

@@ -1,4 +1,4 @@
-"""The three steps of an export: what is checked before, a block, and what comes last. Knows no format by name."""
+"""The three steps of an export: check, write a block, finish. Knows no format by name."""
 
 from collections import Counter
 from functools import lru_cache
@@ -19,9 +19,9 @@ from storage.places import check_outside
 
 
 def check_export(config: ExportConfig, path: Path, out: Path, overwrite: bool) -> Plan:
-    """The plan of an export; UserError for what would stop it. Writes nothing."""
+    """The plan of an export; UserError if it is not possible. Writes nothing."""
     if config.version == BUILD:
-        raise UserError("version: expected a published version, got the build under way; finish it first")
+        raise UserError("version: expected a published version, got the build in progress; finish it first")
     dataset = open_dataset(path, config.version)
     folder = ExportFolder.at(out)
     check_outside(out, path)
@@ -32,7 +32,7 @@ def check_export(config: ExportConfig, path: Path, out: Path, overwrite: bool) -
 
 
 def write_block(path: Path, out: Path, block: Block) -> None:
-    """Write a block of the export under way, and note that it is done."""
+    """Write a block of the unfinished export, and record that it is done."""
     folder = ExportFolder.at(out)
     plan = folder.plan()
     facts = format_of(plan.format).write(folder.content, plan, block, _dataset(path, plan.version, plan.snapshot))
@@ -40,15 +40,15 @@ def write_block(path: Path, out: Path, block: Block) -> None:
 
 
 def finish_export(path: Path, out: Path, overwrite: bool) -> dict[str, int]:
-    """Write what tells of all samples, and put the export in its place; returns counts of what is worth telling."""
+    """Write the files about all samples, and move the export to its final path; returns the formats' counts."""
     folder = ExportFolder.at(out)
     plan = folder.plan()
     form, dataset = format_of(plan.format), _dataset(path, plan.version, plan.snapshot)
     facts = {split: Facts() for split in plan.splits}
     for block in plan.blocks(form.block):
-        found = folder.facts(block)
-        facts[block.split].rows += found["rows"]
-        facts[block.split].counts.update(found["counts"])
+        of_block = folder.facts(block)
+        facts[block.split].rows += of_block["rows"]
+        facts[block.split].counts.update(of_block["counts"])
     counts = sum((of_split.counts for of_split in facts.values()), Counter[str]())
     form.finish(folder.content, plan, facts)
     write_config(folder.content, plan)
@@ -61,8 +61,8 @@ def finish_export(path: Path, out: Path, overwrite: bool) -> dict[str, int]:
 
 @lru_cache(maxsize=1)
 def _dataset(path: Path, version: str, snapshot: str) -> Dataset:
-    """Opened once in a process for all blocks; UserError where another dataset has taken the place of the planned."""
+    """Opened once per process for all blocks; UserError if it is no longer the planned dataset."""
     dataset = open_dataset(path, version)
     if snapshot_of(dataset) != snapshot:
-        raise UserError(f"{path}: is another dataset than when the export began; run the same command again")
+        raise UserError(f"{path}: is not the dataset that the export began with; run the same command again")
     return dataset

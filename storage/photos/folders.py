@@ -1,7 +1,7 @@
-"""Benchmarks as folders on disk: photographs with masks, or with boxes. Where each set's files lie is a table.
+"""Benchmarks as folders on disk: photographs with masks, or with boxes. A table gives the layout of each set.
 
-docs/benchmark-folders.md says it in words. Files are paired when a benchmark is opened and read when they are asked
-for. Knows nothing of predictions.
+docs/benchmark-folders.md describes the layouts. Files are paired when a benchmark is opened, and read on request.
+Knows nothing of predictions.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,11 +21,11 @@ PLAIN = ("images", "masks")
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the files of a set with masks lie.
+    """The layout of a set with masks.
 
-    folders: (photos, masks) below the given folder; the first that is there is taken, and after them `images` and
-    `masks`. A photo and its mask have the same path below these, but for the suffix. chosen: file names, without
-    suffix, of the part of a set that is a benchmark, from the given folder.
+    folders: candidates for (photos, masks) below the given folder; the first pair that exists is used, and `images`
+    and `masks` are tried last. A photo and its mask have the same path below these, apart from the suffix.
+    chosen: from the given folder, the names without suffix of the benchmark's photos, if it is part of a set.
     """
 
     folders: tuple[tuple[str, str], ...] = ()
@@ -36,7 +36,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Photos with their truth: masks, or where `has_boxes` boxes. names: paths below the photos' folder, no suffix."""
+    """Photos with ground truth: boxes if `has_boxes`, else masks. names: paths below the photos' folder, no suffix."""
 
     names: tuple[str, ...]
     photos: tuple[Path, ...]
@@ -47,19 +47,19 @@ class Benchmark:
         return len(self.names)
 
     def digest(self) -> str:
-        """Tells the pairs from others by their names: 8 hex digits."""
+        """Digest of the pairs' names, 8 hexadecimal digits."""
         return digests.of(self.names, length=8)
 
     def pair(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """Photo (H, W, 3) uint8, and its mask (H, W) bool or boxes (N, 4) int: x0, y0, x1, y1 with exclusive ends.
 
-        UserError naming the file that cannot be read, or the pair whose sizes differ.
+        UserError if a file cannot be read, or the sizes of the pair differ.
         """
         photo, truth = self.grey_pair(i)
         return photo, truth if self.has_boxes else truth > 127
 
     def grey_pair(self, i: int) -> tuple[np.ndarray, np.ndarray]:
-        """`pair` with the mask as its file has it, (H, W) uint8."""
+        """`pair` with the mask as stored in its file, (H, W) uint8."""
         photo, truth = read_photo(self.photos[i]), self.truths[i]
         if isinstance(truth, np.ndarray):
             return photo, truth
@@ -67,24 +67,22 @@ class Benchmark:
         if mask.shape != photo.shape[:2]:
             sizes = " and ".join(f"{width} x {height}" for height, width in (photo.shape[:2], mask.shape))
             raise UserError(
-                f"{truth}: expected a mask of the size of {self.photos[i]}, upright as EXIF says, got {sizes}; "
-                "store both upright and of one size"
+                f"{truth}: expected a mask of the size of {self.photos[i]}, after rotation by EXIF, got {sizes}; "
+                "store both upright and in one size"
             )
         return photo, mask
 
     def check_headers(self) -> None:
-        """UserError naming the first files that are no pictures, or pairs of two sizes, by their headers alone."""
+        """UserError naming the first files that are not pictures, or pairs whose sizes differ, by their headers."""
         files = [*self.photos, *(truth for truth in self.truths if isinstance(truth, Path))]
         if wrong := {str(file) for file in files if not is_picture(file)}:
-            raise UserError(
-                f"{some(wrong)}: expected pictures, got what cannot be read as such; replace or remove them"
-            )
+            raise UserError(f"{some(wrong)}: expected pictures, got unreadable files; replace or remove them")
         self.check_sizes()
 
     def check_sizes(self) -> None:
         """UserError naming the first pairs whose photo and mask differ in size, by their headers.
 
-        What cannot be read passes, and so does a pair whose sizes differ by EXIF's turn alone: `pair` refuses both.
+        Unreadable files pass, and so do pairs whose sizes differ only by EXIF's rotation; `pair` rejects both.
         """
         truths = [truth for truth in self.truths if isinstance(truth, Path)]
         pairs = zip(self.photos, truths, strict=True)
@@ -99,14 +97,15 @@ def cub_test(path: Path) -> list[str]:
 
 
 def _numbered(path: Path) -> dict[str, str]:
-    """Number -> what stands beside it, of a list in two columns."""
+    """Number -> the word beside it, from a list in two columns."""
     rows = [line.split() for line in listed(path)]
     if wrong := [row for row in rows if len(row) != 2]:
-        raise UserError(f"{path}: expected a number and one word a line, found {' '.join(wrong[0])!r}")
-    return {number: word for number, word in rows}
+        raise UserError(f"{path}: expected a number and one word per line, found {' '.join(wrong[0])!r}")
+    return dict(rows)
 
 
 def dis5k(part: str) -> Layout:
+    """The layout of a part of DIS5K."""
     return Layout(((f"DIS-{part}/im", f"DIS-{part}/gt"), ("im", "gt")))
 
 
@@ -115,7 +114,7 @@ LAYOUTS = {
     "DUTS-TR": Layout((("DUTS-TR-Image", "DUTS-TR-Mask"),)),
     "DUTS-TE": Layout((("DUTS-TE-Image", "DUTS-TE-Mask"),)),
     "DUT-OMRON": Layout((("DUT-OMRON-image", "pixelwiseGT-new-PNG"),)),
-    # Its copies keep photos and masks in one folder, told apart by their suffixes.
+    # Some copies keep photos and masks in one folder and distinguish them by their suffixes.
     "PASCAL-S": Layout((("datasets/imgs/pascal", "datasets/masks/pascal"), ("Imgs", "Imgs")), (".jpg",), (".png",)),
     "HKU-IS": Layout((("imgs", "gt"),)),
     "CUB-200": Layout((("images", "segmentations"),), chosen=cub_test),
@@ -129,12 +128,13 @@ BOXED: dict[str, Callable[[Path], dict[Path, np.ndarray]]] = {
 }
 
 
-def open_folder(layout: str | Layout, path: Path) -> Benchmark:
-    """The benchmark in a folder, by name (a key of LAYOUTS or BOXED) or by a layout of one's own.
+def open_folder(layout: str | Layout, path: str | Path) -> Benchmark:
+    """The benchmark in a folder, by name (a key of LAYOUTS or BOXED) or by a custom layout.
 
-    UserError for an unknown name, a folder without the layout's subfolders, an empty set, photos without a truth and
-    truths without a photo.
+    UserError for an unknown name, a folder without the layout's subfolders, an empty set, photos without masks or
+    boxes, and masks without photos.
     """
+    path = Path(path)
     if isinstance(layout, Layout):
         return _masked(layout, path)
     if layout in LAYOUTS:
@@ -143,7 +143,7 @@ def open_folder(layout: str | Layout, path: Path) -> Benchmark:
         boxes = BOXED[layout](path)
         return Benchmark(tuple(p.stem for p in boxes), tuple(boxes), tuple(boxes.values()), has_boxes=True)
     known = ", ".join([*LAYOUTS, *BOXED])
-    raise UserError(f"expected a benchmark among {known}, got {layout}; for images and masks of your own it is folder")
+    raise UserError(f"expected a benchmark among {known}, got {layout}; for your own images and masks, use folder")
 
 
 def _masked(layout: Layout, path: Path) -> Benchmark:
@@ -164,7 +164,7 @@ def _masked(layout: Layout, path: Path) -> Benchmark:
 
 
 def _find(layout: Layout, path: Path) -> tuple[Path, Path]:
-    """The first of the layout's pairs of folders that is there."""
+    """The first of the layout's pairs of folders that exists."""
     pairs = [(path / photos, path / masks) for photos, masks in (*layout.folders, PLAIN)]
     for photos, masks in pairs:
         if photos.is_dir() and masks.is_dir():
@@ -174,14 +174,14 @@ def _find(layout: Layout, path: Path) -> tuple[Path, Path]:
 
 
 def _by_name(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
-    """Path below the folder, without suffix -> file. Hidden files and those with other suffixes are left out."""
-    found: dict[str, Path] = {}
+    """Path below the folder, without suffix -> file. Hidden files and files with other suffixes are left out."""
+    files: dict[str, Path] = {}
     for path in _files(folder, suffixes):
         name = path.relative_to(folder).with_suffix("").as_posix()
-        if name in found:
-            raise UserError(f"{folder}: expected one file of a name, found {found[name]} and {path}; remove one")
-        found[name] = path
-    return found
+        if name in files:
+            raise UserError(f"{folder}: expected one file per name, found {files[name]} and {path}; remove one")
+        files[name] = path
+    return files
 
 
 def _files(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
@@ -194,4 +194,4 @@ def _files(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
 def _refuse(complaint: str, names: set[str]) -> None:
     """UserError with the first few names, if there are any."""
     if names:
-        raise UserError(f"{complaint} {some(names)}; expected one of each: complete the pairs or remove them")
+        raise UserError(f"{complaint} {some(names)}; expected a mask for each photo: complete the pairs or remove them")

@@ -1,4 +1,4 @@
-"""Masks of photographs in a folder: three pictures a photo, and the table of all, masks.csv."""
+"""Masks of photographs in a folder: three pictures per photo, and the table of all photos, masks.csv."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from storage.results.outputs import OutputFolder, Row
 
 @dataclass(frozen=True)
 class MaskRow(Row):
-    """category: '' without a prior; confidence: CLIP's, in [0, 1]; area: the mask's share of the photo.
+    """category: '' without a prior; confidence: CLIP's, in [0, 1]; area: the mask's fraction of the photo.
 
     uncertainty in [0, 1]; reconstruction_db: PSNR of the reverse pass.
     """

@@ -1,7 +1,7 @@
-"""A folder of what is made of photographs: pictures named after each photo's file, and a table with a row for each.
+"""A folder of results of photographs: pictures named after each photo's file, and a table with one row per photo.
 
-A photo is done when the table says so for the same bytes and the same identity of what made it, and its pictures are
-there; any other is made again. Knows nothing of how anything is made.
+A photo is done if the table has its digest, of the photo's bytes and the identity of the method, and its pictures
+exist; any other photo is processed again. Knows nothing of how results are computed.
 """
 
 import csv
@@ -22,9 +22,9 @@ from storage.places import check_place
 
 @dataclass(frozen=True)
 class Row:
-    """One photo's line: its file as it was given; why nothing was made of it, else ''; digest of what it is made from.
+    """One photo's row. file: as given by the user; error: why there is no result, else ''; made_from: `digest`.
 
-    Tables add columns of their own: text, whole numbers, or numbers that are empty where there are none.
+    Subclasses add columns: text, integers, or floats, which are empty for None.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Row:
 
 @dataclass(frozen=True)
 class OutputFolder:
-    """The folder `path`; each kind of it has a table, kinds of pictures, and a Row of its own."""
+    """The folder `path`. Subclasses define the table's name, the kinds of pictures, and the type of a row."""
 
     path: Path
     table: ClassVar[str]
@@ -43,16 +43,16 @@ class OutputFolder:
     row: ClassVar[type[Row]]
 
     def check(self, photos: list[Path]) -> None:
-        """UserError where nothing can be written: a file, a folder of the photos, a table that is not ours."""
+        """UserError if the path is a file, a folder of the photos, or has a table with other columns."""
         check_place(self.path, "pictures")
         if any(photo.parent.resolve() == self.path.resolve() for photo in photos):
             raise UserError(
-                f"--out {self.path}: is a folder of the photos, which masks would be taken for; choose another"
+                f"--out {self.path}: is a folder of the photos, where masks would count as photos; choose another"
             )
         self.read()
 
     def read(self) -> dict[str, Any]:
-        """The table's rows by name; empty where there is no table."""
+        """The table's rows by name; empty if there is no table."""
         path = self.path / self.table
         if not path.exists():
             return {}
@@ -61,15 +61,15 @@ class OutputFolder:
             with path.open(newline="", encoding="utf-8") as file:
                 lines = csv.DictReader(file)
                 if set(lines.fieldnames or ()) != set(columns):
-                    raise UserError("other columns")
+                    raise UserError("it has other columns")
                 return {line["name"]: self._row(line) for line in lines}
         except (ValueError, TypeError, csv.Error) as error:
             raise UserError(
-                f"{path}: expected a table of the columns {', '.join(columns)} ({error}); move it away"
+                f"{path}: expected a table with the columns {', '.join(columns)} ({error}); move it away"
             ) from None
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Put rows into the table, in place of those of the same name; a kill leaves the table before or after."""
+        """Write rows to the table, replacing those of the same name; a kill leaves the old table or the new one."""
         table = self.read() | {row.name: row for row in rows}
         with (
             replacing(self.path / self.table) as partial,
@@ -90,49 +90,52 @@ class OutputFolder:
             try:
                 return row.made_from == digest(photo, identity)
             except OSError:
-                return False  # gone, or not to be read: who does the photo says so
+                return False  # missing or unreadable: the task that processes the photo reports it
 
         return [photo for photo in photos if not done(photo)]
 
     def picture(self, name: str, kind: str) -> Path:
-        """Where a photo's picture of a kind lies."""
+        """The file of a photo's picture of one kind."""
         return self.path / f"{name}-{kind}.png"
 
     def write_pictures(self, name: str, *pictures: np.ndarray) -> None:
-        """One uint8 picture, (H, W) or (H, W, 3), of each kind; a kill leaves none half written."""
+        """Write one uint8 picture, (H, W) or (H, W, 3), per kind; a kill leaves no partial file."""
         for kind, picture in zip(self.kinds, pictures, strict=True):
             with replacing(self.picture(name, kind)) as partial:
                 Image.fromarray(picture).save(partial, format="png")
 
     def _row(self, line: dict[str, str]) -> Row:
-        kinds = {field.name: field.type for field in fields(self.row)}
-        return self.row(**{name: _value(kinds[name], text) for name, text in line.items()})
+        types = {field.name: field.type for field in fields(self.row)}
+        return self.row(**{name: _value(types[name], text) for name, text in line.items()})
 
 
-def _value(kind: Any, text: str) -> Any:
-    """A cell as its column's kind: text, a whole number, or a number or None."""
-    return kind(text) if kind in (str, int) else float(text) if text else None
+def _value(column_type: Any, text: str) -> Any:
+    """A cell as its column's type: str, int, or float or None."""
+    return column_type(text) if column_type in (str, int) else float(text) if text else None
 
 
 def find_photos(given: Iterable[Path]) -> list[Path]:
-    """The files among `given`, and the pictures directly in its folders but the hidden ones; no two of one name."""
-    found: dict[Path, None] = {}
+    """The files among `given`, and the pictures directly in its folders, except hidden ones.
+
+    UserError if there are none, or two have the same name without suffix.
+    """
+    photos: dict[Path, None] = {}
     for path in given:
-        found |= dict.fromkeys(_pictures_in(path) if path.is_dir() else [path])
-    if not found:
+        photos |= dict.fromkeys(_pictures_in(path) if path.is_dir() else [path])
+    if not photos:
         raise UserError(
             f"photos: found no picture ({', '.join(PHOTO_SUFFIXES)}) directly in {', '.join(map(str, given))}; "
             "name files, or the folders that hold them"
         )
-    named: dict[str, Path] = {}
-    for photo in found:
-        other = named.setdefault(photo.stem, photo)
+    by_name: dict[str, Path] = {}
+    for photo in photos:
+        other = by_name.setdefault(photo.stem, photo)
         if other.resolve() != photo.resolve():
             raise UserError(
                 f"photos: {other} and {photo} would both become {photo.stem}-mask.png; "
                 "rename one, or run them one after the other with another --out"
             )
-    return list(named.values())
+    return list(by_name.values())
 
 
 def _pictures_in(folder: Path) -> list[Path]:
@@ -141,5 +144,5 @@ def _pictures_in(folder: Path) -> list[Path]:
 
 
 def digest(photo: Path, identity: dict[str, Any]) -> str:
-    """What is made is made from: the photo's bytes and an identity of JSON values; OSError for an unreadable file."""
+    """Digest of the photo's bytes and the identity (JSON values) of the method; OSError if the file is unreadable."""
     return digests.of(photo.read_bytes(), identity)

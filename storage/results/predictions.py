@@ -1,4 +1,4 @@
-"""Predicted masks of photographs in a folder: two pictures a photo, and predictions.csv with the box of each."""
+"""Predicted masks of photographs in a folder: two pictures per photo, and predictions.csv with their boxes."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from storage.results.outputs import OutputFolder, Row
 
 @dataclass(frozen=True)
 class PredictionRow(Row):
-    """The box x0, y0, x1, y1 of all pixels of the mask, ends exclusive, all 0 where it is empty; area: its share."""
+    """x0, y0, x1, y1: box of all pixels of the mask, ends exclusive, all 0 if it is empty; area: fraction of pixels."""
 
     x0: int = 0
     y0: int = 0
@@ -19,7 +19,7 @@ class PredictionRow(Row):
 
 
 class PredictionFolder(OutputFolder):
-    """Pictures: mask (H, W), 255 where the soft mask is above 0.5, else 0; soft (H, W), of 256 levels."""
+    """Pictures: mask (H, W), 255 where the soft mask is above 0.5, else 0; soft (H, W) in 256 levels."""
 
     table, kinds, row = "predictions.csv", ("mask", "soft"), PredictionRow
 

@@ -1,8 +1,8 @@
-"""What an evaluation has done: scores of a run's predictions on a benchmark image by image, and the predictions.
+"""The results of an evaluation: a run's predictions on a benchmark, and their scores, image by image.
 
-Below a folder, for each run and benchmark: shards/, parquet tables of SHARD images each, and predictions/, the soft
-masks as 8-bit pictures of the images' own size. An image is done when its row has no error and was made from the same
-bytes and the same weights. Knows nothing of what a score means.
+One folder per run and benchmark: shards/, parquet tables of SHARD images each, and predictions/, the soft masks as
+8-bit pictures of the images' native size. An image is done if its row has no error and the digest of the same bytes
+and the same weights. Knows nothing of what a score means.
 """
 
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ CURVE = "_curve"
 
 @dataclass(frozen=True)
 class Scored:
-    """One image: its figures and curves by name, both empty where there is an error; photo: its file."""
+    """One image: its figures and curves by name, both empty if there is an error; photo: its file."""
 
     name: str
     photo: str
@@ -41,32 +41,32 @@ class ScoreFolder:
     path: Path
 
     def read(self, pairs: Benchmark) -> list[Scored]:
-        """Those of the benchmark's images that were scored, whatever from, in its order."""
+        """The rows of the benchmark's scored images, of any digest, in its order."""
         num_shards = -(-len(pairs) // SHARD)
-        found = {row.name: row for shard in range(num_shards) for row in self.read_shard(shard)}
-        return [found[name] for name in pairs.names if name in found]
+        rows = {row.name: row for shard in range(num_shards) for row in self.read_shard(shard)}
+        return [rows[name] for name in pairs.names if name in rows]
 
     def read_shard(self, shard: int) -> list[Scored]:
-        """Its rows; none where it is not written."""
+        """The rows of a shard; empty if it is not written yet."""
         path = self._shard_path(shard)
         if not path.exists():
             return []
         try:
             return _rows(path)
-        except (ValueError, KeyError, TypeError) as error:  # Arrow's are ValueErrors
+        except (ValueError, KeyError, TypeError) as error:  # Arrow's errors are ValueErrors
             raise UserError(
                 f"{path}: is not a table of scores ({error}); remove it to score its images again"
             ) from error
 
     def write(self, shard: int, rows: list[Scored]) -> None:
-        """Write a shard in place of an earlier one; a kill leaves it before or after."""
+        """Write a shard, replacing an earlier one; a kill leaves the old shard or the new one."""
         path = self._shard_path(shard)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial:
             table(rows, curves=True).to_parquet(partial, index=False)
 
     def write_prediction(self, name: str, soft: np.ndarray) -> None:
-        """soft: (H, W) float32 in [0, 1], kept in 256 levels."""
+        """soft: (H, W) float32 in [0, 1], stored in 256 levels."""
         path = self.prediction_path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial:
@@ -80,28 +80,28 @@ class ScoreFolder:
 
 
 def table(rows: list[Scored], curves: bool = False) -> pd.DataFrame:
-    """One line an image: name, photo, error, made_from, its figures, and each curve as a list where asked for."""
+    """One row per image: name, photo, error, made_from, its figures, and with `curves` each curve as a list."""
     lines: list[dict[str, Any]] = []
     for row in rows:
-        drawn = {f"{name}{CURVE}": curve for name, curve in row.curves.items()} if curves else {}
+        stored = {f"{name}{CURVE}": curve for name, curve in row.curves.items()} if curves else {}
         line = {"name": row.name, "photo": row.photo, "error": row.error, "made_from": row.made_from}
-        lines.append(line | row.figures | drawn)
+        lines.append(line | row.figures | stored)
     return pd.DataFrame(lines)
 
 
 def _rows(shard: Path) -> list[Scored]:
-    found = []
+    rows = []
     for line in pd.read_parquet(shard).to_dict("records"):
         name, photo, error, made_from = (str(line.pop(column)) for column in ("name", "photo", "error", "made_from"))
         values = {} if error else {str(column): value for column, value in line.items()}
         curves = {column.removesuffix(CURVE): curve for column, curve in values.items() if column.endswith(CURVE)}
         figures = {column: float(value) for column, value in values.items() if not column.endswith(CURVE)}
-        found.append(Scored(name, photo, error, made_from, figures, curves))
-    return found
+        rows.append(Scored(name, photo, error, made_from, figures, curves))
+    return rows
 
 
 def digest_of(pairs: Benchmark, i: int, made_by: dict[str, Any]) -> str:
-    """What an image's score is made from: its bytes, its truth's, and the facts of the weights; '' if unreadable."""
+    """Digest of an image's score: of the photo's bytes, its ground truth and the weights' facts; '' if unreadable."""
     truth = pairs.truths[i]
     try:
         return digests.of(

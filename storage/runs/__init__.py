@@ -1,1 +1,1 @@
-"""Run folders of trainings: description, weights, cached features, samples in order."""
+"""Run folders of trainings: description, weights, cached features, and the order of samples."""

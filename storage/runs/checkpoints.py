@@ -1,7 +1,7 @@
-"""Weights and training states in a run folder, each written to a temporary name and renamed; none is a pickle.
+"""Weights and checkpoints in a run folder, each written to a temporary name and renamed; nothing is unpickled.
 
-`state.pt` is what a killed training goes on from (read by weights_only), `best.safetensors` the weights of the best
-validation, which predict. The folder's description is in storage/runs/folder.py.
+A killed training resumes from `state.pt` (read with weights_only). `best.safetensors` has the weights of the best
+validation, which are used for predictions. The folder's description is in storage/runs/folder.py.
 """
 
 import json
@@ -25,19 +25,22 @@ STATE, LOG = "state.pt", "log.jsonl"
 
 
 def save_checkpoint(run: RunFolder, state: dict[str, Any], better: bool) -> None:
-    """Save a training's state, and first its weights as the best ones where they are, so that no kill loses them."""
+    """Save a training's state; if it is the `better` one, save its weights as the best first, so no kill loses them."""
     if better:
         weights = {name: value.contiguous() for name, value in state.get("average", state["model"]).items()}
         facts = {"segmenter": run.config.segmenter, "step": str(state["step"]), "score": repr(state["best"])}
         facts["config"] = json.dumps(run.config.identity())  # storage/runs/folder.py compares it
         with replacing(run.path / BEST) as partial:
             save_file(weights, partial, metadata=facts)
-            shutil.copymode(run.path / FILE, partial)  # safetensors leaves it to its owner alone
+            shutil.copymode(run.path / FILE, partial)  # safetensors makes it readable by its owner alone
     save_state(run.path / STATE, state)
 
 
 def load_state(run: RunFolder, network: torch.nn.Module) -> dict[str, Any] | None:
-    """The state to go on from, on the network's device; None where there is none, UserError for another network's."""
+    """The state to resume from, on the network's device; None if there is none.
+
+    UserError if it cannot be read or belongs to another network.
+    """
     path = run.path / STATE
     if not path.exists():
         return None
@@ -45,10 +48,10 @@ def load_state(run: RunFolder, network: torch.nn.Module) -> dict[str, Any] | Non
     try:
         state = torch.load(path, map_location=device, weights_only=True)
         wrong = misfits(state["model"], network.state_dict())
-    except Exception:  # of torch, pickle and zipfile, which have no error in common
-        # Without torch's text, which advises to unpickle it.
+    except Exception:  # from torch, pickle and zipfile, which share no base error
+        # Without torch's message, which advises to unpickle the file.
         raise UserError(
-            f"{path}: cannot be read as a training's state; restore it, or remove it to train anew"
+            f"{path}: cannot be read as a training's state; restore it, or remove it to train again"
         ) from None
     if wrong:
         raise _not_of(path, run, wrong)
@@ -56,16 +59,16 @@ def load_state(run: RunFolder, network: torch.nn.Module) -> dict[str, Any] | Non
 
 
 def load_segmenter(run: str | Path, device: str = "auto", **overrides: Any) -> Segmenter:
-    """The trained segmenter of a run folder: `.predict(images)` makes (H, W) float32 in [0, 1] of each (H, W, 3) uint8.
+    """The trained segmenter of a run folder: `.predict(images)` maps each (H, W, 3) uint8 to (H, W) float32 in [0, 1].
 
-    `overrides` replace fields that predictions alone depend on, as in tta=True. UserError for other fields,
-    for a folder without its configuration or its weights, and for weights of another segmenter or run.
+    `overrides` replace fields that only predictions depend on, as in tta=True. UserError for other fields,
+    for a folder without a configuration or weights, and for weights of another segmenter or run.
     """
     return load_run(open_run(run, {"run": {"device": device}} | overrides))
 
 
 def load_run(folder: RunFolder) -> Segmenter:
-    """The same by an opened run's own configuration."""
+    """`load_segmenter` of an opened run, with the run's configuration."""
     weights_facts(folder)
     segmenter = segmenter_of(folder.config.as_trained())
     segmenter.network.load_state_dict(_weights(folder, segmenter.network.state_dict()))
@@ -74,22 +77,22 @@ def load_run(folder: RunFolder) -> Segmenter:
 
 
 def _weights(folder: RunFolder, expected: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The best weights, if they have the names and shapes of the network's."""
-    found = load_file(folder.path / BEST)
-    if wrong := misfits(found, expected):
+    """The best weights; UserError if their names and shapes are not those of the network."""
+    weights = load_file(folder.path / BEST)
+    if wrong := misfits(weights, expected):
         raise _not_of(folder.path / BEST, folder, wrong)
-    return found
+    return weights
 
 
 def _not_of(file: Path, run: RunFolder, wrong: list[str]) -> UserError:
     return UserError(
         f"{file}: expected weights of the network that {FILE} describes ({run.config.label()}), got {len(wrong)} "
-        f"tensors that do not fit: {', '.join(wrong[:3])}; restore the run's own"
+        f"tensors that do not fit: {', '.join(wrong[:3])}; restore the run's file"
     )
 
 
 class Log:
-    """The training's rows as JSON lines, and for TensorBoard where asked; a resumed run drops what it will do again."""
+    """The training's log as JSON lines, and for TensorBoard if configured; a resumed run drops the steps it repeats."""
 
     def __init__(self, run: RunFolder, step: int):
         self.path = run.path / LOG
@@ -115,7 +118,7 @@ class Log:
 
 
 def _step_of(line: str) -> float:
-    """A row's step; infinite for what is no row, as a line that a kill has cut."""
+    """A row's step; infinite if the line is not a row, such as one cut off by a kill."""
     try:
         return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):

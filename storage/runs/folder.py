@@ -1,4 +1,4 @@
-"""A run folder's description: which segmenter was trained with which configuration on how much of what.
+"""A run folder's description: the segmenter, its configuration, and the samples it was trained on.
 
 Imports no torch; the weights are in storage/runs/checkpoints.py. Knows nothing of training.
 """
@@ -28,19 +28,19 @@ FILE, BEST, LOCK_FILE = "config.json", "best.safetensors", "train.lock"
 
 @dataclass(frozen=True)
 class RunFolder:
-    """What a run folder says of itself."""
+    """The description stored in a run folder."""
 
     path: Path
     config: TrainConfig
-    source: Source  # resolved: by its absolute path, its version told
-    training: int | None  # samples trained on; None of a run made before this was noted
+    source: Source  # resolved: with an absolute path and a version
+    training: int | None  # number of training samples; None for older runs, which did not record it
 
 
 def open_run(path: str | Path, overrides: dict[str, Any] | None = None) -> RunFolder:
-    """Read a run folder; UserError where it has no configuration, or one that cannot be read.
+    """Read a run folder; UserError if it has no configuration, or one that cannot be read.
 
-    `overrides` take the place of what it says of the machine's use (`run`) and of fields that predictions alone depend
-    on; UserError for others.
+    `overrides` replace fields that only predictions depend on, and `run`, the use of the machine; UserError for other
+    fields.
     """
     path = Path(path)
     file = path / FILE
@@ -49,11 +49,11 @@ def open_run(path: str | Path, overrides: dict[str, Any] | None = None) -> RunFo
             f"{path}: expected a run folder with its {FILE}, found none; name the folder given to train --run"
         )
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        run = RunFolder(path, config_of(found["config"]), _source_of(found), found.get("training"))
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        run = RunFolder(path, config_of(stored["config"]), _source_of(stored), stored.get("training"))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         line = _in_a_line(error)
-        raise UserError(f"{file}: is not the configuration of a run ({line}); restore it, or train anew") from None
+        raise UserError(f"{file}: is not the configuration of a run ({line}); restore it, or train again") from None
     return replace(run, config=_with(run, overrides)) if overrides else run
 
 
@@ -62,8 +62,8 @@ def _with(run: RunFolder, overrides: dict[str, Any]) -> TrainConfig:
     if fixed := sorted(overrides.keys() - config.predicting - {"run"}):
         free = ", ".join([*sorted(config.predicting), "run"])
         raise UserError(
-            f"{fixed[0]}: predictions of {run.path}, a {config.segmenter}, can be given {free} alone; the rest is as "
-            "it was trained"
+            f"{fixed[0]}: expected fields among {free} for predictions of {run.path}, a {config.segmenter}; the others "
+            "are fixed by its training"
         )
     try:
         return config_of(overlaid(config.model_dump(mode="json"), overrides))
@@ -71,16 +71,16 @@ def _with(run: RunFolder, overrides: dict[str, Any]) -> TrainConfig:
         raise UserError(complaints(error)) from None
 
 
-def _source_of(found: dict[str, Any]) -> Source:
-    """Of a config.json's values; older ones have a folder's layout within the version, as in 'DUTS-TR:1a2b3c4d'."""
-    layout, version = found.get("layout"), str(found["version"])
-    if "layout" not in found and ":" in version:
+def _source_of(stored: dict[str, Any]) -> Source:
+    """From the values of config.json; older files have a folder's layout in the version, as in 'DUTS-TR:1a2b3c4d'."""
+    layout, version = stored.get("layout"), str(stored["version"])
+    if "layout" not in stored and ":" in version:
         layout, _, version = version.partition(":")
-    return Source(path=Path(found["data"]), layout=layout, version=version)
+    return Source(path=Path(stored["data"]), layout=layout, version=version)
 
 
 def create_run(path: Path, config: TrainConfig, source: Source, training: int) -> RunFolder:
-    """The folder of a new run, or of one to resume; UserError where another run lies there (`check_run`).
+    """Create the folder of a new run, or open the one to resume; UserError if it holds another run (`check_run`).
 
     source: resolved; training: the number of samples to train on.
     """
@@ -100,9 +100,9 @@ def create_run(path: Path, config: TrainConfig, source: Source, training: int) -
 
 
 def check_run(path: Path, config: TrainConfig, source: Source) -> None:
-    """UserError where `path` cannot hold this run: a file, a folder of other things, another run. Writes nothing."""
+    """UserError if `path` is a file, a folder of other files, or another run. Writes nothing."""
 
-    def is_leftover(name: str) -> bool:  # of a kill, or what another process of this training is about to rename
+    def is_leftover(name: str) -> bool:  # left by a kill, or about to be renamed by another process of this training
         return name.endswith(".partial") or name == LOCK_FILE
 
     check_place(path, "run", option="--run", is_ours=lambda run: (run / FILE).is_file(), is_leftover=is_leftover)
@@ -110,41 +110,45 @@ def check_run(path: Path, config: TrainConfig, source: Source) -> None:
         return
     stored = open_run(path)
     before = stored.config.identity() | stored.source.identity()
-    if (kind := stored.config.segmenter) != config.segmenter:
+    if (segmenter := stored.config.segmenter) != config.segmenter:
         raise UserError(
-            f"--run {path}: holds a run of {kind} where {config.segmenter} is asked for; choose another folder"
+            f"--run {path}: expected a run of {config.segmenter}, found one of {segmenter}; choose another folder"
         )
     now = config.identity() | source.identity()
-    if found := _differences(before, now, "is asked for"):
-        raise UserError(f"--run {path}: holds a run with {found}; leave them, or choose another folder")
+    if changed := _differences(before, now, "is requested"):
+        raise UserError(f"--run {path}: holds a run with {changed}; use the run's values, or choose another folder")
 
 
 def weights_facts(run: RunFolder) -> dict[str, Any]:
-    """What tells a run's best weights from others; reads the header only.
+    """The facts that identify a run's best weights; reads the header only.
 
-    UserError where there are none yet, and for those of another segmenter or, where the header says how they were
-    trained, as those of runs made before it did do not, of a run with another configuration.
+    UserError if there are none yet, if they belong to another segmenter, or if their header has the configuration of
+    another run; headers of older runs have no configuration.
     """
     path = run.path / BEST
     if not path.is_file():
-        raise UserError(f"{run.path}: expected {BEST}, found none; the training has not come to its first validation")
+        raise UserError(f"{run.path}: expected {BEST}, found none; the training has not reached its first validation")
     try:
         with safe_open(path, "numpy") as file:
             facts = file.metadata() or {}
         config = config_of(json.loads(facts["config"])) if "config" in facts else run.config
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({_in_a_line(error)}); restore it, or train again") from None
-    if (kind := facts.get("segmenter", "none")) != run.config.segmenter:
-        raise UserError(f"{path}: expected weights of {run.config.segmenter}, found those of {kind}; restore its own")
+    if (segmenter := facts.get("segmenter", "none")) != run.config.segmenter:
+        raise UserError(
+            f"{path}: expected weights of {run.config.segmenter}, found those of {segmenter}; restore the run's file"
+        )
     configs = (config, run.config)
-    before, now = ({k: v for k, v in each.identity().items() if k not in each.marked(PLACE)} for each in configs)
-    if found := _differences(before, now, f"is in {FILE}"):
-        raise UserError(f"{path}: expected this run's weights, found those of one with {found}; restore its own")
+    before, now = ({k: v for k, v in c.identity().items() if k not in c.marked(PLACE)} for c in configs)
+    if changed := _differences(before, now, f"is in {FILE}"):
+        raise UserError(
+            f"{path}: expected this run's weights, found those of a run with {changed}; restore the run's file"
+        )
     return facts | {"config": run.config.predicts_by()}
 
 
 def config_of(values: dict[str, Any]) -> TrainConfig:
-    """The segmenter's own configuration from plain values; UserError for a segmenter there is not."""
+    """The configuration of a segmenter, of its class, from plain values; UserError for an unknown segmenter."""
     name = values.get("segmenter")
     if name not in SEGMENTERS:
         raise UserError(f"segmenter: expected one of {', '.join(SEGMENTERS)}, got {name!r}")
@@ -152,7 +156,7 @@ def config_of(values: dict[str, Any]) -> TrainConfig:
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any], said: str) -> str:
-    """The values that differ between two identities, as 'seed 0 where 1 is asked for'; empty where none does."""
+    """The values that differ between two identities, as 'seed 0 where 1 is requested'; '' if none differ."""
     changed = sorted(differences(before, now).items())
     return ", ".join(f"{name} {there!r} where {here!r} {said}" for name, (there, here) in changed)
 

@@ -1,7 +1,7 @@
-"""The kept samples of a dataset version, or a folder's pairs, as torch reads them: which train, and in which order.
+"""Training data for torch: the kept samples of a dataset version, or the pairs of a folder, their split and order.
 
-The order follows from (seed, epoch) alone, so a batch is known by its number and a resumed training reads on where the
-killed one stopped. Knows no segmenter.
+The order depends only on (seed, epoch), so a batch is identified by its number, and a resumed training continues where
+the killed one stopped. Knows no segmenter.
 """
 
 from collections.abc import Iterator
@@ -25,16 +25,16 @@ from storage.sources import Source, usable
 
 
 class Features(Protocol):
-    """What `storage.runs.features.FeatureCache` gives of a sample."""
+    """The part of `storage.runs.features.FeatureCache` that loaders use."""
 
     def read(self, index: int) -> list[NDArray[np.float16]]: ...
 
 
 class KeptSamples(torch.utils.data.Dataset):
-    """Samples of one dataset version by position in `indices`; opened anew in each worker process.
+    """Samples of one dataset version by position in `indices`; each worker process opens the dataset itself.
 
-    Each is a dict: "index", "mask" (H, W) bool, and "image" (H, W, 3) uint8 with "category", or with `features` those
-    in their place: "features", for each layer (C, h, w) float16.
+    An item is a dict of "index", "mask" (H, W) bool, "image" (H, W, 3) uint8 and "category". If `features` is given,
+    "features", (C, h, w) float16 per layer, replaces "image" and "category".
     """
 
     def __init__(self, path: Path, version: str, indices: NDArray[np.intp], features: Features | None = None):
@@ -46,10 +46,10 @@ class KeptSamples(torch.utils.data.Dataset):
     def __getitem__(self, position: int) -> dict[str, Any]:
         index = int(self.indices[position])
         sample = self._dataset[index]
-        found: dict[str, Any] = {"index": index, "mask": sample.mask}
+        item: dict[str, Any] = {"index": index, "mask": sample.mask}
         if self.features is not None:
-            return found | {"features": self.features.read(index)}
-        return found | {"image": sample.image, "category": sample.category}
+            return item | {"features": self.features.read(index)}
+        return item | {"image": sample.image, "category": sample.category}
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_dataset"}
@@ -60,10 +60,10 @@ class KeptSamples(torch.utils.data.Dataset):
 
 
 class FolderSamples(torch.utils.data.Dataset):
-    """Pairs of a folder with masks by position in `indices`, each brought to `size`, (H, W).
+    """Pairs of a folder with masks by position in `indices`, resized to `size`, (H, W).
 
-    Each is a dict: "index", "photo", its path, "mask" (H, W) bool, and "image" (H, W, 3) uint8 with "category", which
-    is '', or with `features` those in their place: "features", for each layer (C, h, w) float16.
+    An item is a dict of "index", "photo" (its path), "mask" (H, W) bool, "image" (H, W, 3) uint8 and "category", which
+    is ''. If `features` is given, "features", (C, h, w) float16 per layer, replaces "image" and "category".
     """
 
     def __init__(
@@ -78,26 +78,26 @@ class FolderSamples(torch.utils.data.Dataset):
         index = int(self.indices[position])
         photo, mask = self.pairs.pair(index)
         mask = resized_mask(mask, self.size)
-        found: dict[str, Any] = {"index": index, "photo": str(self.pairs.photos[index]), "mask": mask}
+        item: dict[str, Any] = {"index": index, "photo": str(self.pairs.photos[index]), "mask": mask}
         if self.features is not None:
-            return found | {"features": self.features.read(index)}
-        image = np.array(resized(photo, self.size))  # torch wants it writable
-        return found | {"image": image, "category": ""}
+            return item | {"features": self.features.read(index)}
+        image = np.array(resized(photo, self.size))  # torch needs a writable array
+        return item | {"image": image, "category": ""}
 
 
 def split(
     indices: NDArray[np.intp], val_fraction: float, limit: int | None = None
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Indices for training, `limit` of them where given, and for validation, about `val_fraction` of all.
+    """Indices for training, at most `limit` if given, and for validation, about `val_fraction` of all; both ascending.
 
-    Each index's side follows from its own hash, so a sample stays on its side when the dataset grows. Of a set so small
-    that a side would be empty, the one with the most fitting hash goes there. The `limit` training samples are those
-    with the lowest hashes: a draw that no order of names or classes shapes, a smaller one within a larger, and the
-    validation always the same. UserError for fewer than two indices, and for a limit above the training samples.
+    The hash of an index alone decides its side, so a sample stays on its side when the dataset grows. If a side would
+    be empty, the index with the nearest hash moves there. The `limit` training samples are those with the lowest
+    hashes: independent of the order of names and classes, and a smaller limit gives a subset of a larger one's; the
+    validation stays the same. UserError for fewer than two indices, or a limit above the number of training samples.
     """
     if len(indices) < 2:
         raise UserError(
-            f"expected two kept samples or more, one of them to validate on, got {len(indices)}; build more"
+            f"expected at least two kept samples, one of them for validation, got {len(indices)}; build more"
         )
     hashes = np.array([np.random.SeedSequence([int(i)]).generate_state(1)[0] / 2**32 for i in indices])
     held_out = hashes < val_fraction
@@ -107,14 +107,14 @@ def split(
         held_out[hashes.argmax()] = False
     training, order = indices[~held_out], hashes[~held_out].argsort(kind="stable")
     if limit is not None and limit > len(training):
-        raise UserError(f"limit: expected at most the {len(training)} training samples that there are, got {limit}")
+        raise UserError(f"limit: expected at most {len(training)}, the number of training samples, got {limit}")
     return training[np.sort(order[:limit])], indices[held_out]
 
 
 def samples_of(
     source: Source, indices: NDArray[np.intp], size: tuple[int, int], features: Features | None = None
 ) -> KeptSamples | FolderSamples:
-    """Those of a source's samples, the photographs of a folder brought to `size`, (H, W)."""
+    """The samples of a source at `indices`; the photographs of a folder are resized to `size`, (H, W)."""
     data = source.open()
     if isinstance(data, Dataset):
         return KeptSamples(data.path, data.version, indices, features)
@@ -122,19 +122,19 @@ def samples_of(
 
 
 def sides_of(source: Source, config: TrainConfig) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Indices that a configuration trains on and validates with. UserError as `split` has it."""
+    """Indices for training and for validation under a configuration. UserError as in `split`."""
     return split(usable(source.open()), config.val_fraction, config.limit)
 
 
 def batches_in_epoch(samples: int, batch_size: int, processes: int = 1) -> int:
-    """Batches that each process takes of an epoch; a last short one is left out, unless it is the only one."""
+    """Batches per epoch and process; a short last batch is left out, unless it is the only one."""
     return max(1, samples // (batch_size * processes))
 
 
 def batch_positions(
     samples: int, batch_size: int, seed: int, start: int = 0, rank: int = 0, processes: int = 1
 ) -> Iterator[list[int]]:
-    """Positions of batch `start`, `start` + 1, ... without end, those of process `rank` where there are several."""
+    """Positions of batches `start`, `start` + 1, ... without end; the share of process `rank` if there are several."""
     in_epoch, together = batches_in_epoch(samples, batch_size, processes), batch_size * processes
     for epoch in count(start // in_epoch):
         order = np.random.default_rng([seed, epoch]).permutation(samples)
@@ -153,7 +153,7 @@ def training_batches(
     processes: int = 1,
     workers: int = 0,
 ) -> Iterator[Batch]:
-    """Batches of tensors from number `start` on, without end; read by `workers` processes beside this one."""
+    """Batches of tensors from number `start`, without end, read by `workers` worker processes (0: this process)."""
     if len(data) < processes:
         raise UserError(f"expected a training sample for each of {processes} processes, got {len(data)}; use fewer")
     positions = batch_positions(len(data), batch_size, seed, start, rank, processes)
@@ -162,11 +162,11 @@ def training_batches(
         batch_sampler=_Unending(positions),
         num_workers=workers,
         multiprocessing_context="spawn" if workers else None,  # the store's runtime does not survive a fork
-        generator=torch.Generator(),  # which it would otherwise take from the training's numbers
+        generator=torch.Generator(),  # else it would consume random numbers of the training
     )
     try:
         yield from batches
-    except UserError as error:  # of a worker torch gives its whole traceback as the message
+    except UserError as error:  # torch puts a worker's whole traceback into the message
         raise UserError(str(error).rpartition("models.errors.UserError: ")[2].strip()) from None
 
 
@@ -176,7 +176,7 @@ def all_batches(data: KeptSamples | FolderSamples, batch_size: int) -> Iterator[
 
 
 class _Unending(torch.utils.data.Sampler):
-    """Batches of positions as a DataLoader wants them: something it can iterate over."""
+    """Batches of positions, in the form that a DataLoader needs."""
 
     def __init__(self, positions: Iterator[list[int]]):
         self.positions = positions

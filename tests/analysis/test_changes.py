@@ -20,7 +20,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Changes:
 
 def test_counts_and_transitions_are_those_of_both_tables(found: Changes) -> None:
     before, after = found.before.frame(), found.after.frame()
-    assert dict((name, (a, b)) for name, a, b in found.counts) == {
+    assert {name: (a, b) for name, a, b in found.counts} == {
         "planned": (10, 14),
         "kept": ((before["status"] == "kept").sum(), (after["status"] == "kept").sum()),
         "rejected": (2, 3),

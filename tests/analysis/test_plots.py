@@ -54,5 +54,5 @@ def test_what_has_no_values_is_not_drawn(status: str) -> None:
     drawn = plots(pd.DataFrame({"status": [status], "category": ["ball"], **scores}))
     assert [each["title"] for each in drawn] == ([] if status == "planned" else ["Class balance"])
     assert json.loads(json.dumps(drawn, allow_nan=False)) == drawn
-    one = plots(pd.DataFrame({"status": ["kept"], "category": ["ball"], **dict.fromkeys(scores, [0.5])}))
+    one = plots(pd.DataFrame({"status": ["kept"], "category": ["ball"], **{key: [0.5] for key in scores}}))
     assert len(one) == 6

@@ -85,7 +85,7 @@ def test_counts_and_tables_lead_to_their_samples(page: Any, dataset: InMemoryDat
     shown(page, frame["category"] == category)
 
 
-@pytest.mark.parametrize(("order", "ascending"), [("clip_score", True), ("-area", False)])
+@pytest.mark.parametrize("order, ascending", [("clip_score", True), ("-area", False)])
 def test_order_is_the_scores_and_those_without_come_last(
     page: Any, dataset: InMemoryDataset, order: str, ascending: bool
 ) -> None:
@@ -213,7 +213,7 @@ def test_two_versions_side_by_side(browser: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_datasets_with_little_in_them_open(browser: Any, tmp_path: Path, count: int) -> None:
-    nothing = {name: np.nan for name in ("clip_score", "uncertainty", "area")}
+    nothing = dict.fromkeys(("clip_score", "uncertainty", "area"), np.nan)
     poor = InMemoryDataset(tmp_path, 3, status="failed", reason="not finite", **nothing)
     poor._frame = poor.frame().head(count)
     with opened(browser, write_report(poor, tmp_path / "report"), width=390) as page:

@@ -56,7 +56,7 @@ def test_generated_parts_are_filled_in(site: Path) -> None:
     assert not [page for page in site.rglob("*.html") if "{{" in page.read_text()]
     assert "affinity_scale" in (site / "reference" / "configuration.html").read_text()
     assert "--dry-run" in (site / "reference" / "commands.html").read_text()
-    assert "Open the latest published version" in (site / "reference" / "python.html").read_text()
+    assert "Open a dataset: its latest published version" in (site / "reference" / "python.html").read_text()
 
 
 def named(text: str, pattern: str) -> set[str]:

@@ -21,15 +21,12 @@ def prefect_server(tmp_path_factory):
         yield
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """Tiny networks gain nothing from a second thread, and lose much where the other core is busy."""
-    import torch
+@pytest.fixture(scope="session")
+def server_url(prefect_server) -> str:
+    """That server, for commands in processes of their own: each would start one, which takes longer than its work."""
+    from prefect.settings import PREFECT_API_URL
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    return str(PREFECT_API_URL.value())
 
 
 @pytest.fixture(scope="session")

@@ -22,10 +22,12 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_runs_from_first_cell_to_last(notebook: Path, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_from_first_cell_to_last(
+    notebook: Path, dataset: Path, server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MASKMILL_DATASET", str(dataset))
     monkeypatch.setenv("MASKMILL_REFERENCE", f"folder={rendered_folder(dataset.parent / 'reference', 6, seed=5)}")
-    monkeypatch.setenv("PREFECT_HOME", str(dataset.parent / "prefect"))  # a notebook's commands start a server
+    monkeypatch.setenv("PREFECT_API_URL", server_url)
     read = nbformat.read(notebook, as_version=4)
     nbformat.validate(read)
     NotebookClient(

@@ -120,7 +120,7 @@ def test_bad_input_is_refused_before_anything_is_written(data, folder, tmp_path)
         ((dataset, "--reference", photos, "--out", out), "expected a maskmill dataset"),
         ((dataset, "--reference", f"={photos}", "--out", out), "expected NAME=DIR"),
         ((f"MINE={photos}", "--out", out), "expected a benchmark among"),
-        ((f"folder={photos}", "--version", "v1", "--out", out), "is a folder and has none"),
+        ((f"folder={photos}", "--version", "v1", "--out", out), "is a folder without versions"),
         ((dataset, "--version", "v9", "--out", out), "no version v9"),
         ((rendered_dataset(tmp_path / "none", 2, rejected=(0, 1)), "--out", out), "has no kept sample"),
         ((dataset, "--out", full), "holds no statistics"),

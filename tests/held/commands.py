@@ -46,7 +46,7 @@ def main(checkout: str) -> None:
     try:
         from maskmill.cli import app
     except ImportError:  # up to fc9895f maskmill was one file
-        from maskmill import app  # type: ignore[attr-defined, no-redef]
+        from maskmill import app  # type: ignore[no-redef]
     assert Path(sys.modules[app.registered_commands[0].callback.__module__].__file__ or "").is_relative_to(checkout)
     results = []
     for command in json.load(sys.stdin):

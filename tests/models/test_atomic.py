@@ -50,7 +50,7 @@ def content(path: Path) -> object:
 def test_killed_at_any_step_the_earlier_or_the_new_is_there_and_a_next_one_leaves_no_trace(kind, tmp_path):
     path, new = tmp_path / "out", "new" * 9999
     old = "old" if kind == "file" else {"a": "old", "d": "old"}
-    whole = new if kind == "file" else {name: new for name in "abc"}
+    whole = new if kind == "file" else dict.fromkeys("abc", new)
     seen = []
     for nth in range(1, 99):
         write(path, old)

@@ -39,9 +39,9 @@ def test_a_new_an_empty_and_an_earlier_folder_are_taken_and_stay_as_they_are(pla
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    "name, said",
     [
-        ("nowhere", "is a link to nowhere"),
+        ("nowhere", "expected a folder, found a broken link"),
         ("file", "expected a folder for the run, found a file"),
         ("file/below", "file is not a folder that can be written to"),
         ("other", r"is not empty \(a\) and holds no run"),

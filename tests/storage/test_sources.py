@@ -43,8 +43,8 @@ def test_a_folder_of_other_files_is_not_the_version_that_was_named(photos):
     resolved = given.resolved(given.open())
     for part in ("images", "masks"):
         (photos / part / "0001.png").rename(photos / part / "new.png")
-    with pytest.raises(ValueError, match=f"expected the files of version {resolved.version}, found others"):
+    with pytest.raises(ValueError, match=f"expected the files of version {resolved.version}, found those of version"):
         resolved.open()
     given.check()
-    with pytest.raises(ValueError, match="is a folder and has none"):
+    with pytest.raises(ValueError, match="is a folder without versions"):
         resolved.check()

@@ -121,9 +121,9 @@ def test_silence_counts_as_much_as_it_may_have_cost(tiny_folders, tmp_path):
 
 
 def test_an_endpoint_that_goes_away_keeps_what_was_bought(tiny_folders, tmp_path):
-    with serving(fresh, Reply({"error": {"message": "revoked"}}, 401)) as endpoint:
-        with pytest.raises(ValueError, match="OPENAI_API_KEY"):
-            buy(tmp_path, config_of(tiny_folders["sd1"], endpoint.url))
+    revoked = Reply({"error": {"message": "revoked"}}, 401)
+    with serving(fresh, revoked) as endpoint, pytest.raises(ValueError, match="OPENAI_API_KEY"):
+        buy(tmp_path, config_of(tiny_folders["sd1"], endpoint.url))
     with pytest.raises(ValueError, match=r"prompts\.base_url.*cannot be reached"):
         buy(tmp_path, config_of(tiny_folders["sd1"], endpoint.url))
     assert len(prompt_store(tmp_path, "prompts")) == 2
@@ -164,7 +164,7 @@ def test_who_writes_follows_from_source_model_key_and_the_dataset(tiny_folders, 
     assert author(source="auto").prompts.source == author(source="llm").prompts.source == "llm"
     assert author(source="grammar").prompts.model is None
     assert author(source="grammar").identity() == author(source="auto", model=None).identity()
-    with pytest.raises(ValueError, match=r"prompts\.source: llm asks a model"):
+    with pytest.raises(ValueError, match=r"prompts\.source: llm needs a model"):
         author(model=None)
     monkeypatch.setenv("OPENAI_API_KEY", " ")
     assert key_of(author().prompts) is None
@@ -176,7 +176,7 @@ def test_who_writes_follows_from_source_model_key_and_the_dataset(tiny_folders, 
     without = author(source="auto")
     assert without.prompts.source == "grammar" and "no key for m" in describe_prompts(without, tmp_path / "data")
     templates = without.model_copy(update={"templates": ("a {category}",)})
-    assert describe_prompts(templates, tmp_path / "data") == "own templates, for there is no key for m"
+    assert describe_prompts(templates, tmp_path / "data") == "own templates, since there is no key for m"
     with pytest.raises(
         ValueError, match=r"prompts\.source: m needs a key to write prompts.*OPENAI_API_KEY.*prompts\.secret"
     ):

@@ -1,8 +1,8 @@
-"""What a format of export is, and what those that write a file a sample share. Knows no format.
+"""The interface of an export format, and helpers for formats with one file per sample. Knows no format.
 
-A format of one's own is a file with a class like those here, and a line in models/config/export.py.
+A new format is one file with a class like those in this folder, and a line in models/config/export.py.
 
-Every path in an export is made of a sample's index and a split's name, never of a class or a prompt.
+Every path in an export consists of a sample's index and a split's name, never of a class or a prompt.
 """
 
 import io
@@ -22,7 +22,7 @@ from storage.exports.plan import Block, Plan
 
 @dataclass
 class Facts:
-    """What is known of the samples written: a format's own rows, in order, and counts of what is worth telling."""
+    """Facts about the written samples: rows for the format's `finish`, in order, and counts for the dataset card."""
 
     rows: list[Any] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -30,7 +30,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Files:
-    """Files of an export that are of one kind: their media type, and which they are, with * in their path."""
+    """Files of one kind in an export: their media type, and a pattern of their paths with *."""
 
     name: str
     media_type: str
@@ -38,15 +38,15 @@ class Files:
 
 
 class Format(ABC):
-    """One format. `write` may be called for a block again, after a kill, and then writes the same over it."""
+    """One format. After a kill, `write` may be called again for a block, and overwrites it with the same files."""
 
     title: ClassVar[str]
     loading: ClassVar[str]  # lines of Python that load from the folder ".", with SPLIT for a split's name
-    losses: ClassVar[str]  # what the format does not keep, in a sentence or two
+    losses: ClassVar[str]  # the information that the format loses, in a sentence or two
     files: ClassVar[tuple[Files, ...]]
-    block: ClassVar[int] = 64  # samples written together, and done again after a kill
+    block: ClassVar[int] = 64  # samples written together, and written again after a kill
 
-    def check(self, plan: Plan) -> None:  # noqa: B027 -- most formats take any dataset
+    def check(self, plan: Plan) -> None:  # noqa: B027 -- most formats accept any dataset
         """UserError for a dataset that the format cannot hold."""
 
     @abstractmethod
@@ -54,7 +54,7 @@ class Format(ABC):
         """Write a block's samples."""
 
     def finish(self, folder: Path, plan: Plan, facts: dict[str, Facts]) -> None:  # noqa: B027
-        """Write what tells of all samples; facts: of each split."""
+        """Write the files about all samples; facts: by split."""
 
 
 def samples_of(dataset: Dataset, block: Block) -> Iterator[Sample]:
@@ -68,20 +68,20 @@ def name_of(index: int) -> str:
 
 
 def made(*folders: Path) -> Sequence[Path]:
-    """The folders, made where they are not there."""
+    """The folders, created if they do not exist."""
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
     return folders
 
 
 def png(picture: np.ndarray) -> bytes:
-    """A picture's file: (H, W, 3) uint8 as it is, (H, W) bool as 0 and 255."""
+    """A picture as PNG: (H, W, 3) uint8 unchanged, (H, W) bool as 0 and 255."""
     values = picture.astype(np.uint8) * 255 if picture.dtype == bool else picture
     return file_of(Image.fromarray(values), "PNG")
 
 
 def file_of(image: Image.Image, kind: str, **options: int) -> bytes:
-    """A picture as a file of Pillow's `kind`."""
+    """A picture encoded in a format by Pillow's name, with its options."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()

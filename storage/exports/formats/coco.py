@@ -56,12 +56,12 @@ class CocoFormat(Format):
 
 def _image(sample: Sample) -> dict[str, Any]:
     height, width = sample.mask.shape
-    named = {"id": sample.index + 1, "file_name": f"{name_of(sample.index)}.png"}  # some readers take an id 0 for none
+    named = {"id": sample.index + 1, "file_name": f"{name_of(sample.index)}.png"}  # some readers treat id 0 as missing
     return named | {"width": width, "height": height, "prompt": sample.prompt}
 
 
 def _annotation(sample: Sample, plan: Plan) -> dict[str, Any] | None:
-    """The instance, None for an empty mask. bbox: x, y, width, height in pixels; area: in pixels."""
+    """The instance; None if the mask is empty. bbox: x, y, width, height in pixels; area: in pixels."""
     if not sample.mask.any():
         return None
     x0, y0, x1, y1 = box(sample.mask)

@@ -1,6 +1,6 @@
-"""Folders of images and masks as DUTS has them, a pair of folders for each split. All pixels are kept.
+"""Folders of images and masks in the layout of DUTS, a pair of folders per split. All pixels are kept.
 
-`storage.photos.folders.open_folder("folder", out / "train")` reads them, and any of its layouts by name does.
+`maskmill.open_folder("folder", out / "train")` reads them, and so does any of its named layouts.
 """
 
 from pathlib import Path
@@ -15,9 +15,8 @@ class FolderFormat(Format):
 
     title = "Folders of PNG images and masks, as DUTS"
     loading = (
-        "from pathlib import Path\n"
-        "from storage.folders import open_folder  # maskmill's; any reader of image and mask folders will do\n"
-        'photo, mask = open_folder("folder", Path("SPLIT")).pair(0)'
+        "import maskmill  # or any other reader of folders of images and masks\n\n"
+        'photo, mask = maskmill.open_folder("folder", "SPLIT").pair(0)'
     )
     losses = "Images and masks are exact. Class and prompt are in samples.csv only."
     files = (Files("images", "image/png", "*/images/*.png"), Files("masks", "image/png", "*/masks/*.png"))

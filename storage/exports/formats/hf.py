@@ -41,7 +41,7 @@ class HuggingFaceFormat(Format):
 
 
 def _schema(plan: Plan) -> pa.Schema:
-    """Columns, and the library's own description of them, which it reads from the file's metadata."""
+    """The columns, and the library's description of them, which it reads from the file's metadata."""
     features = {name: dict(feature) for name, (_, feature) in COLUMNS.items()}
     features["label"]["names"] = list(plan.classes)
     described = json.dumps({"info": {"features": features}})

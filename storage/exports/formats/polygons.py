@@ -1,4 +1,4 @@
-"""Masks as polygons that give the same pixels again. Knows nothing of formats."""
+"""Masks as polygons that reproduce the same pixels. Knows nothing of formats."""
 
 import numpy as np
 from scipy import ndimage
@@ -9,19 +9,19 @@ def polygons(mask: np.ndarray) -> list[np.ndarray]:
     """One polygon (n, 2) of x, y in pixels for each component of a mask (H, W) bool, its holes joined to it.
 
     Pixel (i, j) covers [j, j + 1] x [i, i + 1]. The lines pass midway between the centres of pixels inside and
-    outside, so that a pixel belongs to the mask where its centre is inside by the even-odd rule: exact, except for
-    readers that also fill what a line touches. Components join by their sides only.
+    outside, so a pixel belongs to the mask if its centre is inside by the even-odd rule. This is exact, except for
+    readers that also fill the pixels a line touches. Components are 4-connected.
     """
     labels, _ = ndimage.label(mask)
-    found = []
+    outlines = []
     for label, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
         rings = _rings(labels[rows, columns] == label)
-        found.append(joined([ring + (columns.start, rows.start) for ring in rings]))
-    return found
+        outlines.append(joined([ring + (columns.start, rows.start) for ring in rings]))
+    return outlines
 
 
 def joined(rings: list[np.ndarray]) -> np.ndarray:
-    """Rings as one polygon: each is gone round from the first one's first point, there and back on the same line."""
+    """Rings as one polygon: a line leads from the first ring's first point to each further ring and back."""
     start = rings[0][:1]
     return rings[0] if len(rings) == 1 else np.concatenate([part for r in rings for part in (r, r[:1], start)])
 
@@ -40,6 +40,6 @@ def _rings(component: np.ndarray) -> list[np.ndarray]:
 
 
 def _bends(ring: np.ndarray) -> np.ndarray:
-    """Which points (n, 2) of a ring are no part of a straight line, (n,) bool; coordinates are halves, so exact."""
+    """Whether a ring bends at each of its points (n, 2), (n,) bool; exact, since coordinates are multiples of 0.5."""
     before, after = ring - np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0) - ring
     return np.asarray(before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0])

@@ -14,7 +14,7 @@ from storage.exports.plan import Block, Plan
 from storage.text import printable
 
 ROOT = "VOCdevkit/VOC2012"
-MOST_CLASSES = 254  # a palette's 256 values less 0, the background, and 255, VOC's value for what is not judged
+MOST_CLASSES = 254  # a palette's 256 values except 0, the background, and 255, which VOC ignores
 QUALITY = 95
 
 
@@ -27,8 +27,8 @@ class VocFormat(Format):
         'image, mask = VOCSegmentation(".", year="2012", image_set="SPLIT")[0]  # mask: 0, and class label + 1'
     )
     losses = (
-        f"Masks are exact. Images are JPEG of quality {QUALITY} without subsampled colour, since readers of VOC look "
-        "for .jpg; no pixel is marked as not judged (255)."
+        f"Masks are exact. Images are JPEG of quality {QUALITY} without chroma subsampling, since readers of VOC look "
+        "for .jpg; no pixel has the ignore value 255."
     )
     files = (
         Files("images", "image/jpeg", f"{ROOT}/JPEGImages/*.jpg"),
@@ -40,7 +40,7 @@ class VocFormat(Format):
     def check(self, plan: Plan) -> None:
         if len(plan.classes) > MOST_CLASSES:
             raise UserError(
-                f"format voc: holds at most {MOST_CLASSES} classes, the dataset has {len(plan.classes)}; "
+                f"format voc: expected at most {MOST_CLASSES} classes, the dataset has {len(plan.classes)}; "
                 "choose another format"
             )
 
@@ -68,7 +68,7 @@ class VocFormat(Format):
 
 
 def palette() -> list[int]:
-    """VOC's 256 colours, R, G, B of each: the bits of a value dealt to the high bits of the three in turn."""
+    """VOC's 256 colours as R, G, B: the bits of a value go to the high bits of the three channels in turn."""
     values = np.arange(256)
     colours = np.zeros((256, 3), dtype=int)
     for bit in range(8):
@@ -103,7 +103,7 @@ def _annotation(sample: Sample) -> bytes:
 
 
 def _add(parent: ElementTree.Element, values: dict[str, object]) -> None:
-    """Each value as an element of its name; a mapping's values below it."""
+    """Add each value as an element with its name; a mapping becomes nested elements."""
     for name, value in values.items():
         element = ElementTree.SubElement(parent, name)
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""WebDataset: tar files of consecutive samples, each with an image, a mask, its class and the rest as JSON."""
+"""WebDataset: tar files of consecutive samples, each with an image, a mask, its label, and its facts as JSON."""
 
 import io
 import json
@@ -18,7 +18,7 @@ class WebDatasetFormat(Format):
         "from glob import glob\n\n"
         "import webdataset as wds\n\n"
         'shards = wds.WebDataset(sorted(glob("SPLIT-*.tar")), shardshuffle=False)\n'
-        'image, mask, label, told = next(iter(shards.decode("pil").to_tuple("png", "mask.png", "cls", "json")))'
+        'image, mask, label, facts = next(iter(shards.decode("pil").to_tuple("png", "mask.png", "cls", "json")))'
     )
     losses = "Images and masks are exact. Scores are in samples.csv only."
     files = (Files("shards", "application/x-tar", "*.tar"),)
@@ -35,10 +35,10 @@ class WebDatasetFormat(Format):
 
 
 def _parts(sample: Sample, plan: Plan) -> dict[str, bytes]:
-    told = {"index": sample.index, "category": sample.category, "prompt": sample.prompt, "seed": sample.seed}
+    facts = {"index": sample.index, "category": sample.category, "prompt": sample.prompt, "seed": sample.seed}
     return {
         "png": png(sample.image),
         "mask.png": png(sample.mask),
         "cls": str(plan.label(sample.category)).encode(),
-        "json": json.dumps(told).encode(),
+        "json": json.dumps(facts).encode(),
     }

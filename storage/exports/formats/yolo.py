@@ -1,4 +1,4 @@
-"""YOLO segmentation labels: a text file beside each image, a line an object, classes from 0 and polygons in [0, 1]."""
+"""YOLO segmentation labels: a text file per image, a line per object, classes from 0, polygons in [0, 1]."""
 
 from pathlib import Path
 
@@ -18,8 +18,8 @@ class YoloFormat(Format):
     loading = 'from ultralytics import YOLO\n\nYOLO("yolo11n-seg.pt").train(data="data.yaml")'
     losses = (
         "Images are exact. A label is one polygon, so holes and further parts are joined to it by lines of no width: "
-        "exact where a pixel counts by its centre and even-odd, while OpenCV's fillPoly, which Ultralytics draws with, "
-        "adds those lines and the outline."
+        "exact for readers that test a pixel's centre by the even-odd rule, while OpenCV's fillPoly, which Ultralytics "
+        "uses, adds those lines and the outline."
     )
     files = (Files("images", "image/png", "images/*/*.png"), Files("labels", "text/plain", "labels/*/*.txt"))
 
@@ -40,13 +40,13 @@ class YoloFormat(Format):
         paths = {split: f"images/{split}" for split in plan.splits}
         first = next(iter(paths.values()))
         missing = {split: first for split in ("train", "val") if split not in paths}
-        text = "".join(f"# Ultralytics wants {split}; no such split was made\n" for split in missing)
+        text = "".join(f"# Ultralytics needs {split}; this export has no such split\n" for split in missing)
         document = paths | missing | {"names": dict(enumerate(plan.classes))}
         text += yaml.safe_dump(document, allow_unicode=True, sort_keys=False)
         (folder / "data.yaml").write_text(text, encoding="utf-8")
 
 
 def _normalised(polygon: np.ndarray, shape: tuple[int, ...]) -> str:
-    """x and y of each point as shares of width and height; six digits place it to 0.001 pixel of 1,000."""
+    """x and y of each point as fractions of width and height; six digits are exact to 0.001 pixel in 1,000."""
     height, width = shape
     return " ".join(f"{value:.6g}" for value in (polygon / (width, height)).ravel())

@@ -1,4 +1,4 @@
-"""Plain Zarr v3: what a version stores of the exported samples, in a folder that zarr opens without Icechunk."""
+"""Plain Zarr v3: a version's arrays of the exported samples, in a folder that zarr opens without Icechunk."""
 
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ from storage.exports.boxes import boxes_of
 from storage.exports.formats.base import Facts, Files, Format
 from storage.exports.plan import Block, Plan
 
-LEFT_OUT = ("status", "reason")  # all are kept
+LEFT_OUT = ("status", "reason")  # every exported sample is kept
 
 
 class ZarrFormat(Format):
-    """data.zarr with a group for each split; in each the dataset's arrays, and "index" and "label"."""
+    """data.zarr with a group per split, which holds the dataset's arrays, "index" and "label"."""
 
     title = "Plain Zarr v3"
     loading = (
@@ -25,7 +25,7 @@ class ZarrFormat(Format):
         'group = zarr.open_group("data.zarr/SPLIT", mode="r")\n'
         'image, mask = group["image"][0], group["mask"][0]'
     )
-    losses = "None: every array of the samples is there, the evidence that masks are cut from included."
+    losses = "None: every array of the samples is kept, including the evidence that the masks are cut from."
     files = (Files("chunks", "application/octet-stream", "data.zarr/**"),)
 
     def write(self, folder: Path, plan: Plan, block: Block, dataset: Dataset) -> Facts:
@@ -48,7 +48,7 @@ class ZarrFormat(Format):
         return slice(start, start + len(block.indices))
 
     def _array(self, group: zarr.Group, name: str, spec: ArraySpec, plan: Plan, block: Block) -> zarr.Array:
-        """The array of a split, one file a block; created by the block that first writes to it."""
+        """The array of a split, one file per block; created by the first block that writes to it."""
         if name in group:
             return array_of(group, name)
         shape = (len(plan.splits[block.split]), *spec.shape)

@@ -23,7 +23,10 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture
 def start(config, tmp_path):
-    """Start `maskmill build` into tmp_path/dataset as a process with a Prefect folder of its own and no server."""
+    """Start `maskmill build` into tmp_path/dataset as a process with a Prefect folder and a server of its own.
+
+    Or with a server that is there: to start one takes longer than the build.
+    """
     file = tmp_path / "config.yaml"
     file.write_text(yaml.safe_dump(config.model_dump(mode="json", by_alias=True)))
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
@@ -31,9 +34,10 @@ def start(config, tmp_path):
     command = [sys.executable, "-m", "maskmill", "build", "--config", str(file), "--out", str(tmp_path / "dataset")]
     started = []
 
-    def run() -> subprocess.Popen:
+    def run(server: str | None = None) -> subprocess.Popen:
+        variables = environment | ({} if server is None else {"PREFECT_API_URL": server})
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, text=True, start_new_session=True,
+            command, cwd=ROOT, env=variables, text=True, start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         started.append(process)
@@ -86,7 +90,7 @@ def test_a_signal_to_all_of_a_builds_processes_is_a_stop_and_no_failure(start, t
     os.killpg(process.pid, signal.SIGTERM)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert errors.splitlines()[-1] == "maskmill: stopped; what is committed is kept, the same command goes on"
+    assert errors.splitlines()[-1] == "maskmill: stopped; committed work is kept, the same command resumes"
 
 
 def is_left(group: int) -> bool:
@@ -100,13 +104,13 @@ def is_left(group: int) -> bool:
     return False
 
 
-def test_a_build_killed_at_three_stages_ends_as_an_uninterrupted_one(config, built, start, tmp_path):
+def test_a_build_killed_at_three_stages_ends_as_an_uninterrupted_one(config, built, start, server_url, tmp_path):
     out = tmp_path / "dataset"
-    stop_when(start(), out, is_planned)
+    stop_when(start(server_url), out, is_planned)
     assert set(table(out)["status"]) == {"planned"}
     second = start()
     stop_when(second, out, is_half_sampled)
-    third = start()
+    third = start(server_url)
     while not (out / "build.lock").read_text().startswith(str(third.pid)):
         time.sleep(0.05)
     with pytest.raises(ValueError, match=f"held by process {third.pid}"):

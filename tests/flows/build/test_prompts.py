@@ -37,4 +37,4 @@ def test_without_a_key_the_grammar_writes_and_the_report_says_so(config, tmp_pat
     build(changed(config, count=1, prompts={"model": "m"}), tmp_path / "dataset")
     assert set(open_dataset(tmp_path / "dataset").frame()["prompt_source"]) == {"grammar"}
     page = (tmp_path / "dataset" / "report" / "index.html").read_text()
-    assert "prompts by built-in grammar, for there was no key for m" in page
+    assert "prompts by built-in grammar, since there was no key for m" in page

@@ -115,7 +115,7 @@ def test_shards_change_no_verdict(whole, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("owner", "name"),
+    "owner, name",
     [(flows.build, "screen_shard"), (flows.build, "rank_samples"), (DatasetWriter, "publish")],
     ids=lambda value: getattr(value, "__name__", value),
 )
@@ -212,7 +212,7 @@ def test_a_column_of_a_rule_that_is_off_is_not_asked_for(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("column", "screen_for"),
+    "column, screen_for",
     [
         ("embedding", {"drop_uncertain": 0.0, "duplicate_image": 0.999}),
         ("num_components", {"max_components": 1, "duplicate_image": None, "drop_uncertain": 0.0}),

@@ -66,7 +66,7 @@ def test_only_the_samples_that_are_used_have_features(runs):
 
 def test_another_limit_is_another_run(runs, data):
     done = train(runs / "n2", "--data", data, limit=5)
-    assert done.exit_code == 2 and "limit 2 where 5 is asked for" in done.output
+    assert done.exit_code == 2 and "limit 2 where 5 is requested" in done.output
 
 
 def test_runs_that_differ_in_their_samples_only_make_a_curve(runs, tmp_path, monkeypatch):
@@ -116,7 +116,7 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(data, tmp_
         raise OSError("no route to host")
 
     for choices, said in (
-        ({"limit": 99}, "limit: expected at most the 8 training samples"),
+        ({"limit": 99}, "limit: expected at most 8, the number of training samples"),
         ({"weights": tmp_path / "none.pt"}, "is not a file"),
         ({"encoder": "timm:telepathy"}, "timm has no model"),
         ({"encoder": "resnet50"}, "encoder"),

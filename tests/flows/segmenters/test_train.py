@@ -112,7 +112,7 @@ def test_bad_input_is_refused_before_anything_is_written(options, tmp_path, tmp_
     empty = rendered_dataset(tmp_path / "empty", 3, rejected=(0, 1, 2))
     run = tmp_path / "run"
     for command, said in (
-        (("train", "diffusionseg", "--data", empty, "--run", run), "two kept samples or more"),
+        (("train", "diffusionseg", "--data", empty, "--run", run), "at least two kept samples"),
         (("train", "telepathy", "--data", empty, "--run", run), "expected one of diffusionseg"),
         (("train", "diffusionseg", "--data", tmp_path / "no", "--run", run), "no"),
         (("predict", run, tmp_path, "--out", tmp_path / "out"), "expected a run folder"),
@@ -160,7 +160,7 @@ def test_a_run_goes_on_with_its_own_state_alone_whatever_its_log_holds(data, opt
     said = invoke(*command).stderr.splitlines()[-1]
     assert f"{STATE}: expected weights of the network" in said and "is missing" in said and "same command" not in said
     other = invoke("train", "unet", "--data", data, "--run", run)
-    assert other.exit_code == 2 and "holds a run of diffusionseg where unet is asked for" in other.output
+    assert other.exit_code == 2 and "expected a run of unet, found one of diffusionseg" in other.output
     assert len(other.stderr) < 300
 
 

@@ -155,10 +155,9 @@ def test_queries_in_blocks_give_the_same(backbone, monkeypatch):
 
 def test_processors_come_back_even_after_an_exception(backbone):
     own = dict(backbone.unet.attn_processors)
-    with pytest.raises(RuntimeError, match="on purpose"):
-        with record_attention(backbone, (16, 16), [[1]], 32):
-            assert all(p is not own[name] for name, p in backbone.unet.attn_processors.items())
-            raise RuntimeError("on purpose")
+    with pytest.raises(RuntimeError, match="on purpose"), record_attention(backbone, (16, 16), [[1]], 32):
+        assert all(p is not own[name] for name, p in backbone.unet.attn_processors.items())
+        raise RuntimeError("on purpose")
     assert dict(backbone.unet.attn_processors) == own
 
 

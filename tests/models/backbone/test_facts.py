@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 import torch
@@ -11,6 +12,9 @@ import torch
 from models.backbone.facts import check_backbone
 from models.backbone.load import load_backbone
 from models.backbone.tokens import category_span, load_tokenizer
+from models.errors import UserError
+
+ODD = [None, True, -1, 0, 1.5, "x", [], [0], ["x", None], {}, {"x": 1}]  # what json can hold
 
 
 @pytest.fixture
@@ -179,3 +183,20 @@ def test_a_category_behind_the_truncation_is_refused(folder):
     assert category_span(tokenizer, "x" * 29 + " cat", "cat") == [30]
     with pytest.raises(ValueError, match="within the first 30 tokens"):
         category_span(tokenizer, "x" * 30 + " cat", "cat")
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder", "scheduler"])
+def test_json_of_any_content_gives_facts_or_one_line(copy, part):
+    file = copy / part / ("scheduler_config.json" if part == "scheduler" else "config.json")
+    whole = json.loads(file.read_text())
+    for key in whole:
+        for value in ODD:
+            file.write_text(json.dumps(whole | {key: value}))
+            with suppress(UserError):
+                check_backbone(str(copy))
+
+
+def test_a_schedule_that_cannot_be_is_named(copy):
+    edit(copy / "scheduler" / "scheduler_config.json", beta_schedule="none")
+    with pytest.raises(UserError, match=r"scheduler_config\.json is not valid"):
+        load_backbone(str(copy), "cpu")

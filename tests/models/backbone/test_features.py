@@ -1,5 +1,7 @@
 """Features: eq. 8 against a slow reference that keeps every step, and shapes as the UNet has them."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -42,7 +44,7 @@ def test_the_mean_over_the_reverse_pass_is_eq_8(backbone, blocks):
     kept = []
     levels = [*timesteps(4), 0]
     with torch.no_grad():
-        for t, target in zip(levels[:-1], levels[1:], strict=True):
+        for t, target in itertools.pairwise(levels):
             layers, output = outputs(backbone, names, latents, t, text)
             kept.append(layers)
             latents = ddim_step(backbone, latents, output, t, target)

@@ -1,5 +1,6 @@
 """A family of backbones is one file and one line: a toy family goes through sampling, inversion and features."""
 
+import itertools
 import json
 
 import numpy as np
@@ -51,7 +52,7 @@ def test_a_toy_family_is_sampled_with_capture(toy):
         span = category_span(toy.tokenizer, prompt, category)
         latents, cross, own = noise(seed, (3, SIDE, SIDE))[None], 0, 0
         levels = [*timesteps(4), 0]
-        for t, target in zip(levels[:-1], levels[1:], strict=True):
+        for t, target in itertools.pairwise(levels):
             cells = latents.flatten(2)[0].T.double()
             small = torch.nn.functional.avg_pool2d(latents, 2).flatten(2)[0].T.double()
             cross += (cells @ text.tokens[0].T.double()).softmax(1)[:, span].mean(1) / 4

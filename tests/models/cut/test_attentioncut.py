@@ -255,9 +255,7 @@ def test_an_object_of_one_cell(grid, cell):
 
 
 @pytest.mark.parametrize("grid", ["attention", "banded", "full"])
-@pytest.mark.parametrize(
-    ("size", "cells"), [((50, 37), (7, 5)), ((33, 64), (16, 8)), ((9, 40), (1, 5)), ((8, 8), (8, 8))]
-)
+@pytest.mark.parametrize("size, cells", [((50, 37), (7, 5)), ((33, 64), (16, 8)), ((9, 40), (1, 5)), ((8, 8), (8, 8))])
 def test_any_shape_of_image_and_grid(grid, size, cells):
     rng = np.random.default_rng(4)
     image = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
@@ -301,7 +299,7 @@ def test_uncertainty_rises_with_doubt():
 def test_uncertainty_rises_with_the_noise_of_the_maps():
     setting = config(grid="attention", alpha=0.5, **{"lambda": 2.0})
     levels = [
-        np.mean([ac.cut(*scene_case(index, noise)[:2], setting).uncertainty for index in range(20)])
+        np.mean([ac.cut(*scene_case(index, noise)[:2], config=setting).uncertainty for index in range(20)])
         for noise in (0.02, 0.1, 0.2, 0.4)
     ]
     assert levels == sorted(levels) and levels[-1] > 2 * levels[0]
@@ -350,11 +348,11 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("message", "spoil"), [(m, s) for m, spoilers in BAD.items() for s in spoilers])
+@pytest.mark.parametrize("message, spoil", [(m, s) for m, spoilers in BAD.items() for s in spoilers])
 def test_bad_arrays_are_refused_by_name(message, spoil):
     arrays = random_case(np.random.default_rng(0), 4, 5, factor=2)
     with pytest.raises(ValueError, match=message) as error:
-        ac.attentioncut(*spoil(*arrays), CutConfig())
+        ac.attentioncut(*spoil(*arrays), config=CutConfig())
     assert "got" in str(error.value)
 
 

@@ -41,7 +41,7 @@ def test_the_box_holds_every_pixel_and_no_smaller_one_does(seed, height, width):
     inside = mask[y0:y1, x0:x1]
     for edge in (inside[:1], inside[-1:], inside[:, :1], inside[:, -1:]) if mask.any() else ():
         assert edge.any()
-    assert all(0 <= value for value in (x0, y0)) and x1 <= width and y1 <= height
+    assert all(value >= 0 for value in (x0, y0)) and x1 <= width and y1 <= height
 
 
 def test_the_largest_box_is_of_the_largest_component():

@@ -1,5 +1,7 @@
 """The tests that compare samples: shares dropped exactly, duplicates of the earliest, the top-up, and invariances."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -137,10 +139,10 @@ RULES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "values"), RULES)
+@pytest.mark.parametrize("name, values", RULES)
 def test_a_stricter_rule_never_keeps_more(name, values):
     found = [kept(table(80), min_clip=0.6, **{name: value}) for value in values]
-    for mild, strict in zip(found, found[1:], strict=False):
+    for mild, strict in itertools.pairwise(found):
         assert not (strict & ~mild).any() and strict.sum() <= mild.sum()
     assert found[-1].sum() < found[0].sum()
 

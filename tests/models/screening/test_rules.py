@@ -19,7 +19,7 @@ def reason(config=ALL_ON, num_names=2, **scores) -> str:
 
 
 @pytest.mark.parametrize(
-    ("scores", "expected"),
+    "scores, expected",
     [
         ({}, ""),
         ({"area": 0.0, "border": 1.0, "num_components": 0}, "empty"),

@@ -23,7 +23,7 @@ def test_the_digest_tells_any_changed_weight_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    "change, said",
     [
         ({}, []),
         ({"0.bias": None}, ["0.bias is missing"]),

@@ -63,7 +63,7 @@ def test_rows_change_only_the_samples_named(writer: DatasetWriter) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shard", "columns", "rows", "complaint"),
+    "shard, columns, rows, complaint",
     [
         (0, {"seed": np.zeros(3)}, None, r"seed: expected shape \(4,\)"),
         (2, {"seed": np.zeros(4)}, None, r"seed: expected shape \(2,\)"),  # the short last shard

@@ -154,7 +154,7 @@ def refused(dataset, out: Path, said: str, overwrite: bool = True, **more) -> No
 
 
 def test_what_is_there_is_refused_without_overwrite(dataset, tmp_path):
-    refused(dataset, export(dataset, tmp_path / "out", "folders"), "is there already", overwrite=False)
+    refused(dataset, export(dataset, tmp_path / "out", "folders"), "already exists", overwrite=False)
 
 
 CHANGES = {
@@ -184,7 +184,7 @@ def test_a_file_added_during_the_export_is_not_lost(dataset, tmp_path):
     out = export(dataset, tmp_path / "out", "folders")
     export(dataset, out, "folders", overwrite=True, seed=2, blocks=1)
     (out / "mine.txt").write_text("mine")
-    with pytest.raises(ValueError, match="mine.txt is not of the export"):
+    with pytest.raises(ValueError, match="mine.txt does not belong to the export"):
         export(dataset, out, "folders", overwrite=True, seed=2)
     assert (out / "mine.txt").read_text() == "mine"
 
@@ -199,8 +199,8 @@ def test_strangers_are_never_replaced(dataset, tmp_path):
     refused(dataset, tmp_path / "photos", r"\(a.jpg\) and holds no export")
     refused(dataset, tmp_path / "file", "expected a folder for the export, found a file")
     refused(dataset, tmp_path / "file" / "out", "not a folder that can be written to")
-    refused(dataset, tmp_path / "new", "in the way")
-    refused(dataset, tmp_path / "newer", "in the way")
+    refused(dataset, tmp_path / "new", "the export needs this name")
+    refused(dataset, tmp_path / "newer", "the export needs this name")
     (tmp_path / "empty").mkdir()
     assert export(dataset, tmp_path / "empty", "folders") == tmp_path / "empty"
 
@@ -214,8 +214,8 @@ def test_a_datasets_own_folders_are_refused(tmp_path):
 
 
 def test_nothing_is_put_where_an_export_under_way_is_cleared(dataset, tmp_path):
-    refused(dataset, tmp_path / ".photos.partial/new", "under way")
-    refused(dataset, tmp_path / ".photos.old", "under way")
+    refused(dataset, tmp_path / ".photos.partial/new", "is a name for unfinished exports")
+    refused(dataset, tmp_path / ".photos.old", "is a name for unfinished exports")
     assert not list(tmp_path.iterdir())
 
 

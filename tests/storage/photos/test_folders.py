@@ -99,7 +99,7 @@ def test_what_is_wrong_with_a_cub_folder_is_said(tmp_path):
     with pytest.raises(ValueError, match=r"no photo for the listed 001\.Black/a_2;"):
         open_folder("CUB-200", tmp_path)
     (tmp_path / "train_val_test_split.txt").write_text("1 2 3\n")
-    with pytest.raises(ValueError, match=r"split\.txt: expected a number and one word a line, found '1 2 3'"):
+    with pytest.raises(ValueError, match=r"split\.txt: expected a number and one word per line, found '1 2 3'"):
         open_folder("CUB-200", tmp_path)
     (tmp_path / "train_val_test_split.txt").unlink()
     with pytest.raises(ValueError, match=r"split\.txt: expected the set's list"):
@@ -119,7 +119,7 @@ def write_voc(home: Path, objects: dict[str, list[tuple[int, int, int, int]]]) -
     (home / "ImageSets/Main/trainval.txt").write_text("".join(f"{name}\n" for name in objects))
 
 
-@pytest.mark.parametrize(("name", "year"), [("VOC07", 2007), ("VOC12", 2012)])
+@pytest.mark.parametrize("name, year", [("VOC07", 2007), ("VOC12", 2012)])
 @pytest.mark.parametrize("place", ["", "VOC{}", "VOCdevkit/VOC{}"])
 def test_voc_boxes_count_from_0_and_exclude_their_ends(tmp_path, name, year, place):
     home = tmp_path / place.format(year)
@@ -207,7 +207,7 @@ def test_other_and_hidden_files_are_left_out_and_doubles_refused(tmp_path):
         (tmp_path / clutter).write_text("x")
     check(open_folder("folder", tmp_path), truths)
     save(tmp_path / "images/1.png", photo())
-    with pytest.raises(ValueError, match=r"expected one file of a name, found .*1\.JPG and .*1\.png"):
+    with pytest.raises(ValueError, match=r"expected one file per name, found .*1\.JPG and .*1\.png"):
         open_folder("folder", tmp_path)
 
 
@@ -250,7 +250,7 @@ def test_a_turned_photo_meets_an_upright_mask(tmp_path):
     np.testing.assert_array_equal(mask, truth)
 
 
-@pytest.mark.parametrize(("name", "count"), [("ECSSD", 500), ("DUTS-TR", 3000)])
+@pytest.mark.parametrize("name, count", [("ECSSD", 500), ("DUTS-TR", 3000)])
 def test_real_photographs(name, count):
     if not (SHARED / name).is_dir():
         pytest.skip(f"no {name} in {SHARED}: the photographs have no licence to be shipped")

@@ -1,12 +1,18 @@
 """Pictures of every kind against the rules they are read by."""
 
+from contextlib import suppress
+from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from storage.photos.pictures import read_mask, read_photo
+from models.errors import UserError
+from storage.photos.pictures import is_picture, read_mask, read_photo, same_size
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (5, 7, 3), dtype=np.uint8)
@@ -114,6 +120,32 @@ def test_truncated_files_are_named(tmp_path, suffix, read):
             read(path)
 
 
+@settings(max_examples=150)
+@given(
+    kind=st.sampled_from(["png", "jpg", "webp", "gif", "bmp", "ppm", "jp2"]),
+    changes=st.dictionaries(st.integers(0, 300), st.integers(0, 255), min_size=1, max_size=8),
+)
+def test_a_damaged_file_is_read_or_named_and_raises_nothing_else(tmp_path_factory, kind, changes):
+    whole = bytearray(_encoded(kind))
+    for place, value in changes.items():
+        whole[place % len(whole)] = value
+    path = tmp_path_factory.getbasetemp() / f"damaged.{kind}"
+    path.write_bytes(whole)
+    assert is_picture(path) in (True, False) and same_size(path, path)
+    for read in (read_photo, read_mask):
+        with pytest.MonkeyPatch.context() as patch, suppress(UserError):
+            patch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)  # a damaged header may ask for gigabytes
+            read(path)
+
+
+@cache
+def _encoded(kind: str) -> bytes:
+    file = BytesIO()
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8))
+    noise.save(file, {"jpg": "jpeg", "jp2": "jpeg2000"}.get(kind, kind))
+    return file.getvalue()
+
+
 @pytest.mark.parametrize("read", [read_photo, read_mask])
 def test_what_is_no_picture_is_named(tmp_path, read):
     (tmp_path / "x.jpg").write_text("a text")
@@ -147,14 +179,14 @@ def test_label_masks_are_refused_and_empty_ones_are_not(tmp_path):
     for dtype in (np.uint8, np.uint16):
         for label in (1, 7, 127):
             with pytest.raises(
-                ValueError, match=rf"x\.png: .*none above {label}, as labels have; make the object's 255"
+                ValueError, match=rf"x\.png: .*none above {label}, as in a file of labels; set the object to 255"
             ):
                 read_mask(saved(tmp_path, label * np.eye(3, dtype=dtype)))
-    with pytest.raises(ValueError, match=r"x\.png: .*as labels have"):
+    with pytest.raises(ValueError, match=r"x\.png: .*as in a file of labels"):
         read_mask(saved(tmp_path, np.ones((3, 3), np.uint8)))
     coloured = Image.fromarray(np.eye(3, dtype=np.uint8), "P")
     coloured.putpalette([0, 0, 0, 128, 0, 0])  # as VOC's
-    with pytest.raises(ValueError, match=r"x\.png: .*as labels have"):
+    with pytest.raises(ValueError, match=r"x\.png: .*as in a file of labels"):
         read_mask(saved(tmp_path, coloured))
     noise = Image.fromarray(np.tile(np.array([0, 9], np.uint8), (16, 8)))
     noise.save(tmp_path / "empty.jpg")

@@ -86,5 +86,5 @@ def test_a_folder_that_cannot_be_written_to_is_refused(done, photo, tmp_path):
         PredictionFolder(photo.parent).check([photo])
     table = done.path / done.table
     table.write_text(table.read_text(encoding="utf-8").replace(",1,2,3,4,", ",1,two,3,4,"), encoding="utf-8")
-    with pytest.raises(ValueError, match=r"predictions\.csv: expected a table of the columns name, .*two.*move it"):
+    with pytest.raises(ValueError, match=r"predictions\.csv: expected a table with the columns name, .*two.*move it"):
         done.check([photo])

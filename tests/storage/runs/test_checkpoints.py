@@ -68,7 +68,7 @@ def test_an_averages_weights_are_the_best_ones_where_there_is_one(run):
 def test_what_is_no_run_is_refused(tmp_path, run):
     with pytest.raises(ValueError, match="expected a run folder"):
         load_segmenter(tmp_path / "nothing")
-    with pytest.raises(ValueError, match="not come to its first validation"):
+    with pytest.raises(ValueError, match="not reached its first validation"):
         load_segmenter(run.path)
     (run.path / FILE).write_text('{"config": {"segmenter": "telepathy"}, "data": "d", "version": "v1"}')
     with pytest.raises(ValueError, match="telepathy"):
@@ -117,7 +117,7 @@ def test_weights_say_which_configuration_they_were_trained_with(run, tmp_path):
 def test_a_folder_holds_one_run(tmp_path, run):
     longer = run.config.model_copy(update={"epochs": 99, "patience": 3, "cache": False})
     check_run(run.path, longer, run.source)
-    with pytest.raises(ValueError, match="learning_rate 0.001 where 0.1 is asked for"):
+    with pytest.raises(ValueError, match="learning_rate 0.001 where 0.1 is requested"):
         check_run(run.path, run.config.model_copy(update={"learning_rate": 0.1}), run.source)
     with pytest.raises(ValueError, match="version 'v3' where 'v4'"):
         check_run(run.path, run.config, run.source.model_copy(update={"version": "v4"}))

@@ -41,3 +41,13 @@ def test_a_full_disk_is_told_before(tmp_path, monkeypatch):
     cache.check_room(4)
     with pytest.raises(ValueError, match="features of 5 samples take .*choose another --run"):
         cache.check_room(5)
+
+
+@pytest.mark.parametrize("content", [b"", b"no array", b"half"])
+def test_a_damaged_file_is_named(tmp_path, content):
+    cache = FeatureCache(tmp_path, {}, SHAPES)
+    cache.write(3, layers(3))
+    file = cache.folder / "00000003.npy"
+    file.write_bytes(file.read_bytes()[:150] if content == b"half" else content)
+    with pytest.raises(ValueError, match=f"{file}: expected a sample's features, .*remove it"):
+        cache.read(3)

@@ -57,7 +57,7 @@ def test_an_older_run_on_a_folder_opens_as_what_it_was_and_is_written_anew_when_
     run = open_run(path)
     assert (run.config, run.source, run.training) == (CONFIG, DUTS, 5)
     check_run(path, CONFIG, DUTS)
-    with pytest.raises(ValueError, match="version 'DUTS-TR:51458b74' where 'DUTS-TR:0badcafe' is asked for"):
+    with pytest.raises(ValueError, match="version 'DUTS-TR:51458b74' where 'DUTS-TR:0badcafe' is requested"):
         check_run(path, CONFIG, DUTS.model_copy(update={"version": "0badcafe"}))
     assert create_run(path, CONFIG, DUTS, 5) == run
     content = json.loads((path / FILE).read_text())

@@ -41,12 +41,12 @@ def test_a_smaller_limits_samples_are_among_a_larger_ones_and_validation_stays()
         before = set(train.tolist())
     few, _ = split(indices, 0.1, 100)
     assert 250 < few.mean() < 650  # not the first ones, which in a folder may be of one class
-    with pytest.raises(ValueError, match=f"limit: expected at most the {len(everything)} training samples"):
+    with pytest.raises(ValueError, match=f"limit: expected at most {len(everything)}, the number of training samples"):
         split(indices, 0.1, len(everything) + 1)
 
 
 def test_fewer_than_two_samples_are_refused():
-    with pytest.raises(ValueError, match="two kept samples or more"):
+    with pytest.raises(ValueError, match="at least two kept samples"):
         split(np.array([3]), 0.1)
 
 

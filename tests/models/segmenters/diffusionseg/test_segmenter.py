@@ -48,7 +48,7 @@ def test_smoothing_finds_the_outline_that_coarse_cells_lost():
     cells = scene.mask.reshape(16, 8, 16, 8).mean((1, 3)).astype(np.float32)
     coarse, smooth = (at_own_size(cells, scene.image, bilateral) for bilateral in (False, True))
     assert smooth.shape == coarse.shape == scene.mask.shape
-    assert 0 <= smooth.min() and smooth.max() <= 1
+    assert smooth.min() >= 0 and smooth.max() <= 1
     assert iou(smooth, scene.mask) > iou(coarse, scene.mask) + 0.02
 
 
