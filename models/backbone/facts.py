@@ -31,10 +31,10 @@ def check_backbone(name: str) -> BackboneFacts:
         facts = family.facts_of(name, folder)
     except (UserError, OSError):
         raise
-    except Exception as error:  # a family checks what tells networks apart; json can hold anything else as well
+    except Exception as error:  # facts_of checks only some values; json may contain anything
         raise UserError(
-            f"backbone {name}: {EXPECTED}; its json files hold values that no such network has "
-            f"({type(error).__name__}: {error}); fetch it again"
+            f"backbone {name}: {EXPECTED}; its json files contain values that such a network cannot have "
+            f"({type(error).__name__}: {error}); download it again"
         ) from error
     return replace(facts, taught=taught(name))
 
