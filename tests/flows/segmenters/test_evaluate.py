@@ -272,7 +272,7 @@ def test_bad_input_is_refused_before_anything_is_written(trained, pairs, tmp_pat
         ((trained, "--benchmark", f"MINE={pairs}", "--out", out), "expected a benchmark among"),
         ((trained, "--benchmark", f"ECSSD={tmp_path / 'no'}", "--out", out), "expected the folders"),
         ((trained, *good, *good, "--out", out), "each set once"),
-        ((trained, trained, *good, "--out", out), "more than one"),
+        ((trained, trained, *good, "--out", out), "expected distinct names"),
         ((tmp_path / "empty", *good, "--out", out), "expected a run folder"),
         ((untrained, *good, "--out", out), "not reached its first validation"),
         ((trained, *good, "--out", tmp_path / "full"), "holds no evaluation"),
