@@ -121,8 +121,7 @@ def test_nothing_else_may_change_for_a_trained_run(trained, tmp_path, verb):
     out = tmp_path / "out"
     rest = (tmp_path, "--out", out) if verb == "predict" else ("--benchmark", f"folder={tmp_path}", "--out", out)
     for given, said in (
-        ("size=128", "size: predictions of"),
-        ("size=128", "expected fields among ensemble, spacing, steps, run for predictions"),
+        ("size=128", "size: expected fields among ensemble, spacing, steps, run for predictions of"),
         ("run.device=tpu", "run.device: "),
         ("ensemble=0", "ensemble: expected greater than or equal to 1, got 0"),
         ("ensemble=much", "ensemble: "),

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 import flows.train
 import maskmill.cli
+import maskmill.commands.segmenters
 from benchmarks.rendered import rendered_dataset, rendered_folder
 from models.segmenters import registry
 from storage.runs.checkpoints import load_segmenter
@@ -23,9 +24,11 @@ def registered(monkeypatch):
         patch.setitem(registry.SEGMENTERS, "toy", toy.ToyConfig)
         patch.setattr(registry, "SegmenterConfig", registry.any_of(registry.TABLE))
         importlib.reload(flows.train)
+        importlib.reload(maskmill.commands.segmenters)
         importlib.reload(maskmill.cli)
         yield
     importlib.reload(flows.train)
+    importlib.reload(maskmill.commands.segmenters)
     importlib.reload(maskmill.cli)
 
 

@@ -12,64 +12,15 @@ from scipy.sparse.csgraph import dijkstra
 from models.config.cut import CutConfig
 from models.cut import attentioncut as ac
 from models.cut.seeds import boundary_cells, refined_map
-from models.pocket.scenes import render
-
-STEPS = {4: [(0, 1), (1, 0)], 8: [(0, 1), (1, 0), (1, 1), (1, -1)]}
-BARE = {"min_component": 0.0, "max_hole": 0.0}
-
-
-def config(**values) -> CutConfig:
-    return CutConfig.model_validate({**BARE, **values})
-
-
-def neighbours(height, width, neighbourhood):
-    """Every neighbouring pair of cells, once: ((y, x), (y, x))."""
-    for y, x in itertools.product(range(height), range(width)):
-        for dy, dx in STEPS[neighbourhood]:
-            if y + dy < height and 0 <= x + dx < width:
-                yield (y, x), (y + dy, x + dx)
-
-
-def slow_weights(image, self_attention, setting):
-    """Psi of every pair of the attention grid, from eq. 5; one image pixel to a cell."""
-    height, width = image.shape[:2]
-    pairs = list(neighbours(height, width, setting.neighbourhood))
-    flat = {pair: [y * width + x for y, x in pair] for pair in pairs}
-    affinity = {k: (self_attention[p, q] + self_attention[q, p]) / 2 for k, (p, q) in flat.items()}
-    factor = 1 / max(affinity.values()) if setting.affinity_scale == "range" else setting.affinity_scale
-    colour = image.astype(float) / 255
-    distance = {(p, q): setting.geodesic_scale * np.linalg.norm(colour[p] - colour[q]) for p, q in pairs}
-    return {pair: factor * affinity[pair] + np.exp(-distance[pair]) for pair in pairs}
-
-
-def slow_energy(labels, objectness, weights, strength):
-    """Eq. 6, term by term."""
-    chances = zip(objectness.ravel().astype(float), labels.ravel(), strict=True)
-    unary = sum(-np.log(chance if label else 1 - chance) for chance, label in chances)
-    return unary + strength * sum(w for (p, q), w in weights.items() if labels[p] != labels[q])
-
-
-def random_case(rng, height, width, factor=1):
-    """Image, class map and row-normalised self-attention with no structure at all."""
-    image = rng.integers(0, 256, (height * factor, width * factor, 3), dtype=np.uint8)
-    attention = rng.random((height * width, height * width)) ** 3
-    return image, rng.random((height, width)), attention / attention.sum(1, keepdims=True)
-
-
-def scene_case(index, noise=0.05):
-    """A pocket scene with evidence on 16x16 cells made from its mask."""
-    scene, rng = render(3, index), np.random.default_rng(index)
-    share = scene.mask.reshape(16, 8, 16, 8).mean((1, 3))
-    affinities = np.zeros((4, 16, 16), dtype=np.float32)
-    for d, (dy, dx) in enumerate(ac.OFFSETS):
-        for y, x in itertools.product(range(16 - dy), range(max(0, -dx), 16 - max(0, dx))):
-            affinities[d, y, x] = (1 - abs(share[y, x] - share[y + dy, x + dx])) / 256
-    maps = [np.clip(share + noise * rng.normal(size=(16, 16)), 0, None).astype(np.float32) for _ in range(2)]
-    return scene.image, ac.Evidence(maps[0], maps[1], affinities), scene.mask
-
-
-def iou(a, b):
-    return (a & b).sum() / max(1, (a | b).sum())
+from tests.models.cut.slow_cut import (
+    config,
+    iou,
+    neighbours,
+    random_case,
+    scene_case,
+    slow_energy,
+    slow_weights,
+)
 
 
 @settings(max_examples=40, deadline=None)
@@ -269,104 +220,3 @@ def test_the_scale_of_the_attention_does_not_matter():
     image, class_map, attention = random_case(np.random.default_rng(9), 8, 8, factor=4)
     mask = ac.attentioncut(image, class_map, attention, CutConfig())
     np.testing.assert_array_equal(mask, ac.attentioncut(image, class_map / 4, attention / 256, CutConfig()))
-
-
-def test_clean_drops_small_parts_and_fills_small_holes():
-    mask = np.zeros((40, 40), dtype=bool)
-    mask[5:25, 5:25] = True
-    mask[10:12, 10:12] = False  # a hole of 4 pixels
-    mask[15:21, 14:20] = False  # a hole of 36
-    mask[30:33, 30:33] = True  # a part of 9
-    mask[0:3, 30:40] = True
-    mask[1, 39] = False  # a gap at the image's edge is no hole
-    cleaned = ac.clean(mask, 0.05, 0.01)
-    assert cleaned[10:12, 10:12].all() and not cleaned[15:21, 14:20].any()
-    assert not cleaned[30:33, 30:33].any() and cleaned[0:3, 30:39].all() and not cleaned[1, 39]
-    np.testing.assert_array_equal(ac.clean(mask, 0, 0), mask)
-    assert not ac.clean(np.zeros((5, 5), bool), 0.2, 0.1).any()
-    assert ac.clean(np.ones((5, 5), bool), 0.2, 0.1).all()
-
-
-def test_uncertainty_rises_with_doubt():
-    objectness = np.full((10, 10), 1e-4, np.float32)
-    assert ac.uncertainty_of(objectness) == 1  # no object at all
-    objectness[4] = 0.9
-    assert ac.uncertainty_of(objectness) == 0
-    objectness[5] = 0.5
-    assert ac.uncertainty_of(objectness) == pytest.approx(0.5)
-
-
-def test_uncertainty_rises_with_the_noise_of_the_maps():
-    setting = config(grid="attention", alpha=0.5, **{"lambda": 2.0})
-    levels = [
-        np.mean([ac.cut(*scene_case(index, noise)[:2], config=setting).uncertainty for index in range(20)])
-        for noise in (0.02, 0.1, 0.2, 0.4)
-    ]
-    assert levels == sorted(levels) and levels[-1] > 2 * levels[0]
-
-
-def test_bilateral_option_follows_the_image():
-    image, evidence, truth = scene_case(4)
-    values = {"alpha": 0.0, "grid": "attention"}
-    rough, smooth = (ac.cut(image, evidence, config(bilateral=b, **values)).mask for b in (False, True))
-    assert smooth.shape == rough.shape and iou(smooth, truth) > 0.5
-
-
-def test_a_bilateral_mask_far_from_the_cuts_is_refused_and_counted(monkeypatch):
-    image, evidence, _ = scene_case(4)
-    plain = ac.cut(image, evidence, config(grid="attention"))
-    assert not plain.bilateral_refused
-    for solved, refused in ((plain.mask, False), (~plain.mask, True)):
-        monkeypatch.setattr(ac.bilateral, "solve", lambda image, target, solved=solved: solved.astype(float))
-        found = ac.cut(image, evidence, config(grid="attention", bilateral=True))
-        assert found.bilateral_refused == refused
-        np.testing.assert_array_equal(found.mask, plain.mask)
-
-
-BAD = {
-    "image: expected": [
-        lambda i, c, a: (i.astype(np.float32), c, a),
-        lambda i, c, a: (i[..., 0], c, a),
-        lambda i, c, a: (i[:3], c, a),
-        lambda i, c, a: (i.tolist(), c, a),
-    ],
-    "class_map: expected": [
-        lambda i, c, a: (i, c[0], a),
-        lambda i, c, a: (i, c - 1, a),
-        lambda i, c, a: (i, (c * 9).astype(int), a),
-        lambda i, c, a: (i, np.where(c == c.max(), np.nan, c), a),
-        lambda i, c, a: (i, np.where(c == c.max(), np.inf, c), a),
-    ],
-    "self_attention: expected": [
-        lambda i, c, a: (i, c, a[:-1]),
-        lambda i, c, a: (i, c, a[0]),
-        lambda i, c, a: (i, c, -a),
-        lambda i, c, a: (i, c, a * 1e300),
-        lambda i, c, a: (i, c, np.where(a == a.max(), np.nan, a)),
-        lambda i, c, a: (i, c, a > 0.01),
-    ],
-}
-
-
-@pytest.mark.parametrize("message, spoil", [(m, s) for m, spoilers in BAD.items() for s in spoilers])
-def test_bad_arrays_are_refused_by_name(message, spoil):
-    arrays = random_case(np.random.default_rng(0), 4, 5, factor=2)
-    with pytest.raises(ValueError, match=message) as error:
-        ac.attentioncut(*spoil(*arrays), config=CutConfig())
-    assert "got" in str(error.value)
-
-
-@pytest.mark.parametrize("grid", ["attention", "banded", "full"])
-@pytest.mark.parametrize("factor", [1e-30, 1e29])
-def test_the_cut_ends_for_attention_of_any_scale(grid, factor):
-    """And is the same as for probabilities, as long as A_s is brought to its range."""
-    image, class_map, attention = random_case(np.random.default_rng(0), 4, 5, factor=2)
-    setting = CutConfig(grid=grid)
-    expected = ac.attentioncut(image, class_map, attention, setting)
-    np.testing.assert_array_equal(ac.attentioncut(image, class_map * factor, attention * factor, setting), expected)
-
-
-def test_half_precision_attention_is_taken():
-    image, class_map, attention = random_case(np.random.default_rng(0), 4, 5, factor=2)
-    mask = ac.attentioncut(image, class_map.astype(np.float16), attention.astype(np.float16), CutConfig())
-    assert mask.shape == (8, 10)

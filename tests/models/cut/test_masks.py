@@ -1,53 +1,109 @@
-"""Masks: their border, their components, the box of all their pixels and that of their largest component."""
+"""After and before the cut: cleaning, uncertainty, the bilateral solver, and arrays that are refused."""
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from models.cut.masks import border_of, box, largest_box, num_components_of
-
-
-def test_the_border_is_the_share_of_outermost_pixels():
-    mask = np.zeros((4, 6), dtype=bool)
-    mask[1:3, 1:5] = True
-    assert border_of(mask) == 0 and border_of(np.ones((4, 6), dtype=bool)) == 1
-    mask[0, :3] = mask[2, 0] = True
-    assert border_of(mask) == pytest.approx(4 / 16)
+from models.config.cut import CutConfig
+from models.cut import attentioncut as ac
+from tests.models.cut.slow_cut import config, iou, random_case, scene_case
 
 
-def test_components_touch_by_corners():
-    mask = np.zeros((6, 6), dtype=bool)
-    assert num_components_of(mask) == 0
-    mask[0, 0] = mask[1, 1] = mask[4, 4] = True
-    assert num_components_of(mask) == 2
+def test_clean_drops_small_parts_and_fills_small_holes():
+    mask = np.zeros((40, 40), dtype=bool)
+    mask[5:25, 5:25] = True
+    mask[10:12, 10:12] = False  # a hole of 4 pixels
+    mask[15:21, 14:20] = False  # a hole of 36
+    mask[30:33, 30:33] = True  # a part of 9
+    mask[0:3, 30:40] = True
+    mask[1, 39] = False  # a gap at the image's edge is no hole
+    cleaned = ac.clean(mask, 0.05, 0.01)
+    assert cleaned[10:12, 10:12].all() and not cleaned[15:21, 14:20].any()
+    assert not cleaned[30:33, 30:33].any() and cleaned[0:3, 30:39].all() and not cleaned[1, 39]
+    np.testing.assert_array_equal(ac.clean(mask, 0, 0), mask)
+    assert not ac.clean(np.zeros((5, 5), bool), 0.2, 0.1).any()
+    assert ac.clean(np.ones((5, 5), bool), 0.2, 0.1).all()
 
 
-@given(st.data())
-def test_the_box_is_tight(data):
-    height, width = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 12))
-    y0, x0 = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
-    y1, x1 = data.draw(st.integers(y0 + 1, height)), data.draw(st.integers(x0 + 1, width))
-    mask = np.zeros((height, width), dtype=bool)
-    mask[y0:y1, x0:x1] = True
-    assert box(mask) == largest_box(mask) == (x0, y0, x1, y1)
+def test_uncertainty_rises_with_doubt():
+    objectness = np.full((10, 10), 1e-4, np.float32)
+    assert ac.uncertainty_of(objectness) == 1  # no object at all
+    objectness[4] = 0.9
+    assert ac.uncertainty_of(objectness) == 0
+    objectness[5] = 0.5
+    assert ac.uncertainty_of(objectness) == pytest.approx(0.5)
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 9))
-def test_the_box_holds_every_pixel_and_no_smaller_one_does(seed, height, width):
-    mask = np.random.default_rng(seed).random((height, width)) > 0.8
-    x0, y0, x1, y1 = box(mask)
-    assert mask[y0:y1, x0:x1].sum() == mask.sum()
-    inside = mask[y0:y1, x0:x1]
-    for edge in (inside[:1], inside[-1:], inside[:, :1], inside[:, -1:]) if mask.any() else ():
-        assert edge.any()
-    assert all(value >= 0 for value in (x0, y0)) and x1 <= width and y1 <= height
+def test_uncertainty_rises_with_the_noise_of_the_maps():
+    setting = config(grid="attention", alpha=0.5, **{"lambda": 2.0})
+    levels = [
+        np.mean([ac.cut(*scene_case(index, noise)[:2], config=setting).uncertainty for index in range(20)])
+        for noise in (0.02, 0.1, 0.2, 0.4)
+    ]
+    assert levels == sorted(levels) and levels[-1] > 2 * levels[0]
 
 
-def test_the_largest_box_is_of_the_largest_component():
-    mask = np.zeros((20, 20), dtype=bool)
-    mask[1:4, 1:4] = True
-    mask[10:15, 12:18] = True
-    mask[15, 18] = True  # joined by a corner
-    assert largest_box(mask) == (12, 10, 19, 16) and box(mask) == (1, 1, 19, 16)
-    assert box(np.zeros((5, 5), dtype=bool)) == largest_box(np.zeros((5, 5), dtype=bool)) == (0, 0, 0, 0)
+def test_bilateral_option_follows_the_image():
+    image, evidence, truth = scene_case(4)
+    values = {"alpha": 0.0, "grid": "attention"}
+    rough, smooth = (ac.cut(image, evidence, config(bilateral=b, **values)).mask for b in (False, True))
+    assert smooth.shape == rough.shape and iou(smooth, truth) > 0.5
+
+
+def test_a_bilateral_mask_far_from_the_cuts_is_refused_and_counted(monkeypatch):
+    image, evidence, _ = scene_case(4)
+    plain = ac.cut(image, evidence, config(grid="attention"))
+    assert not plain.bilateral_refused
+    for solved, refused in ((plain.mask, False), (~plain.mask, True)):
+        monkeypatch.setattr(ac.bilateral, "solve", lambda image, target, solved=solved: solved.astype(float))
+        found = ac.cut(image, evidence, config(grid="attention", bilateral=True))
+        assert found.bilateral_refused == refused
+        np.testing.assert_array_equal(found.mask, plain.mask)
+
+
+BAD = {
+    "image: expected": [
+        lambda i, c, a: (i.astype(np.float32), c, a),
+        lambda i, c, a: (i[..., 0], c, a),
+        lambda i, c, a: (i[:3], c, a),
+        lambda i, c, a: (i.tolist(), c, a),
+    ],
+    "class_map: expected": [
+        lambda i, c, a: (i, c[0], a),
+        lambda i, c, a: (i, c - 1, a),
+        lambda i, c, a: (i, (c * 9).astype(int), a),
+        lambda i, c, a: (i, np.where(c == c.max(), np.nan, c), a),
+        lambda i, c, a: (i, np.where(c == c.max(), np.inf, c), a),
+    ],
+    "self_attention: expected": [
+        lambda i, c, a: (i, c, a[:-1]),
+        lambda i, c, a: (i, c, a[0]),
+        lambda i, c, a: (i, c, -a),
+        lambda i, c, a: (i, c, a * 1e300),
+        lambda i, c, a: (i, c, np.where(a == a.max(), np.nan, a)),
+        lambda i, c, a: (i, c, a > 0.01),
+    ],
+}
+
+
+@pytest.mark.parametrize("message, spoil", [(m, s) for m, spoilers in BAD.items() for s in spoilers])
+def test_bad_arrays_are_refused_by_name(message, spoil):
+    arrays = random_case(np.random.default_rng(0), 4, 5, factor=2)
+    with pytest.raises(ValueError, match=message) as error:
+        ac.attentioncut(*spoil(*arrays), config=CutConfig())
+    assert "got" in str(error.value)
+
+
+@pytest.mark.parametrize("grid", ["attention", "banded", "full"])
+@pytest.mark.parametrize("factor", [1e-30, 1e29])
+def test_the_cut_ends_for_attention_of_any_scale(grid, factor):
+    """And is the same as for probabilities, as long as A_s is brought to its range."""
+    image, class_map, attention = random_case(np.random.default_rng(0), 4, 5, factor=2)
+    setting = CutConfig(grid=grid)
+    expected = ac.attentioncut(image, class_map, attention, setting)
+    np.testing.assert_array_equal(ac.attentioncut(image, class_map * factor, attention * factor, setting), expected)
+
+
+def test_half_precision_attention_is_taken():
+    image, class_map, attention = random_case(np.random.default_rng(0), 4, 5, factor=2)
+    mask = ac.attentioncut(image, class_map.astype(np.float16), attention.astype(np.float16), CutConfig())
+    assert mask.shape == (8, 10)
