@@ -12,7 +12,7 @@ from tasks.pretraining import encode_scenes, export_weights, render_scenes, trai
 @flow(name="pretrain")
 def pretrain(config: PretrainConfig, run: Path, out: Path) -> Path:
     """Train all weights from scratch in `run`, or resume its training, and write them to `out`."""
-    check_pretrain(config)
+    check_pretrain(config, out)
     run.mkdir(parents=True, exist_ok=True)
     render_scenes(run, config)
     train_network("vae", run, config)

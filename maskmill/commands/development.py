@@ -25,7 +25,7 @@ def pretrain(
         from flows.checks.pretrain import check_pretrain
         from flows.pretrain import pretrain as run_pretrain
 
-        check_pretrain(resolved)
+        check_pretrain(resolved, out)
     with running():
         typer.echo(run_pretrain(resolved, run, out))
 
