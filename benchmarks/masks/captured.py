@@ -5,7 +5,6 @@ resumes at its last batch. The code is not part of the name: remove FOLDER after
 Knows nothing of masks.
 """
 
-import hashlib
 import os
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.masks.pocket import batches
+from models import digests
+from models.atomic import replacing
 from models.backbone.files import POCKET_FOLDER
 from models.backbone.inversion import invert, reconstruct_with_capture
 from models.backbone.load import load_backbone
@@ -57,25 +58,21 @@ def _batch(images: np.ndarray, prompts: list[str], categories: list[str], sampli
         samples = reconstruct_with_capture(backbone, latents, prompts, categories, sampling, CutConfig())
         assert all(sample.finite for sample in samples)
         FOLDER.mkdir(parents=True, exist_ok=True)
-        unfinished = file.with_suffix(f".{os.getpid()}.npz")
         maps = [np.asarray(sample.layer_maps) for sample in samples]
         attention = [np.asarray(sample.pooled) for sample in samples]
-        np.savez(unfinished, layer_maps=np.stack(maps), attention=np.stack(attention))
-        os.replace(unfinished, file)
+        with replacing(file, mark=f".{os.getpid()}") as partial, partial.open("wb") as unfinished:
+            np.savez(unfinished, layer_maps=np.stack(maps), attention=np.stack(attention))
     with np.load(file) as kept:
         return [Captured(*pair) for pair in zip(kept["layer_maps"], kept["attention"], strict=True)]
 
 
 def _name(images: np.ndarray, prompts: list[str], categories: list[str], sampling: SamplingConfig) -> str:
-    digest = hashlib.sha256(images.tobytes())
-    digest.update(repr((_weights(), sampling.model_dump_json(), prompts, categories)).encode())
-    return digest.hexdigest()[:32]
+    made_from = repr((_weights(), sampling.model_dump_json(), prompts, categories)).encode()
+    return digests.of(images, made_from, length=32)
 
 
 @cache
 def _weights() -> str:
     """Digest of pocket's configurations and weights."""
-    digest = hashlib.sha256()
-    for name in (*CONFIGS.values(), *HEAVY_FILES):
-        digest.update((POCKET_FOLDER / name).read_bytes())
-    return digest.hexdigest()
+    files = (*CONFIGS.values(), *HEAVY_FILES)
+    return digests.of_all(((POCKET_FOLDER / name).read_bytes() for name in files), length=64)
