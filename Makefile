@@ -1,25 +1,26 @@
 # maskmill's development commands. `make` alone lists the targets.
 
 PYTHON ?= python3
-BIN := .venv/bin
-STAMP := .venv/.installed
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
 PORT ?= 4200
 HEALTHY = import urllib.request; urllib.request.urlopen('$(PREFECT_API_URL)/health', timeout=5)
 DETACHED = import os, sys; os.setsid(); os.execv(sys.argv[1], sys.argv[1:])
 export MASKMILL_HOME := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint docs serve clean
+.PHONY: help setup demo test test-slow test-pythons lint docs serve clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Create .venv and install maskmill into it
 
 # Created again only if the dependencies change.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("maskmill needs Python 3.11 or newer, $(PYTHON) is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11 $(or $(MAKECMDGOALS),setup)")'
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
@@ -33,6 +34,12 @@ test: $(STAMP) ## Run all tests except the slow ones
 
 test-slow: $(STAMP) ## Run the slow tests
 	$(BIN)/python -m pytest -m slow
+
+# Each in an environment of its own, .venv-3.12 for example, which a later call uses again.
+test-pythons: ## Run `make test` on the other versions of Python that maskmill supports, where they are installed
+	@for python in python3.12 python3.13; do \
+	  if $$python -c '' 2>/dev/null; then $(MAKE) PYTHON=$$python VENV=.venv-$${python#python} test || exit 1; \
+	  else echo "skipped: no $$python on the PATH"; fi; done
 
 lint: $(STAMP) ## Check style, formatting, types and spelling
 	$(BIN)/ruff check .
@@ -58,5 +65,5 @@ serve: $(STAMP) ## Run a Prefect server, a worker and the deployments on this ma
 	$(BIN)/prefect worker start --pool local
 
 clean: ## Remove the environment and caches; data/ and runs/ stay
-	rm -rf .venv site .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-3.* site .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
