@@ -47,7 +47,7 @@ class Decoder(nn.Module):
         return [nn.Conv2d(inputs, outputs, 3, padding=1), nn.Upsample(scale_factor=2, mode="bilinear")]
 
     def forward(self, features: list[torch.Tensor]) -> torch.Tensor:
-        """For each layer (B, C, h', w') -> (B, 8h, 8w) logits. UserError if a layer cannot be normalised in training."""
+        """For each layer (B, C, h', w') -> (B, 8h, 8w) logits. UserError if one cannot be normalised in training."""
         if self.training and any(layer[:, 0].numel() == 1 for layer in features):
             raise UserError(
                 "batch_size: expected at least 2 samples in each batch, since a feature map is 1 x 1, got 1"

@@ -60,15 +60,15 @@ class Benchmark:
 
     def judged_pair(self, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """`pair`, and the mask's pixels that are not judged, (H, W) bool; None if all are, and for boxes."""
-        photo, truth, void = self._read(i)
+        photo, truth, void = self.read(i)
         return photo, truth if self.has_boxes else truth > 127, void
 
     def grey_pair(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """`pair` with the mask as stored in its file, (H, W) uint8."""
-        photo, truth, _ = self._read(i)
+        photo, truth, _ = self.read(i)
         return photo, truth
 
-    def _read(self, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    def read(self, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """`judged_pair` with the mask as stored in its file, (H, W) uint8."""
         photo, truth = read_photo(self.photos[i]), self.truths[i]
         if isinstance(truth, np.ndarray):
