@@ -76,10 +76,12 @@ def _highest(present: np.ndarray) -> int:
 
 
 def above_middle(soft: Truth, present: np.ndarray) -> Truth:
-    """The soft mask; UserError if it is empty although its values, `present`, vary or are not nearly black."""
-    if present[-1] == 1 == len(present):
-        return Truth(np.full_like(soft.grey, 255))  # {0, 1} is ground and object, so a mask of ones is full
-    if (soft.grey > 127).any() or (len(present) == 1 and soft.grey.max() <= NEARLY_BLACK):
+    """The soft mask; UserError if it is empty although its values, `present`, vary or are not nearly black.
+
+    Ones everywhere are a full mask by their label, and an empty one by their grey.
+    """
+    nearly_black = len(present) == 1 and present[0] != 1 and soft.grey.max() <= NEARLY_BLACK
+    if nearly_black or (soft.grey > 127).any():
         return soft
     raise UserError(
         f"expected a mask with values up to {255 if present[-1] <= 255 else 65535}, got none above {present[-1]}, as "
