@@ -128,7 +128,7 @@ def _of_colours(colours: np.ndarray, lossy: bool) -> Truth:
     luma = np.asarray(Image.fromarray(colours).convert("L"))
     if lossy:
         return _of_lossy(colours, luma)
-    if (colours == colours[..., :1]).all():
+    if all(np.array_equal(colours[..., 0], colours[..., other]) for other in (1, 2)):
         return grey_truth(luma)
     codes = colours.astype(np.int32) @ (1 << 16, 1 << 8, 1)
     present = np.unique(codes)

@@ -24,7 +24,7 @@ def read_photo(path: Path) -> np.ndarray:
 
     UserError if the file cannot be read completely.
     """
-    return _rgb(_upright(path), background=255)
+    return _rgb(_upright(path))
 
 
 def read_mask(path: Path) -> np.ndarray:
@@ -98,11 +98,11 @@ def _upright(path: Path) -> Image.Image:
     return upright
 
 
-def _rgb(image: Image.Image, background: int) -> np.ndarray:
-    """(H, W, 3) uint8, with transparent parts blended onto the grey level `background`."""
+def _rgb(image: Image.Image) -> np.ndarray:
+    """(H, W, 3) uint8, with transparent parts blended onto white."""
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (background,) * 3 + (255,)), image)
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return np.array(image.convert("RGB"))
