@@ -60,11 +60,13 @@ class Measurements:
 
     @property
     def notes(self) -> list[str]:
-        """The number of samples, and the counts of empty, thresholded and unreadable masks."""
+        """The number of samples, and the counts of empty, thresholded, partly void and unreadable masks."""
+        void = self.frame.get("void", pd.Series(dtype=int))
         counts = {
             "samples measured": len(self.frame) - len(self.errors),
             "empty masks, whose shape is undefined": int((self.frame["size"] == 0).sum()),
             "masks that were not binary, thresholded at 127": int(self.frame.get("thresholded", pd.Series()).sum()),
+            f"masks with pixels that are not judged, {int(void.sum()):,} pixels in all": int((void > 0).sum()),
             "could not be read": len(self.errors),
         }
         always = "samples measured"

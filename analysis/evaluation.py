@@ -40,6 +40,7 @@ SCORES = {
 }
 LOWER = {"mae"}
 FACTS = ("run", "segmenter", "trained on", "training samples", "images", "failed")
+VOID = "void pixels"  # a fact of tables in which some image has pixels that are not judged
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,17 @@ def summary_table(evaluations: list[Evaluation]) -> pd.DataFrame:
         failed = len(e.failed)
         samples = "–" if e.training is None else str(e.training)
         facts = (e.run, e.segmenter, e.trained_on, samples, len(e.images) - failed, failed)
-        rows.append({"benchmark": e.benchmark} | dict(zip(FACTS, facts, strict=True)) | e.summary)
+        void = {VOID: int(e.images["void"].sum())} if "void" in e.images else {}
+        rows.append({"benchmark": e.benchmark} | dict(zip(FACTS, facts, strict=True)) | void | e.summary)
     frame = pd.DataFrame(rows)
-    return frame[["benchmark", *FACTS, *(name for name in SCORES if name in frame)]]
+    if VOID in frame:
+        frame[VOID] = frame[VOID].fillna(0).astype(int)
+    return frame[["benchmark", *facts_of(frame), *(name for name in SCORES if name in frame)]]
+
+
+def facts_of(summary: pd.DataFrame) -> list[str]:
+    """The columns of a summary that are not scores, beside the benchmark's name."""
+    return [*FACTS, *([VOID] if VOID in summary else [])]
 
 
 def markdown(summary: pd.DataFrame) -> str:
@@ -97,9 +106,9 @@ def markdown(summary: pd.DataFrame) -> str:
     parts = []
     for benchmark, rows in summary.groupby("benchmark", sort=False):
         names, cells = compared(rows)
-        head = [*FACTS, *(SCORES[name] for name in names)]
+        head = [*facts_of(summary), *(SCORES[name] for name in names)]
         lines = [f"## {escape(benchmark)}", "", _line(head), _line(["---"] * 3 + ["---:"] * (len(head) - 3))]
-        for facts, scores in zip(rows[list(FACTS)].itertuples(index=False), cells, strict=True):
+        for facts, scores in zip(rows[facts_of(summary)].itertuples(index=False), cells, strict=True):
             bold = [f"**{text}**" if best else text for text, best in scores]
             lines.append(_line([*map(escape, facts), *bold]))
         parts.append("\n".join(lines))
@@ -158,13 +167,13 @@ def _write_report(evaluations: list[Evaluation], summary: pd.DataFrame, folder: 
                 {
                     "benchmark": benchmark,
                     "scores": [SCORES[name] for name in names],
-                    "lines": list(zip(rows[list(FACTS)].values.tolist(), cells, strict=True)),
+                    "lines": list(zip(rows[facts_of(summary)].values.tolist(), cells, strict=True)),
                     "curve": _curve(on_set, partial / "images"),
                     "galleries": [(e.run, list(_cards(e, worst, partial / "images"))) for e in on_set],
                     "errors": [(e.run, error) for e in on_set for error in e.failed["error"]],
                 }
             )
-        page = template("evaluation.html.j2").render(sections=sections, facts=FACTS)
+        page = template("evaluation.html.j2").render(sections=sections, facts=facts_of(summary))
         (partial / "index.html").write_text(page, encoding="utf-8")
     return folder / "index.html"
 
@@ -182,9 +191,9 @@ def _cards(evaluation: Evaluation, worst: int, folder: Path) -> Iterator[dict[st
     """Draw the worst images into `folder` and yield their cards' data."""
     position = {name: i for i, name in enumerate(evaluation.pairs.names)}
     for row in worst_images(evaluation.images, worst).to_dict("records"):
-        photo, truth = evaluation.pairs.pair(position[row["name"]])
+        photo, truth, void = evaluation.pairs.judged_pair(position[row["name"]])
         soft = np.asarray(Image.open(evaluation.scores.prediction_path(row["name"])))
-        picture = drawn(photo, truth, soft)
+        picture = drawn(photo, truth, soft, void)
         file = f"{len(list(folder.iterdir())):05d}.webp"  # no user's file name in a path or a URL
         (folder / file).write_bytes(figures.encode(picture, "WEBP"))
         height, width = picture.shape[:2]
@@ -197,13 +206,16 @@ def _cards(evaluation: Evaluation, worst: int, folder: Path) -> Iterator[dict[st
         }
 
 
-def drawn(photo: np.ndarray, truth: np.ndarray, soft: np.ndarray) -> np.ndarray:
+def drawn(photo: np.ndarray, truth: np.ndarray, soft: np.ndarray, void: np.ndarray | None = None) -> np.ndarray:
     """Photo, truth and prediction side by side, (H', 3 W', 3) uint8, W' and H' at most SIDE.
 
-    photo: (H, W, 3) uint8; truth: (H, W) bool, or boxes (N, 4), drawn on the photo; soft: (H, W) uint8.
+    photo: (H, W, 3) uint8; truth: (H, W) bool, or boxes (N, 4), drawn on the photo; soft: (H, W) uint8; void: (H, W)
+    bool, grey in the truth.
     """
     if truth.ndim == 2 and truth.dtype == bool:
         shown = np.repeat(truth[..., None].astype(np.uint8) * 255, 3, axis=2)
+        if void is not None:
+            shown[void] = 128
     else:
         shown = figures.framed(photo, truth)
     scale = min(1.0, SIDE / max(photo.shape[:2]))

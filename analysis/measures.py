@@ -33,11 +33,16 @@ class Measured:
     polygon: np.ndarray | None
 
 
-def measure(image: np.ndarray, mask: np.ndarray, normalisation: Normalisation = "joint") -> Measured:
-    """image: (H, W, 3) uint8; mask: (H, W) bool. Position and shape are those of the object's largest outline."""
+def measure(
+    image: np.ndarray, mask: np.ndarray, normalisation: Normalisation = "joint", void: np.ndarray | None = None
+) -> Measured:
+    """image: (H, W, 3) uint8; mask: (H, W) bool. Position and shape are those of the object's largest outline.
+
+    void: (H, W) bool, pixels that are not judged: they do not count as ground where object and ground are compared.
+    """
     grey, rgb = contrast(image)
     values = dict.fromkeys(STATISTICS, float("nan"))
-    values |= {"contrast": grey, "contrast_rgb": rgb, "fg_bg_distance": fg_bg_distance(image, mask)}
+    values |= {"contrast": grey, "contrast_rgb": rgb, "fg_bg_distance": fg_bg_distance(image, mask, void)}
     values["size"] = float(mask.mean())
     contour = outline(mask)
     if contour is None:
@@ -56,17 +61,18 @@ def contrast(image: np.ndarray) -> tuple[float, float]:
     return float(grey[0, 0]), float(np.sqrt((deviations**2).mean() + means.var()))
 
 
-def fg_bg_distance(image: np.ndarray, mask: np.ndarray) -> float:
+def fg_bg_distance(image: np.ndarray, mask: np.ndarray, void: np.ndarray | None = None) -> float:
     """Chi-square distance of the colour histograms p of the object and q of the background, in [0, 1].
 
-    sum (p - q)^2 / (2 (p + q)) over 512 colours, 8 levels per channel. NaN if the mask is empty or covers the image.
+    sum (p - q)^2 / (2 (p + q)) over 512 colours, 8 levels per channel, without void pixels. NaN if the mask is empty or
+    covers the image.
     """
 
     def histogram(where: np.ndarray | None) -> np.ndarray:
         return cv2.calcHist([image], [0, 1, 2], where, [BINS] * 3, [0, 256] * 3).ravel()
 
     inside = histogram(mask.astype(np.uint8))
-    outside = histogram(None) - inside
+    outside = histogram(None if void is None else (~void).astype(np.uint8)) - inside
     if not inside.any() or not outside.any():
         return float("nan")
     p, q = inside / inside.sum(), outside / outside.sum()

@@ -87,19 +87,21 @@ def sample_statistics(
 def folder_statistics(
     pairs: "Benchmark", normalisation: Normalisation = "joint", on_sample: Callable[[], object] = lambda: None
 ) -> pd.DataFrame:
-    """Measure a folder's pairs, index = their names: the columns of `sample_statistics`, and two more.
+    """Measure a folder's pairs, index = their names: the columns of `sample_statistics`, and three more.
 
-    `thresholded`: whether the mask had values between 0 and 255, and was thresholded at 127; `error`: why a pair could
-    not be read (its statistics are NaN), else ''.
+    `thresholded`: whether the mask had values between 0 and 255, and was thresholded at 127; `void`: number of pixels
+    that are not judged; `error`: why a pair could not be read (its statistics are NaN), else ''.
     """
 
     def measured(i: int) -> dict[str, Any]:
         try:
-            photo, grey = pairs.grey_pair(i)
+            photo, grey, void = pairs.read(i)
         except (UserError, OSError) as error:
-            return _row(UNREAD) | {"thresholded": False, "error": _encodable(str(error))}
+            return _row(UNREAD) | {"thresholded": False, "void": 0, "error": _encodable(str(error))}
         between = bool(((grey > 0) & (grey < 255)).any())
-        return _row(measure(photo, grey > 127, normalisation)) | {"thresholded": between, "error": ""}
+        num_void = 0 if void is None else int(void.sum())
+        row = _row(measure(photo, grey > 127, normalisation, void))
+        return row | {"thresholded": between, "void": num_void, "error": ""}
 
     frame = _measured(range(len(pairs)), "name", measured, on_sample)
     return frame.set_axis(pd.Index([_encodable(name) for name in pairs.names], name="name"))

@@ -15,7 +15,10 @@ from tasks.training import cache_features, fit_segmenter
 
 
 class TrainRecord(BaseModel):
-    """The result of a training; score is the best validation's mean IoU."""
+    """The result of a training; score is the best validation's mean IoU.
+
+    void: pixels of the training masks that are not judged, at the training's size; 0 if no step was left to do.
+    """
 
     run: Path
     version: str
@@ -23,6 +26,7 @@ class TrainRecord(BaseModel):
     validation: int
     steps: int
     score: float
+    void: int = 0
 
 
 @flow(name="train")

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from PIL import Image
+from scipy import ndimage
 
 Size = tuple[int, int]  # (H, W)
 
@@ -25,6 +26,23 @@ def resized_soft(soft: np.ndarray, size: Size) -> np.ndarray:
 def resized_mask(mask: np.ndarray, size: Size) -> np.ndarray:
     """(H, W) bool at another size: a pixel is object if more than half of its area is."""
     return resized_soft(mask.astype(np.float32), size) > 0.5
+
+
+def resized_truth(mask: np.ndarray, void: np.ndarray, size: Size) -> tuple[np.ndarray, np.ndarray]:
+    """A mask and its pixels that are not judged, both (H, W) bool, at another size.
+
+    A pixel is void if more than half of its area is, and object if more than half of its judged area is.
+    """
+    unjudged = resized_soft(void.astype(np.float32), size)
+    return resized_soft(mask.astype(np.float32), size) > 0.5 * (1 - unjudged), unjudged > 0.5
+
+
+def filled(mask: np.ndarray, void: np.ndarray) -> np.ndarray:
+    """(H, W) bool, each void pixel with the value of the nearest pixel that is not; all void leaves it unchanged."""
+    if void.all():
+        return mask
+    nearest = ndimage.distance_transform_edt(void, return_distances=False, return_indices=True)
+    return mask[tuple(nearest)]
 
 
 def stretched(values: torch.Tensor) -> torch.Tensor:

@@ -17,6 +17,9 @@ Pitfalls that explain most differences between published tables:
 - beta^2 is 0.3 (not 0.3^2) in F, and 1 in weighted F.
 - The adaptive threshold is min(2 * mean, 1) with >=: it makes an all-zero prediction all foreground.
 - Acc and IoU binarise at > 0.5. Here the IoU of two empty masks is 0, and so is F of an empty truth.
+- Void, pixels that nobody judged, such as VOC's 255, is left out of every measure that counts pixels. S and weighted F
+  look at neighbours: for these void is ground, and predicted as ground. A perfect prediction scores the same with void
+  as without, whatever it says there.
 """
 
 from dataclasses import dataclass, field
@@ -44,10 +47,11 @@ class MaskScores:
     sums: dict[str, float] = field(default_factory=dict)
     curves: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def add(self, prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    def add(self, prediction: np.ndarray, truth: np.ndarray, void: np.ndarray | None = None) -> dict[str, float]:
         """Add an image, (H, W) floats in [0, 1] and (H, W) bool; return its scores, except maxima of mean curves.
 
-        UserError if shapes, dtypes or the range are wrong.
+        void: (H, W) bool, pixels that are not judged. UserError if shapes, dtypes or the range are wrong, or if no
+        pixel is judged.
         """
         prediction = checked(prediction)
         if truth.dtype != bool or truth.shape != prediction.shape:
@@ -55,6 +59,12 @@ class MaskScores:
                 f"expected a bool truth of the prediction's shape {prediction.shape}, got {truth.dtype} "
                 f"{truth.shape}; resize the prediction, not the truth"
             )
+        whole = (prediction, truth)
+        if void is not None and void.any():
+            if void.all():
+                raise UserError("expected a mask with judged pixels, got void everywhere; leave the pair out")
+            whole = (np.where(void, 0, prediction).astype(prediction.dtype), truth & ~void)
+            prediction, truth = prediction[~void], truth[~void]  # (P,)
         curves = {
             "f_max": f_curve(prediction, truth),
             "e_max": e_curve(prediction, truth),
@@ -64,8 +74,8 @@ class MaskScores:
             "acc": acc(prediction, truth),
             "iou": iou(prediction, truth),
             "mae": mae(prediction, truth),
-            "s": s_measure(prediction, truth),
-            "weighted_f": weighted_f(prediction, truth),
+            "s": s_measure(*whole),
+            "weighted_f": weighted_f(*whole),
             "f_mean": float(curves["f_max"].mean()),
             "f_adaptive": f_adaptive(prediction, truth),
             "e_mean": float(curves["e_max"].mean()),

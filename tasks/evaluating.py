@@ -80,19 +80,22 @@ def score_batch(
     readable, rows = {}, {}
     for i in images:
         try:
-            readable[i] = pairs.pair(i)
+            readable[i] = pairs.judged_pair(i)
         except (UserError, OSError) as error:
             rows[i] = Scored(pairs.names[i], str(pairs.photos[i]), error=str(error))
-    soft_masks = segmenter.predict([photo for photo, _ in readable.values()]) if readable else []
-    for (i, (_, truth)), soft in zip(readable.items(), soft_masks, strict=True):
+    soft_masks = segmenter.predict([photo for photo, *_ in readable.values()]) if readable else []
+    for (i, (_, truth, void)), soft in zip(readable.items(), soft_masks, strict=True):
         if fault := fault_of(pairs.photos[i], soft):
             rows[i] = Scored(pairs.names[i], str(pairs.photos[i]), error=fault)
             continue
-        of_image = BoxScores() if pairs.has_boxes else MaskScores()
-        figures = of_image.add(soft, truth)
+        if pairs.has_boxes:
+            figures, curves = BoxScores().add(soft, truth), {}
+        else:
+            of_image = MaskScores()
+            figures, curves = of_image.add(soft, truth, void), of_image.curves
         scores.write_prediction(pairs.names[i], soft)
-        curves = {} if isinstance(of_image, BoxScores) else of_image.curves
-        rows[i] = Scored(pairs.names[i], str(pairs.photos[i]), "", digests[i], figures, curves)
+        num_void = 0 if void is None else int(void.sum())
+        rows[i] = Scored(pairs.names[i], str(pairs.photos[i]), "", digests[i], figures, curves, num_void)
     return rows
 
 

@@ -1,6 +1,7 @@
 """Train a segmenter in its run folder: cache its samples' features, then start or resume the training."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from storage.runs.folder import RunFolder, open_run
 from tasks.base import task
 
 if TYPE_CHECKING:
-    from models.segmenters.protocol import CachesFeatures, Segmenter
+    from models.segmenters.protocol import Batch, CachesFeatures, Segmenter
     from storage.runs.features import FeatureCache
 
 
@@ -49,7 +50,11 @@ def cache_features(run: Path) -> int:
 
 @task(name="fit")
 def fit_segmenter(run: Path) -> dict[str, float]:
-    """Train the run's segmenter to its end; returns the steps done and the best validation score."""
+    """Train the run's segmenter to its end; returns the steps done, the best validation score and numbers of samples.
+
+    "void" is the number of pixels that are not judged, in the training masks that this process read.
+    """
+    from models.segmenters.judged import void_of
     from models.segmenters.registry import segmenter_of
     from models.segmenters.validation import validation_figures
     from models.training.loop import Run, train
@@ -69,8 +74,13 @@ def fit_segmenter(run: Path) -> dict[str, float]:
     if state := load_state(folder, segmenter.network):
         training_run.restore(state)
 
-    def batches(start: int) -> Any:
-        return training_batches(samples, config.batch_size, config.seed, start, rank=rank, processes=processes)
+    num_void: dict[int, int] = {}  # pixels of each sample
+
+    def batches(start: int) -> Iterator["Batch"]:
+        for batch in training_batches(samples, config.batch_size, config.seed, start, rank=rank, processes=processes):
+            if (void := void_of(batch)) is not None:
+                num_void.update(zip(batch["index"].tolist(), void.flatten(1).sum(1).tolist(), strict=True))
+            yield batch
 
     with tqdm(
         total=training.steps, initial=training_run.step, desc=config.segmenter, unit="step", disable=rank > 0
@@ -95,6 +105,7 @@ def fit_segmenter(run: Path) -> dict[str, float]:
         "score": training_run.best,
         "training": len(samples),
         "validation": len(held_out),
+        "void": sum(num_void.values()),
     }
 
 

@@ -3,6 +3,7 @@
 A segmenter's own requirements are checked by its configuration (models/config/training.py).
 """
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def check_train(config: TrainConfig, source: Source, run: Path) -> tuple[Source,
             f"gradient_accumulation_steps: expected at most {in_epoch}, the batches of an epoch of {samples} "
             f"samples, got {config.gradient_accumulation_steps}; lower it, or batch_size"
         )
-    check_segmenter(config, TrainingSet(samples, source.image_size()))
+    check_segmenter(config, TrainingSet(samples, source.image_size(), int(os.environ.get("WORLD_SIZE", 1))))
     return source, samples
 
 

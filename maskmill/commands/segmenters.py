@@ -45,11 +45,12 @@ def train(
         check_train(resolved, source, run)
     with running():
         record = run_train(resolved, source, run)
+        void = f"\nvoid      {record.void:,} pixels of the training masks, not judged, left out" if record.void else ""
         typer.echo(
             f"run       {record.run}\n"
             f"trained   {resolved.label()}, on {record.training} samples of {source.path} {record.version}, "
             f"{record.steps} steps\n"
-            f"IoU       {record.score:.4f} on {record.validation} held-out samples, against their own masks"
+            f"IoU       {record.score:.4f} on {record.validation} held-out samples, against their own masks{void}"
         )
 
 

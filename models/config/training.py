@@ -39,11 +39,16 @@ class Facts(Protocol):
 class TrainingSet:
     """The samples to train on: how many, and (H, W) of all their images in pixels.
 
-    image_size: None for a folder of photographs, whose sizes differ.
+    image_size: None for a folder of photographs, whose sizes differ. processes: number that train together.
     """
 
     samples: int
     image_size: tuple[int, int] | None
+    processes: int = 1
+
+    def smallest_batch(self, batch_size: int) -> int:
+        """Samples of the smallest batch of a process: all batches are full, but for the only one of few samples."""
+        return min(batch_size, self.samples // self.processes)
 
 
 class TrainConfig(Config):

@@ -14,7 +14,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from models.cut.bilateral import smoothed
+from models.errors import UserError
 from models.images import resized_soft
+from models.segmenters.judged import cross_entropy
 
 Shape = tuple[int, int, int]
 
@@ -45,22 +47,31 @@ class Decoder(nn.Module):
         return [nn.Conv2d(inputs, outputs, 3, padding=1), nn.Upsample(scale_factor=2, mode="bilinear")]
 
     def forward(self, features: list[torch.Tensor]) -> torch.Tensor:
-        """For each layer (B, C, h', w') -> (B, 8h, 8w) logits."""
+        """For each layer (B, C, h', w') -> (B, 8h, 8w) logits. UserError if one cannot be normalised in training."""
+        if self.training and any(layer[:, 0].numel() == 1 for layer in features):
+            raise UserError(
+                "batch_size: expected at least 2 samples in each batch, since a feature map is 1 x 1, got 1"
+            )
         grid = max(tuple(layer.shape[2:]) for layer in features)
         maps = [project(layer) for project, layer in zip(self.inputs, features, strict=True)]
         maps = [F.interpolate(m, grid, mode="bilinear") if m.shape[2:] != grid else m for m in maps]
         return self.layers(torch.cat(maps, dim=1))[:, 0]
 
 
-def mask_loss(logits: torch.Tensor, truth: torch.Tensor, name: str) -> torch.Tensor:
-    """Binary cross-entropy, with name 'bce+dice' plus the soft Dice loss; both (B, H, W), truth 0 or 1."""
-    loss = F.binary_cross_entropy_with_logits(logits, truth)
-    return loss + dice_loss(logits, truth) if name == "bce+dice" else loss
+def mask_loss(logits: torch.Tensor, truth: torch.Tensor, name: str, void: torch.Tensor | None = None) -> torch.Tensor:
+    """Binary cross-entropy, with name 'bce+dice' plus the soft Dice loss; all (B, H, W), truth 0 or 1.
+
+    void: bool, pixels that are left out of both.
+    """
+    loss = cross_entropy(logits, truth, void)
+    return loss + dice_loss(logits, truth, void) if name == "bce+dice" else loss
 
 
-def dice_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """1 - the soft Dice coefficient, mean over the batch; both (B, H, W), truth 0 or 1. An empty pair has loss 0."""
+def dice_loss(logits: torch.Tensor, truth: torch.Tensor, void: torch.Tensor | None = None) -> torch.Tensor:
+    """1 - the soft Dice coefficient, mean over the batch; all (B, H, W), truth 0 or 1. An empty pair has loss 0."""
     soft = logits.sigmoid()
+    if void is not None:
+        soft, truth = soft.masked_fill(void, 0), truth.masked_fill(void, 0)
     overlap, total = (soft * truth).sum(dim=(1, 2)), (soft + truth).sum(dim=(1, 2))
     return (1 - (2 * overlap + 1) / (total + 1)).mean()
 

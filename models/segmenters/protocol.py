@@ -20,6 +20,7 @@ class Batch(TypedDict, total=False):
 
     index: torch.Tensor  # (B,) int64, the samples' indices in their dataset or folder
     mask: torch.Tensor  # (B, H, W) bool
+    void: torch.Tensor  # (B, H, W) bool, pixels that are not judged: neither object nor ground; only from a folder
     image: torch.Tensor  # (B, H, W, 3) uint8
     category: list[str]  # with "image": each sample's class, '' in a folder of photographs
     features: list[torch.Tensor]  # in place of "image": for each layer (B, C, h, w) float16, from `features`

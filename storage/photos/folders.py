@@ -13,7 +13,7 @@ import numpy as np
 from models import digests
 from models.errors import UserError
 from storage.photos.boxes import coco_boxes, listed, some, voc_boxes
-from storage.photos.pictures import PHOTO_SUFFIXES, is_picture, read_grey_mask, read_photo, same_size
+from storage.photos.pictures import PHOTO_SUFFIXES, is_picture, read_photo, read_truth, same_size
 
 MASK_SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff")
 PLAIN = ("images", "masks")
@@ -55,22 +55,32 @@ class Benchmark:
 
         UserError if a file cannot be read, or the sizes of the pair differ.
         """
-        photo, truth = self.grey_pair(i)
-        return photo, truth if self.has_boxes else truth > 127
+        photo, truth, _ = self.judged_pair(i)
+        return photo, truth
+
+    def judged_pair(self, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """`pair`, and the mask's pixels that are not judged, (H, W) bool; None if all are, and for boxes."""
+        photo, truth, void = self.read(i)
+        return photo, truth if self.has_boxes else truth > 127, void
 
     def grey_pair(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """`pair` with the mask as stored in its file, (H, W) uint8."""
+        photo, truth, _ = self.read(i)
+        return photo, truth
+
+    def read(self, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """`judged_pair` with the mask as stored in its file, (H, W) uint8."""
         photo, truth = read_photo(self.photos[i]), self.truths[i]
         if isinstance(truth, np.ndarray):
-            return photo, truth
-        mask = read_grey_mask(truth)
+            return photo, truth, None
+        mask, void = read_truth(truth)
         if mask.shape != photo.shape[:2]:
             sizes = " and ".join(f"{width} x {height}" for height, width in (photo.shape[:2], mask.shape))
             raise UserError(
                 f"{truth}: expected a mask of the size of {self.photos[i]}, after rotation by EXIF, got {sizes}; "
                 "store both upright and in one size"
             )
-        return photo, mask
+        return photo, mask, void
 
     def check_headers(self) -> None:
         """UserError naming the first files that are not pictures, or pairs whose sizes differ, by their headers."""

@@ -10,11 +10,13 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from models.errors import UserError
+from storage.photos.labels import Truth
+from storage.photos.meaning import truth_of
 
 # Files with other suffixes are ignored in a folder.
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".jp2")
 
-LOSSY = (".jpg", ".jpeg", ".webp")
+LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000")  # formats, as Pillow names them
 
 
 def read_photo(path: Path) -> np.ndarray:
@@ -22,7 +24,7 @@ def read_photo(path: Path) -> np.ndarray:
 
     UserError if the file cannot be read completely.
     """
-    return _rgb(_upright(path), background=255)
+    return _rgb(_upright(path))
 
 
 def read_mask(path: Path) -> np.ndarray:
@@ -31,24 +33,26 @@ def read_mask(path: Path) -> np.ndarray:
 
 
 def read_grey_mask(path: Path) -> np.ndarray:
-    """A mask's grey values, (H, W) uint8, the luma of a colour file; transparent parts are background, 0.
+    """A mask's grey values, (H, W) uint8: those of `read_truth`; pixels that are not judged are 0."""
+    return read_truth(path).grey
 
-    UserError if the file cannot be read completely, or holds labels such as 0 and 1 instead of grey values. Labels
-    are assumed if the file is lossless, has no value above 127, and its values vary or are all 1.
+
+def read_truth(path: Path) -> Truth:
+    """A mask and its pixels that are not judged, by the meaning of its file's pixels (`storage.photos.meaning`).
+
+    UserError if the file cannot be read completely, or its meaning is not certain.
     """
-    image = _upright(path)
-    grey = np.asarray(Image.fromarray(_rgb(image, background=0)).convert("L"))
-    grey_file = image.mode == "L" or image.mode.startswith("I")  # a 16-bit file's labels are lost with its low byte
-    values = np.asarray(image) if grey_file else grey
-    highest = values.max()
-    # An empty mask may be nearly black; a mask of ones is full, by its label.
-    faint = path.suffix.lower() in LOSSY or (values.min() == highest and highest != 1)
-    if not (faint or (grey > 127).any()):
+    image, (lossy, deep) = _upright(path), _encoding(path)
+    try:
+        truth = truth_of(image, lossy)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    if deep and truth.void is None and not (truth.grey > 127).any():
         raise UserError(
-            f"{path}: expected a mask with values up to 255, got none above {highest}, as in a file of labels; set the "
-            "object to 255, all else to 0"
+            f"{path}: expected a mask, got a file with 16 bits per colour that is black in the 8 bits that can be "
+            "read; store it as grey of 8 bits, with the object 255, all else 0"
         )
-    return grey
+    return truth
 
 
 def is_picture(path: Path) -> bool:
@@ -69,6 +73,13 @@ def same_size(one: Path, other: Path) -> bool:
         return True
 
 
+def _encoding(path: Path) -> tuple[bool, bool]:
+    """Whether a picture's format changes its values a little, and whether it has colours of 16 bits, read as 8."""
+    with Image.open(path) as image:
+        deep = image.mode in ("RGB", "RGBA", "LA") and any(";16" in str(tile[3]) for tile in image.tile)
+        return image.format in LOSSY, deep
+
+
 def _upright_size(image: Image.Image) -> tuple[int, int]:
     on_its_side = image.getexif().get(ExifTags.Base.Orientation, 1) > 4
     return image.size[::-1] if on_its_side else image.size
@@ -87,11 +98,11 @@ def _upright(path: Path) -> Image.Image:
     return upright
 
 
-def _rgb(image: Image.Image, background: int) -> np.ndarray:
-    """(H, W, 3) uint8, with transparent parts blended onto the grey level `background`."""
+def _rgb(image: Image.Image) -> np.ndarray:
+    """(H, W, 3) uint8, with transparent parts blended onto white."""
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (background,) * 3 + (255,)), image)
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return np.array(image.convert("RGB"))

@@ -24,7 +24,10 @@ CURVE = "_curve"
 
 @dataclass(frozen=True)
 class Scored:
-    """One image: its figures and curves by name, both empty if there is an error; photo: its file."""
+    """One image: its figures and curves by name, both empty if there is an error; photo: its file.
+
+    void: number of pixels that are not judged, and were left out of the figures.
+    """
 
     name: str
     photo: str
@@ -32,6 +35,7 @@ class Scored:
     made_from: str = ""
     figures: dict[str, float] = field(default_factory=dict)
     curves: dict[str, np.ndarray] = field(default_factory=dict)
+    void: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,12 +84,16 @@ class ScoreFolder:
 
 
 def table(rows: list[Scored], curves: bool = False) -> pd.DataFrame:
-    """One row per image: name, photo, error, made_from, its figures, and with `curves` each curve as a list."""
+    """One row per image: name, photo, error, made_from, its figures, and with `curves` each curve as a list.
+
+    If some image has void, the column `void` has each image's.
+    """
     lines: list[dict[str, Any]] = []
+    has_void = any(row.void for row in rows)
     for row in rows:
         stored = {f"{name}{CURVE}": curve for name, curve in row.curves.items()} if curves else {}
         line = {"name": row.name, "photo": row.photo, "error": row.error, "made_from": row.made_from}
-        lines.append(line | row.figures | stored)
+        lines.append(line | ({"void": row.void} if has_void else {}) | row.figures | stored)
     return pd.DataFrame(lines)
 
 
@@ -93,10 +101,11 @@ def _rows(shard: Path) -> list[Scored]:
     rows = []
     for line in pd.read_parquet(shard).to_dict("records"):
         name, photo, error, made_from = (str(line.pop(column)) for column in ("name", "photo", "error", "made_from"))
+        void = int(line.pop("void", 0))
         values = {} if error else {str(column): value for column, value in line.items()}
         curves = {column.removesuffix(CURVE): curve for column, curve in values.items() if column.endswith(CURVE)}
         figures = {column: float(value) for column, value in values.items() if not column.endswith(CURVE)}
-        rows.append(Scored(name, photo, error, made_from, figures, curves))
+        rows.append(Scored(name, photo, error, made_from, figures, curves, void))
     return rows
 
 

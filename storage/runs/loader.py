@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from models.config.training import TrainConfig
 from models.errors import UserError
-from models.images import resized, resized_mask
+from models.images import resized, resized_mask, resized_truth
 from models.segmenters.protocol import Batch
 from storage.dataset.reader import Dataset, open_dataset
 from storage.photos.folders import Benchmark
@@ -62,8 +62,9 @@ class KeptSamples(torch.utils.data.Dataset):
 class FolderSamples(torch.utils.data.Dataset):
     """Pairs of a folder with masks by position in `indices`, resized to `size`, (H, W).
 
-    An item is a dict of "index", "photo" (its path), "mask" (H, W) bool, "image" (H, W, 3) uint8 and "category", which
-    is ''. If `features` is given, "features", (C, h, w) float16 per layer, replaces "image" and "category".
+    An item is a dict of "index", "photo" (its path), "mask" and "void" (H, W) bool, "image" (H, W, 3) uint8 and
+    "category", which is ''; void pixels are not judged. If `features` is given, "features", (C, h, w) float16 per
+    layer, replaces "image" and "category".
     """
 
     def __init__(
@@ -76,9 +77,12 @@ class FolderSamples(torch.utils.data.Dataset):
 
     def __getitem__(self, position: int) -> dict[str, Any]:
         index = int(self.indices[position])
-        photo, mask = self.pairs.pair(index)
-        mask = resized_mask(mask, self.size)
-        item: dict[str, Any] = {"index": index, "photo": str(self.pairs.photos[index]), "mask": mask}
+        photo, mask, void = self.pairs.judged_pair(index)
+        if void is None:
+            mask, void = resized_mask(mask, self.size), np.zeros(self.size, bool)
+        else:
+            mask, void = resized_truth(mask, void, self.size)
+        item: dict[str, Any] = {"index": index, "photo": str(self.pairs.photos[index]), "mask": mask, "void": void}
         if self.features is not None:
             return item | {"features": self.features.read(index)}
         image = np.array(resized(photo, self.size))  # torch needs a writable array

@@ -74,6 +74,26 @@ def agree(found, expected, num_pixels):
             assert found[name] == pytest.approx(value, abs=1e-6), name
 
 
+@given(pairs(), st.integers(0, 2**16))
+def test_void_is_left_out_of_counts_and_is_ground_for_structure(pair, seed):
+    prediction, truth = pair
+    void = np.random.default_rng(seed).random(truth.shape) < 0.4
+    scores, bare, flipped = MaskScores(), MaskScores(), MaskScores()
+    if void.all():
+        with pytest.raises(ValueError, match="void everywhere"):
+            scores.add(prediction, truth, void)
+        return
+    found = scores.add(prediction, truth, void)
+    assert found == flipped.add(np.where(void, 1 - prediction, prediction), truth ^ void, void)
+    assert scores.summary() == flipped.summary()
+    flat = bare.add(prediction[~void][None], truth[~void][None])
+    for name in set(found) - {"s", "weighted_f"}:
+        assert found[name] == flat[name]
+    whole = (np.where(void, 0, prediction).astype(prediction.dtype), truth & ~void)
+    assert (found["s"], found["weighted_f"]) == (metrics.s_measure(*whole), metrics.weighted_f(*whole))
+    assert MaskScores().add(prediction, truth, void & False) == MaskScores().add(prediction, truth)
+
+
 @given(pairs())
 def test_one_image_is_scored_as_by_pysodmetrics(pair):
     summary, _ = scored([pair])

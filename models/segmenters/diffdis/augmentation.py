@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from models.images import resized, resized_soft, stretched
 
 BORDER = 30  # most pixels that a crop removes from a side of 1024 or more; the same share of a smaller side
-Sample = tuple[Image.Image, Image.Image, Image.Image]  # image, mask and edge, of one size
+Sample = tuple[Image.Image, ...]  # image, mask, edge, and void if there is any, of one size
 
 
 def edges_of(masks: torch.Tensor) -> torch.Tensor:
@@ -36,25 +36,29 @@ def augmented(
     size: tuple[int, int],
     augment: Literal["released", "paper", "none"],
     rng: np.random.Generator,
+    void: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, ...]:
     """(B, H, W, 3) uint8 and (B, H, W) bool -> rgb, masks and edges (B, 3, S, S) float32, each stretched to [-1, 1].
 
     Edges are computed first; then samples are mirrored, cropped, rotated, recoloured and resized, in this order.
+    With void, (B, H, W) bool, it is the fourth: (B, 1, S, S) float32 in [0, 1], 0 where rotation left nothing.
     """
+    truths = [masks.numpy(), edges_of(masks).numpy(), *([] if void is None else [void.numpy()])]
     pictures: list[np.ndarray] = []
-    soft: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])  # masks, edges
-    for image, mask, edge in zip(images, masks.numpy(), edges_of(masks).numpy(), strict=True):
-        sample = (Image.fromarray(image), Image.fromarray(mask * np.uint8(255)), Image.fromarray(edge * np.uint8(255)))
+    soft: list[list[np.ndarray]] = [[] for _ in truths]
+    for image, *of_image in zip(images, *truths, strict=True):
+        sample: Sample = (Image.fromarray(image), *(Image.fromarray(truth * np.uint8(255)) for truth in of_image))
         if augment != "none":
             sample = rotated(cropped(mirrored(sample, rng), rng), rng)
         if augment == "released":
             sample = (recoloured(sample[0], rng), *sample[1:])
         pictures.append(resized(np.asarray(sample[0]), size))
-        for picture, truths in zip(sample[1:], soft, strict=True):
-            truths.append(resized_soft(np.asarray(picture, np.float32) / 255, size))
+        for picture, resized_truths in zip(sample[1:], soft, strict=True):
+            resized_truths.append(resized_soft(np.asarray(picture, np.float32) / 255, size))
     rgb = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
-    masks_and_edges = [torch.from_numpy(np.stack(truths))[:, None].expand(-1, 3, -1, -1) for truths in soft]
-    return tuple(stretched(values) * 2 - 1 for values in (rgb, *masks_and_edges))
+    of_masks, of_edges, *of_void = (torch.from_numpy(np.stack(resized_truths))[:, None] for resized_truths in soft)
+    learnt = (rgb, of_masks.expand(-1, 3, -1, -1), of_edges.expand(-1, 3, -1, -1))
+    return (*(stretched(values) * 2 - 1 for values in learnt), *of_void)
 
 
 def mirrored(sample: Sample, rng: np.random.Generator) -> Sample:
@@ -119,5 +123,4 @@ def _placed(area: float, side: int, rng: np.random.Generator) -> tuple[int, int,
 
 
 def _each(sample: Sample, change: Callable[[Image.Image], Image.Image]) -> Sample:
-    image, mask, edge = sample
-    return change(image), change(mask), change(edge)
+    return tuple(change(picture) for picture in sample)

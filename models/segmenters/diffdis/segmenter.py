@@ -18,6 +18,7 @@ from models.images import stretched
 from models.segmenters.diffdis.augmentation import augmented, cutmix_boxes, cutmixed
 from models.segmenters.diffdis.config import DiffDisConfig
 from models.segmenters.diffdis.interaction import Injector, InteractiveBlock, injected
+from models.segmenters.judged import filled_masks, squared_error, void_of, weights_on
 from models.segmenters.latent import LatentSegmenter, empty_prompt, in_float32, unet_of, widened
 from models.segmenters.protocol import Batch
 
@@ -77,14 +78,19 @@ class Segmenter(LatentSegmenter):
         )
 
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
-        """Mean squared error of the masks' clean latents, plus that of the edges' (eq. 5, algorithm 1)."""
-        rgb, clean, conditions = self._latents(batch)
+        """Mean squared error of the masks' clean latents, plus that of the edges' (eq. 5, algorithm 1).
+
+        A latent weighs as much as the share of its pixels that is judged.
+        """
+        pictures, void = self._pictures(batch)
+        rgb, clean, conditions = self._latents(pictures)
+        weights = weights_on(void, clean.shape[2:])
         noises = self._noises(len(rgb), clean)
         levels = self._drawn_levels(len(rgb))
         noisy = noised(clean, noises, self._alpha_bar_of(levels[0], len(clean)))
         predicted = self.denoised(network, rgb, noisy, levels, conditions)
         tasks = zip(predicted.split(len(rgb)), clean.split(len(rgb)), strict=True)
-        return torch.stack([F.mse_loss(p, c) for p, c in tasks]).sum()
+        return torch.stack([squared_error(p, c, weights) for p, c in tasks]).sum()
 
     def soft_masks(self, batch: Batch) -> np.ndarray:
         """Masks of a batch at the images' size, from one view, for validation: (B, H, W) float32 in [0, 1]."""
@@ -136,16 +142,26 @@ class Segmenter(LatentSegmenter):
             return pyramid_noise(tuple(clean.shape), DISCOUNT).to(self.device)
         return torch.randn(count, *clean.shape[1:]).repeat(len(clean) // count, 1, 1, 1).to(self.device)
 
-    def _latents(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor] | None]:
-        """A training batch, augmented and mixed: latents of images, latents of masks and edges, and `conditions`.
+    def _pictures(self, batch: Batch) -> tuple[tuple[torch.Tensor, ...], torch.Tensor | None]:
+        """A training batch, augmented and mixed: images, masks and edges, (B, 3, S, S); and void, (B, S, S), or None.
+
+        Void is float32, the share of a pixel that is not judged.
+        """
+        rng = np.random.default_rng(int(torch.randint(2**62, ())))  # the training loop seeds torch for each step
+        masks, void = filled_masks(batch), void_of(batch)
+        pictures = augmented(batch["image"].numpy(), masks, self.size, self.config.augment, rng, void)
+        if self.config.cutmix:
+            inside = cutmix_boxes(len(masks), self.size[0], rng)
+            pictures = tuple(cutmixed(picture, inside) for picture in pictures)
+        return pictures[:3], None if void is None else pictures[3][:, 0]
+
+    def _latents(
+        self, pictures: tuple[torch.Tensor, ...]
+    ) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor] | None]:
+        """Of `_pictures`: latents of images, latents of masks and edges, and `conditions`.
 
         Shapes: (B, C, h, w), (N, C, h, w).
         """
-        rng = np.random.default_rng(int(torch.randint(2**62, ())))  # the training loop seeds torch for each step
-        pictures = augmented(batch["image"].numpy(), batch["mask"], self.size, self.config.augment, rng)
-        if self.config.cutmix:
-            inside = cutmix_boxes(len(batch["mask"]), self.size[0], rng)
-            pictures = tuple(cutmixed(picture, inside) for picture in pictures)
         rgb, mask, edge = (picture.to(self.device) for picture in pictures)
         truths = [mask, edge] if self.config.edge else [mask]
         return self.encoded(rgb), torch.cat([self.encoded(truth) for truth in truths]), self.conditions(rgb)

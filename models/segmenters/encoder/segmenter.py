@@ -17,6 +17,7 @@ from models.images import resized_soft
 from models.segmenters.decoder import Decoder, at_own_size, mask_loss
 from models.segmenters.encoder.config import EncoderConfig
 from models.segmenters.encoders import load_encoder
+from models.segmenters.judged import void_of
 from models.segmenters.protocol import Batch, Shape
 from models.training.loop import mixed_precision
 from models.training.weights import digest_of
@@ -51,7 +52,7 @@ class Segmenter:
         logits = network(self._features_of_batch(batch)).float()
         truth = batch["mask"].to(logits.device).float()
         logits = F.interpolate(logits[:, None], truth.shape[1:], mode="bilinear", antialias=True)[:, 0]  # (B, H, W)
-        return mask_loss(logits, truth, self.config.loss)
+        return mask_loss(logits, truth, self.config.loss, void_of(batch, logits.device))
 
     def soft_masks(self, batch: Batch) -> np.ndarray:
         """Masks of a batch at the size of its true masks: (B, H, W) float32 in [0, 1]."""

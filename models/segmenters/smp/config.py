@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from models.config.training import TrainConfig
+from models.config.training import Facts, TrainConfig, TrainingSet
+from models.errors import UserError
 
 Encoder = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
 
@@ -35,3 +36,15 @@ class DeepLabV3Config(BaselineConfig):
 
     segmenter: Literal["deeplabv3"] = Field("deeplabv3", description="name of the segmenter")
     encoder: Encoder = Field("resnet50", description="the network's encoder")
+
+    def check(self, facts: Facts | None, training: TrainingSet | None) -> None:
+        """UserError if some batch has one sample: its pooled features are 1 x 1, and are normalised over the batch."""
+        super().check(facts, training)
+        if training is None or (smallest := training.smallest_batch(self.batch_size)) > 1:
+            return
+        processes = f" on each of {training.processes} processes" if training.processes > 1 else ""
+        raise UserError(
+            f"batch_size: expected at least 2 samples in each batch, as {self.segmenter} needs for its batch "
+            f"normalisation, got {smallest} (batch_size {self.batch_size}, {training.samples} training samples"
+            f"{processes}); raise it, give more samples, or train unet"
+        )

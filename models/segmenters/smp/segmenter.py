@@ -1,19 +1,19 @@
 """UNet and DeepLabV3 of segmentation_models_pytorch: common networks as baselines for the same training data.
 
 Every image is resized to one square size, ignoring its aspect ratio, and normalised like ImageNet's; masks are resized
-back to their image's size. The loss is the binary cross-entropy. Encoders start from random weights, so that
-pretraining does not affect a comparison of training data.
+back to their image's size. The loss is the binary cross-entropy of judged pixels. Encoders start from random weights,
+so that pretraining does not affect a comparison of training data.
 """
 
 import numpy as np
 import segmentation_models_pytorch as smp
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from models.batching import in_batches
 from models.hardware import resolve_device
-from models.images import IMAGENET_MEAN, IMAGENET_STD, resized, resized_mask, resized_soft
+from models.images import IMAGENET_MEAN, IMAGENET_STD, resized, resized_mask, resized_soft, resized_truth
+from models.segmenters.judged import cross_entropy, void_of
 from models.segmenters.protocol import Batch
 from models.segmenters.smp.config import BaselineConfig
 from models.training.loop import mixed_precision
@@ -34,13 +34,13 @@ class Segmenter:
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         """Binary cross-entropy of a batch's masks; with `flips`, images are randomly mirrored together with masks."""
         images = self._input(list(batch["image"].numpy()))
-        masks = [resized_mask(mask, self.size) for mask in batch["mask"].numpy()]
-        truth = torch.from_numpy(np.stack(masks)).to(self.device).float()
+        truth, void = self._truth(batch)
         if self.config.flips:
             mirrored = (torch.rand(len(truth)) < 0.5).to(self.device)
             images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
             truth = torch.where(mirrored[:, None, None], truth.flip(2), truth)
-        return F.binary_cross_entropy_with_logits(network(images)[:, 0].float(), truth)
+            void = None if void is None else torch.where(mirrored[:, None, None], void.flip(2), void)
+        return cross_entropy(network(images)[:, 0].float(), truth, void)
 
     def soft_masks(self, batch: Batch) -> np.ndarray:
         """Masks of a batch at the images' size: (B, H, W) float32 in [0, 1]."""
@@ -58,6 +58,17 @@ class Segmenter:
 
         masks = in_batches(len(images), self.config.run.batch_size, make)
         return [resized_soft(soft, image.shape[:2]) for soft, image in zip(masks, images, strict=True)]
+
+    def _truth(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """A batch's masks, (B, size, size) float32, 0 or 1, and their void, bool, None without any."""
+        masks, void = batch["mask"].numpy(), void_of(batch)
+        if void is None:
+            return torch.from_numpy(np.stack([resized_mask(mask, self.size) for mask in masks])).to(
+                self.device
+            ).float(), None
+        pairs = [resized_truth(mask, unjudged, self.size) for mask, unjudged in zip(masks, void.numpy(), strict=True)]
+        truths, voids = (torch.from_numpy(np.stack(part)).to(self.device) for part in zip(*pairs, strict=True))
+        return truths.float(), voids
 
     def _input(self, images: list[np.ndarray]) -> torch.Tensor:
         """(H, W, 3) uint8 of any sizes -> (B, 3, size, size) float32, normalised."""

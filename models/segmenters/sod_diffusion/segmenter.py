@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from models.backbone.ddim import noise, noised, predict_x0_eps, pyramid_noise, target_of, timesteps, trailing
 from models.images import stretched
+from models.segmenters.judged import filled_masks, squared_error, void_of, weights_on
 from models.segmenters.latent import LatentSegmenter, empty_prompt, unet_of, widened
 from models.segmenters.protocol import Batch
 from models.segmenters.sod_diffusion.config import SodDiffusionConfig
@@ -95,18 +96,25 @@ class Segmenter(LatentSegmenter):
         self.network = Network(unet, config, empty_prompt(self)).to(self.device)
 
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
-        """Mean squared error of the predicted eps or v, plus that of the mask predicted from f, on the latent grid."""
-        rgb, mask = self.pixels(list(batch["image"].numpy())), self.mask_pixels(batch["mask"].numpy())
+        """Mean squared error of the predicted eps or v, plus that of the mask predicted from f, on the latent grid.
+
+        A cell of the grid weighs as much as the share of its pixels that is judged.
+        """
+        rgb, mask = self.pixels(list(batch["image"].numpy())), self.mask_pixels(filled_masks(batch).numpy())
         clean = self.encoded(mask)
         eps = pyramid_noise(tuple(clean.shape), DISCOUNT, LEVELS).to(self.device)
         t = torch.randint(len(self.alpha_bar), (len(clean),)).to(self.device)
         alpha_bar = self.alpha_bar[t][:, None, None, None]
         output, hint = network(self._image_latents(rgb), noised(clean, eps, alpha_bar), t, (rgb + 1) / 2)
-        loss = F.mse_loss(output.float(), target_of(self.facts.prediction_type, clean, eps, alpha_bar))
+        target, weights = (
+            target_of(self.facts.prediction_type, clean, eps, alpha_bar),
+            weights_on(void_of(batch), clean.shape[2:]),
+        )
+        loss = squared_error(output.float(), target, weights)
         if hint is None:
             return loss
         small = F.interpolate(mask, hint.shape[2:], mode="bilinear")  # (B, 3, h, w)
-        return loss + self.config.auxiliary * F.mse_loss(hint.float(), small)
+        return loss + self.config.auxiliary * squared_error(hint.float(), small, weights)
 
     def soft_masks(self, batch: Batch) -> np.ndarray:
         """Masks of a batch at the images' size, for validation: (B, H, W) float32 in [0, 1]."""

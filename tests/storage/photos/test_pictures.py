@@ -175,19 +175,16 @@ def test_transparent_parts_of_a_mask_are_background(tmp_path):
     np.testing.assert_array_equal(read_mask(saved(tmp_path, white)), [[False, False], [True, True]])
 
 
-def test_label_masks_are_refused_and_empty_ones_are_not(tmp_path):
+def test_masks_of_several_labels_are_refused_and_empty_ones_are_not(tmp_path):
     for dtype in (np.uint8, np.uint16):
-        for label in (1, 7, 127):
+        for label in (2, 7, 127):
+            several = (np.arange(9, dtype=dtype) % 3 * label // 2).reshape(3, 3)
             with pytest.raises(
                 ValueError, match=rf"x\.png: .*none above {label}, as in a file of labels; set the object to 255"
             ):
-                read_mask(saved(tmp_path, label * np.eye(3, dtype=dtype)))
+                read_mask(saved(tmp_path, several))
     with pytest.raises(ValueError, match=r"x\.png: .*as in a file of labels"):
         read_mask(saved(tmp_path, np.ones((3, 3), np.uint8)))
-    coloured = Image.fromarray(np.eye(3, dtype=np.uint8), "P")
-    coloured.putpalette([0, 0, 0, 128, 0, 0])  # as VOC's
-    with pytest.raises(ValueError, match=r"x\.png: .*as in a file of labels"):
-        read_mask(saved(tmp_path, coloured))
     noise = Image.fromarray(np.tile(np.array([0, 9], np.uint8), (16, 8)))
     noise.save(tmp_path / "empty.jpg")
     assert not read_mask(tmp_path / "empty.jpg").any()
@@ -196,3 +193,12 @@ def test_label_masks_are_refused_and_empty_ones_are_not(tmp_path):
     assert not read_mask(saved(tmp_path, opaque)).any()
     assert not read_mask(saved(tmp_path, np.zeros((3, 3), np.uint8))).any()
     assert not read_mask(saved(tmp_path, np.full((3, 3), 3, np.uint8))).any()
+
+
+def test_one_label_is_the_object(tmp_path):
+    for dtype in (np.uint8, np.uint16):
+        for label in (1, 7, 127):
+            assert (read_mask(saved(tmp_path, label * np.eye(3, dtype=dtype))) == np.eye(3, dtype=bool)).all()
+    coloured = Image.fromarray(np.eye(3, dtype=np.uint8), "P")
+    coloured.putpalette([0, 0, 0, 128, 0, 0])  # as VOC's
+    assert (read_mask(saved(tmp_path, coloured)) == np.eye(3, dtype=bool)).all()

@@ -56,6 +56,15 @@ def test_image_mask_and_edge_are_altered_alike_and_span_the_range():
     assert not torch.equal(plain, mask)
 
 
+def test_void_is_altered_as_the_mask_is_and_changes_nothing_else():
+    masks = squares(12, (90, 70))["mask"]
+    images = (masks[..., None].numpy() * np.uint8(255)).repeat(3, 3)
+    plain = augmented(images, masks, (128, 128), "released", np.random.default_rng(1))
+    *same, void = augmented(images, masks, (128, 128), "released", np.random.default_rng(1), masks)
+    assert all(torch.equal(one, other) for one, other in zip(plain, same, strict=True))
+    assert void.shape == (12, 1, 128, 128) and torch.equal(void[:, 0] > 0.5, plain[1][:, 0] > 0)
+
+
 def pictures(width: int, height: int):
     """An image whose red says the column and whose green says the row, and two masks of the same."""
     y, x = np.mgrid[:height, :width]

@@ -66,7 +66,7 @@ def test_the_loss_is_the_squared_error_of_masks_and_of_edges_under_noises_of_the
 
     torch.manual_seed(0)
     loss = own.loss(says_nothing, batch)
-    (rgb, clean, _), alpha_bar = own._latents(batch), own.alpha_bar[999]
+    (rgb, clean, _), alpha_bar = own._latents(own._pictures(batch)[0]), own.alpha_bar[999]
     errors = (alpha_bar**0.5 * seen["noisy"] - clean).square()  # a v of zero says x_0 = sqrt(alpha_bar) x
     torch.testing.assert_close(loss, errors[:3].mean() + errors[3:].mean())
     torch.testing.assert_close(clean[:3], own.encoded(own.mask_pixels(batch["mask"].numpy())))
@@ -92,7 +92,7 @@ def test_training_starts_from_the_first_level_and_learns_through_every_step(tiny
 
     torch.manual_seed(0)
     own.loss(says, batch).backward()
-    clean, (noisy, t, _) = own._latents(batch)[1], calls[0]
+    clean, (noisy, t, _) = own._latents(own._pictures(batch)[0])[1], calls[0]
     torch.testing.assert_close(noisy, own.alpha_bar[t][:, None, None, None] ** 0.5 * clean)
     assert len(calls) == (2 if steps == "2/2" else 1) and all(said.grad.abs().max() > 0 for *_, said in calls)
     assert torch.equal(t[:8], t[8:]) and (len(set(t.tolist())) > 1) == ("*" in steps)
@@ -127,7 +127,7 @@ def test_samples_are_altered_as_configured(tiny, monkeypatch, kind):
     asked = []
     monkeypatch.setattr(diffdis, "augmented", lambda *given: asked.append(given[3]) or (torch.zeros(2, 3, 64, 64),) * 3)
     own = tiny(augment=kind, cutmix=False)
-    own._latents(squares(2))
+    own._latents(own._pictures(squares(2))[0])
     assert asked == [kind]
 
 

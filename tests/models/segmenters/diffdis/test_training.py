@@ -91,7 +91,7 @@ def test_image_mask_and_edge_are_mixed_in_the_same_box(tiny, monkeypatch):
         own = tiny(**choices)
         monkeypatch.setattr(own, "encoded", lambda pixels: pixels)
         torch.manual_seed(1)
-        rgb, truths, _ = own._latents(batch)
+        rgb, truths, _ = own._latents(own._pictures(batch)[0])
         seen.append(torch.cat([rgb, *truths.split(5)], dim=1))  # (5, 9, 64, 64)
     plain, mixed = seen
     kept, partner = (mixed == plain).all(1), (mixed == plain[[1, 0, 3, 2, 4]]).all(1)
