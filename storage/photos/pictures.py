@@ -11,10 +11,15 @@ from PIL import ExifTags, Image, ImageOps
 
 from models.errors import UserError
 
-# Files with other suffixes are ignored in a folder.
+# Files with these suffixes are taken for pictures, whatever they hold.
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".jp2")
 
 LOSSY = (".jpg", ".jpeg", ".webp")
+# Formats that Pillow does not read: their name, and what their files begin with, from which byte.
+UNREAD = (
+    ("HEIC", 4, (b"ftyphei", b"ftyphev", b"ftypmif1", b"ftypmsf1")),
+    ("JPEG XL", 0, (b"\x00\x00\x00\x0cJXL ", b"\xff\x0a")),
+)
 
 
 def read_photo(path: Path) -> np.ndarray:
@@ -60,6 +65,19 @@ def is_picture(path: Path) -> bool:
         return False
 
 
+def unread_format(path: Path) -> str:
+    """'HEIC, which is not read (...)' for a file of a format that Pillow does not read, by its first bytes; else ''."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError:
+        return ""
+    for name, start, beginnings in UNREAD:
+        if head[start:].startswith(beginnings):
+            return f"{name}, which is not read (convert it to JPEG or PNG)"
+    return ""
+
+
 def same_size(one: Path, other: Path) -> bool:
     """Whether two pictures have the same size by their headers, as stored or upright; True if one is unreadable."""
     try:
@@ -81,7 +99,8 @@ def _upright(path: Path) -> Image.Image:
             image.load()
             upright = ImageOps.exif_transpose(image)
     except Exception as error:  # from Pillow's decoders: damaged, of an unknown format, or above its size limit
-        raise UserError(f"{path}: expected a picture, got an unreadable file ({error})") from error
+        why = unread_format(path) or error
+        raise UserError(f"{path}: expected a picture, got an unreadable file ({why})") from error
     if upright.mode == "F" or (upright.mode == "I" and image.format != "PPM"):  # 16-bit PGM is opened as I
         raise UserError(f"{path}: expected a picture of 8 or 16 bits, got one of 32; convert it first")
     return upright
