@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-from prefect import flow
 from pydantic import BaseModel
 
 from flows.checks.segmenters import check_train
@@ -11,6 +10,7 @@ from models.segmenters.registry import SegmenterConfig
 from storage.lock import WriterLock
 from storage.runs.folder import LOCK_FILE, create_run
 from storage.sources import Source
+from tasks.base import flow
 from tasks.training import cache_features, fit_segmenter
 
 

@@ -3,7 +3,6 @@
 Reads headers, never pixels. Knows nothing of what the pictures are used for.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image
@@ -29,7 +28,7 @@ def pictures_in(
     deep: also in subfolders. A file with a usual suffix is taken for a picture, whatever it holds; a picture found by
     content is left out if another has its name. The operating systems' own files are passed over.
     """
-    files = [path for path in _files(folder, deep) if not is_system(path.relative_to(folder))]
+    files = _files(folder, deep)
     by_suffix = [path for path in files if path.suffix.lower() in usual]
     taken, by_content, notes = {_place(path) for path in by_suffix}, [], Notes()
     for path in (path for path in files if path.suffix.lower() not in usual):
@@ -43,8 +42,14 @@ def pictures_in(
     return by_suffix, by_content, notes
 
 
-def _files(folder: Path, deep: bool) -> Iterator[Path]:
-    return (path for path in sorted(folder.rglob("*") if deep else folder.iterdir()) if path.is_file())
+def with_suffix(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """The files with one of the suffixes in a folder and its subfolders, except the operating systems' own."""
+    return [path for path in _files(folder, deep=True) if path.suffix.lower() in suffixes]
+
+
+def _files(folder: Path, deep: bool) -> list[Path]:
+    found = sorted(folder.rglob("*") if deep else folder.iterdir())
+    return [path for path in found if not is_system(path.relative_to(folder)) and path.is_file()]
 
 
 def _place(path: Path) -> Path:

@@ -4,6 +4,7 @@ The rules for both: the first frame of an animation; rotated upright by EXIF; 16
 Pillow reads 16-bit colour); CMYK, palettes and similar modes to RGB by Pillow's plain conversion, without ICC profiles.
 """
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,23 @@ def same_size(one: Path, other: Path) -> bool:
             return a.size == b.size or _upright_size(a) == _upright_size(b)
     except Exception:  # as in is_picture
         return True
+
+
+def header_size(path: Path) -> tuple[int, int] | None:
+    """(width, height) of an upright picture by its header, None if that is unreadable; remembered while it stays."""
+    try:
+        stat = path.stat()
+        return _header_size(path, stat.st_mtime_ns, stat.st_size)
+    except Exception:  # as in is_picture
+        return None
+
+
+@lru_cache(maxsize=2**18)
+def _header_size(path: Path, mtime: int, size: int) -> tuple[int, int]:
+    with Image.open(path) as image:
+        # Pillow decodes a whole PNG to look for an EXIF that its header does not have.
+        plain = image.format == "PNG" and "exif" not in image.info
+        return image.size if plain else _upright_size(image)
 
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:
