@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.errors import UserError
 from storage.dataset.reader import Dataset, open_dataset
 from storage.photos.folders import Benchmark, open_folder
+from storage.photos.notes import Notes
 
 
 class Source(BaseModel):
@@ -52,6 +53,11 @@ class Source(BaseModel):
             data.check_sizes()
         elif not data.kept().size:
             raise UserError(f"{self.path}: has no kept sample in {data.version}; its report gives the reasons")
+
+    def notes(self) -> Notes:
+        """What was left out, dropped, resized or chosen of a folder's files; empty for a dataset."""
+        data = self.open()
+        return data.notes if isinstance(data, Benchmark) else Notes()
 
     def resolved(self, data: Dataset | Benchmark) -> "Source":
         """The same source with an absolute path and the version of `data`, which `open` returned."""

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from models.errors import UserError
 from storage.photos.folders import Benchmark, open_folder
+from storage.photos.notes import NOTES_FILE
 from storage.results.scores import SHARD, Scored, ScoreFolder, digest_of, table
 from storage.runs.folder import RunFolder, open_run, weights_facts
 from tasks.base import task
@@ -28,6 +29,7 @@ def score_images(
 
     pairs, folder = open_folder(layout, data), open_run(run, overrides)
     scores = score_folder(out, run, layout, overrides)
+    pairs.notes.write(scores.path / NOTES_FILE)
     identity = weights_facts(folder) | folder.source.identity()
     before = {row.name: row for row in scores.read(pairs)}
     counts, segmenter, batch = {"made": 0, "kept": 0, "failed": 0}, None, folder.config.run.batch_size
@@ -35,7 +37,7 @@ def score_images(
         for shard, start in enumerate(range(0, len(pairs), SHARD)):
             images = range(start, min(start + SHARD, len(pairs)))
             digests = {i: digest_of(pairs, i, identity) for i in images}
-            known = {i: before[pairs.names[i]] for i in images if pairs.names[i] in before}
+            known = {i: before[pairs.labels[i]] for i in images if pairs.labels[i] in before}
             rows = {i: row for i, row in known.items() if is_done(row, digests[i], scores)}
             counts["kept"] += len(rows)
             bar.update(len(rows))
@@ -45,7 +47,7 @@ def score_images(
                     rows |= score_batch(segmenter, pairs, part, digests, scores)
                     bar.update(len(part))
             # Also if files were added or removed, so that each name is in the table of one shard only.
-            if todo or [row.name for row in scores.read_shard(shard)] != [pairs.names[i] for i in images]:
+            if todo or [row.name for row in scores.read_shard(shard)] != [pairs.labels[i] for i in images]:
                 scores.write(shard, [rows[i] for i in images])
             failed = [rows[i].error for i in todo if rows[i].error]
             counts["made"] += len(todo) - len(failed)
@@ -82,17 +84,17 @@ def score_batch(
         try:
             readable[i] = pairs.pair(i)
         except (UserError, OSError) as error:
-            rows[i] = Scored(pairs.names[i], str(pairs.photos[i]), error=str(error))
+            rows[i] = Scored(pairs.labels[i], str(pairs.photos[i]), error=str(error))
     soft_masks = segmenter.predict([photo for photo, _ in readable.values()]) if readable else []
     for (i, (_, truth)), soft in zip(readable.items(), soft_masks, strict=True):
         if fault := fault_of(pairs.photos[i], soft):
-            rows[i] = Scored(pairs.names[i], str(pairs.photos[i]), error=fault)
+            rows[i] = Scored(pairs.labels[i], str(pairs.photos[i]), error=fault)
             continue
         of_image = BoxScores() if pairs.has_boxes else MaskScores()
         figures = of_image.add(soft, truth)
-        scores.write_prediction(pairs.names[i], soft)
+        scores.write_prediction(pairs.labels[i], soft)
         curves = {} if isinstance(of_image, BoxScores) else of_image.curves
-        rows[i] = Scored(pairs.names[i], str(pairs.photos[i]), "", digests[i], figures, curves)
+        rows[i] = Scored(pairs.labels[i], str(pairs.photos[i]), "", digests[i], figures, curves)
     return rows
 
 

@@ -12,7 +12,7 @@ from storage.photos.notes import Notes
 from storage.photos.pictures import PHOTO_SUFFIXES, is_picture, unread_format
 
 # Pillow's names of the formats that are recognised by content.
-FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS = ("JPEG", "PNG", "AVIF", "WEBP", "TIFF", "GIF", "BMP", "DIB", "PPM", "JPEG2000")
 # Formats whose headers say too little: these need their suffix, too.
 BY_SUFFIX = {".pcx": "PCX", ".qoi": "QOI", ".ras": "SUN", ".sgi": "SGI", ".tga": "TGA"}
 # A camera's raw file begins as a TIFF does, and would be read as its small preview.

@@ -10,6 +10,7 @@ from pathlib import PurePath
 from models import digests
 from models.errors import encodable
 
+MAX_NAME = 255  # bytes of a file's name, on nearly every file system
 # The suffixes of picture files, also of those that are not read. Any other suffix counts as a part of the name, since
 # frame.0001 and frame.0002 are two.
 SUFFIXES = frozenset(

@@ -10,7 +10,7 @@ from models.errors import encodable
 from storage.atomic import replacing
 from storage.photos.boxes import some
 
-FILE = "files.txt"
+NOTES_FILE = "files.txt"  # in the folder of what was made of the files
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,10 @@ from models import digests
 from models.errors import UserError, encodable
 from storage.atomic import partial_of, replacing
 from storage.photos.listing import NAME_TAKEN, pictures_in
-from storage.photos.names import bare, shortened
+from storage.photos.names import MAX_NAME, bare, shortened
 from storage.photos.notes import Notes
 from storage.photos.pictures import PHOTO_SUFFIXES
 from storage.places import check_place
-
-MAX_NAME = 255  # bytes of a file's name, on nearly every file system
 
 
 @dataclass(frozen=True)
