@@ -73,4 +73,5 @@ def why_not(path: Path) -> str:
 def _other(path: Path, error: Exception) -> str:
     if isinstance(error, OSError) and error.errno is not None:
         return f"it cannot be read ({error.strerror})"
-    return "a format that is read only if the file is named" if is_picture(path) else "not a picture"
+    unusual = "a format that is not looked for in folders (convert it to JPEG or PNG)"
+    return unusual if is_picture(path) else "not a picture that can be read"
