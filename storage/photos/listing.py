@@ -17,6 +17,8 @@ FORMATS = ("JPEG", "PNG", "AVIF", "WEBP", "TIFF", "GIF", "BMP", "DIB", "PPM", "J
 BY_SUFFIX = {".pcx": "PCX", ".qoi": "QOI", ".ras": "SUN", ".sgi": "SGI", ".tga": "TGA"}
 # A camera's raw file begins as a TIFF does, and would be read as its small preview.
 RAW = set(".dng .nef .nrw .cr2 .cr3 .arw .sr2 .orf .rw2 .raf .pef .srw .3fr .erf".split())
+# Files that lie beside photographs, of which a folder may have as many: they are not opened.
+TEXT = set(".txt .md .csv .tsv .json .jsonl .xml .yaml .yml .html .htm .log .py .ini .toml".split())
 NAME_TAKEN = "left out, another picture has its name"
 
 
@@ -59,6 +61,8 @@ def _place(path: Path) -> Path:
 def why_not(path: Path) -> str:
     """Why a file is not taken for a picture, '' if it is."""
     suffix = path.suffix.lower()
+    if suffix in TEXT:
+        return "not a picture"
     if suffix in RAW:
         return "a camera's raw file (develop it to JPEG or TIFF)"
     try:

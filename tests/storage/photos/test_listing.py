@@ -59,7 +59,8 @@ def test_what_is_left_out_has_its_reason_and_what_the_system_left_there_has_none
         "left out, JPEG XL, which is not read (convert it to JPEG or PNG)": ["new.jxl"],
         "left out, a camera's raw file (develop it to JPEG or TIFF)": ["camera.nef"],
         "left out, a format that is not looked for in folders (convert it to JPEG or PNG)": ["layers.psd"],
-        "left out, not a picture that can be read": ["README.txt", "torn.avif"],
+        "left out, not a picture": ["README.txt"],
+        "left out, not a picture that can be read": ["torn.avif"],
     }
 
 
