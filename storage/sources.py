@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.errors import UserError
+from models.errors import UserError, encodable
 from storage.dataset.reader import Dataset, open_dataset
 from storage.photos.folders import Benchmark, open_folder
 from storage.photos.notes import Notes
@@ -79,7 +79,7 @@ class Source(BaseModel):
 
     def label(self) -> str:
         """Its name in tables: 'DUTS-TR', 'shapes v3'."""
-        data, name = self.open(), self.path.resolve().name
+        data, name = self.open(), encodable(self.path.resolve().name)
         if isinstance(data, Dataset):
             return f"{name} {data.version}"
         return name if self.layout in (None, "folder") else str(self.layout)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from models.errors import UserError
+from models.errors import UserError, encodable
 from storage.photos.folders import Benchmark, open_folder
 from storage.photos.notes import NOTES_FILE
 from storage.results.scores import SHARD, Scored, ScoreFolder, digest_of, table
@@ -124,7 +124,7 @@ def evaluation_of(
     return Evaluation(
         run=name_of(run, overrides),
         segmenter=folder.config.label(),
-        trained_on=f"{folder.source.path.name} {folder.source.edition()}",
+        trained_on=f"{encodable(folder.source.path.name)} {folder.source.edition()}",
         training=folder.training,
         choices=choices_of(folder),
         benchmark=layout,

@@ -7,7 +7,7 @@ import typer
 
 from maskmill.commands.options import Assignments, ConfigFile, named_folder
 from maskmill.failures import checked, running
-from models.errors import UserError
+from models.errors import UserError, encodable
 from models.segmenters.registry import segmenter_names
 
 
@@ -58,8 +58,8 @@ def train(
         record = run_train(resolved, source, run)
         typer.echo(
             f"run       {record.run}\n"
-            f"trained   {resolved.label()}, on {record.training} samples of {source.path} {record.version}, "
-            f"{record.steps} steps\n"
+            f"trained   {resolved.label()}, on {record.training} samples of {encodable(str(source.path))} "
+            f"{record.version}, {record.steps} steps\n"
             f"IoU       {record.score:.4f} on {record.validation} held-out samples, against their own masks"
         )
 

@@ -14,7 +14,7 @@ from storage.photos.pictures import PHOTO_SUFFIXES, is_picture, unread_format
 # Pillow's names of the formats that are recognised by content.
 FORMATS = ("JPEG", "PNG", "AVIF", "WEBP", "TIFF", "GIF", "BMP", "DIB", "PPM", "JPEG2000")
 # Formats whose headers say too little: these need their suffix, too.
-BY_SUFFIX = {".pcx": "PCX", ".qoi": "QOI", ".ras": "SUN", ".sgi": "SGI", ".tga": "TGA"}
+BY_SUFFIX = {".pcx": "PCX", ".qoi": "QOI", ".sgi": "SGI", ".tga": "TGA"}
 # A camera's raw file begins as a TIFF does, and would be read as its small preview.
 RAW = set(".dng .nef .nrw .cr2 .cr3 .arw .sr2 .orf .rw2 .raf .pef .srw .3fr .erf".split())
 # Files that lie beside photographs, of which a folder may have as many: they are not opened.

@@ -20,6 +20,9 @@ CALLED = {
     "x.gif": "GIF",
     "x.dib": "DIB",
     "x.TGA": "TGA",
+    "x.pcx": "PCX",
+    "x.qoi": "QOI",
+    "x.sgi": "SGI",
     "x.mpo": "MPO",
 }
 SYSTEM = ("Thumbs.db", "desktop.ini", "._a.jpg", ".DS_Store", "Icon\r", "a.jpg:Zone.Identifier")
