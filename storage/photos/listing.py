@@ -30,7 +30,7 @@ def pictures_in(
     deep: also in subfolders. A file with a usual suffix is taken for a picture, whatever it holds; a picture found by
     content is left out if another has its name. The operating systems' own files are passed over.
     """
-    files = _files(folder, deep)
+    files = files_in(folder, deep)
     by_suffix = [path for path in files if path.suffix.lower() in usual]
     taken, by_content, notes = {_place(path) for path in by_suffix}, [], Notes()
     for path in (path for path in files if path.suffix.lower() not in usual):
@@ -44,12 +44,8 @@ def pictures_in(
     return by_suffix, by_content, notes
 
 
-def with_suffix(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """The files with one of the suffixes in a folder and its subfolders, except the operating systems' own."""
-    return [path for path in _files(folder, deep=True) if path.suffix.lower() in suffixes]
-
-
-def _files(folder: Path, deep: bool) -> list[Path]:
+def files_in(folder: Path, deep: bool) -> list[Path]:
+    """The files in a folder, and if `deep` in its subfolders, in order, except the operating systems' own."""
     found = sorted(folder.rglob("*") if deep else folder.iterdir())
     return [path for path in found if not is_system(path.relative_to(folder)) and path.is_file()]
 

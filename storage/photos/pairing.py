@@ -13,7 +13,7 @@ import numpy as np
 from models.errors import UserError
 from storage.photos.boxes import some
 from storage.photos.layouts import MASK_SUFFIXES, PLAIN, Layout, find, innermost
-from storage.photos.listing import pictures_in, with_suffix
+from storage.photos.listing import files_in, pictures_in
 from storage.photos.names import bare, partners
 from storage.photos.notes import Notes
 from storage.photos.pictures import PHOTO_SUFFIXES, header_size
@@ -54,6 +54,8 @@ def paired(layout: Layout, path: Path, as_published: bool) -> tuple[Pairs, Notes
     drops = as_published and bool(found)
     _account_for(photos, photos.files.keys() - found.keys(), masks.folder, notes, NO_MASK, drops)
     _account_for(masks, masks.files.keys() - set(found.values()), photos.folder, notes, NO_PHOTO, drops)
+    if not found:
+        raise UserError(f"{photos.folder}: expected a mask for each photo, found none ({notes.line()})")
     pairs = {name: (photos.files[name], masks.files[found[name]]) for name in sorted(found)}
     return (_of_one_shape(pairs, notes) if as_published else pairs), notes
 
@@ -74,14 +76,17 @@ def _chosen(names: list[str], photos: _Side, masks: _Side, path: Path) -> tuple[
 
 def _sides(layout: Layout, folders: tuple[Path, Path], as_published: bool, notes: Notes) -> tuple[_Side, _Side]:
     """The photos and the masks in their folders."""
-    own = (layout.photo_suffixes, layout.mask_suffixes)
-    usual = (PHOTO_SUFFIXES, MASK_SUFFIXES)
-    if folders[0] == folders[1] or (own != usual and not as_published):
-        found = [(with_suffix(folder, suffixes), []) for folder, suffixes in zip(folders, own, strict=True)]
-    else:
-        found = []
-        for folder, suffixes in zip(folders, usual, strict=True):
-            by_suffix, by_content, others = pictures_in(folder, deep=True, usual=suffixes)
+    own, usual = (layout.photo_suffixes, layout.mask_suffixes), (PHOTO_SUFFIXES, MASK_SUFFIXES)
+    by_suffix_alone = folders[0] == folders[1] or (own != usual and not as_published)
+    found: list[tuple[list[Path], list[Path]]] = []
+    for folder, suffixes, usually in zip(folders, own, usual, strict=True):
+        if by_suffix_alone:
+            files = files_in(folder, deep=True)
+            found.append(([file for file in files if file.suffix.lower() in suffixes], []))
+            for file in (file for file in files if file.suffix.lower() not in own[0] + own[1]):
+                notes.add("left out, its suffix is not one of this layout's", file)
+        else:
+            by_suffix, by_content, others = pictures_in(folder, deep=True, usual=usually)
             found.append((by_suffix, by_content))
             notes.update(others)
     photos, masks = (
@@ -130,12 +135,12 @@ def _of_one_shape(pairs: Pairs, notes: Notes) -> Pairs:
     """The pairs without those whose shapes differ; what will be resized is noted. Unreadable files pass."""
     kept = {}
     for name, (photo, mask) in pairs.items():
-        sizes = header_size(photo), header_size(mask)
-        if sizes[0] is None or sizes[1] is None or sizes[0] == sizes[1]:
+        upright, size = header_size(photo), header_size(mask)
+        if upright is None or size is None or upright == size:
             kept[name] = photo, mask
             continue
-        detail = f"{sizes[1][0]} x {sizes[1][1]}, its photo {sizes[0][0]} x {sizes[0][1]}"
-        alike = close(*sizes)
+        detail = f"{size[0]} x {size[1]}, its photo {upright[0]} x {upright[1]}"
+        alike = close(upright, size)
         notes.add(RESIZED if alike else SHAPES, mask, detail)
         if alike:
             kept[name] = photo, mask

@@ -128,3 +128,11 @@ def test_what_has_no_partner_and_was_no_part_of_a_folder_before_is_noted_instead
         "dropped, a photo without a mask": ["cover.avif"],
         "dropped, a mask without a photo": ["preview.webp"],
     }
+
+
+def test_a_folder_whose_pictures_have_no_partners_is_refused_with_what_was_found(tmp_path):
+    pair_of(tmp_path, "a.avif", "b.webp", "AVIF")
+    with pytest.raises(
+        ValueError, match=r"expected a mask for each photo, found none \(1 dropped, .*a\.avif; 1 .*b\.webp"
+    ):
+        open_folder("folder", tmp_path)

@@ -150,8 +150,12 @@ def test_copies_of_hku_is_and_pascal_s(tmp_path):
     made(tmp_path / "p", ["1", "2"], "Imgs", "Imgs", ".JPG")
     (tmp_path / "p/Imgs/Thumbs.db").write_bytes(b"x")
     picture(tmp_path / "p/Imgs/3.png", mask=True)
+    picture(tmp_path / "p/Imgs/4.bmp")
     pairs = open_folder("PASCAL-S", tmp_path / "p")
-    assert pairs.names == ("1", "2") and noted(pairs) == {"dropped, a mask without a photo": ["3.png"]}
+    assert pairs.names == ("1", "2") and noted(pairs) == {
+        "left out, its suffix is not one of this layout's": ["4.bmp"],
+        "dropped, a mask without a photo": ["3.png"],
+    }
 
 
 @pytest.mark.parametrize("home", ["", "CUB_200_2011"])
