@@ -189,7 +189,7 @@ def _curve(evaluations: list[Evaluation], folder: Path) -> str | None:
 
 def _cards(evaluation: Evaluation, worst: int, folder: Path) -> Iterator[dict[str, Any]]:
     """Draw the worst images into `folder` and yield their cards' data."""
-    position = {name: i for i, name in enumerate(evaluation.pairs.names)}
+    position = {name: i for i, name in enumerate(evaluation.pairs.labels)}
     for row in worst_images(evaluation.images, worst).to_dict("records"):
         photo, truth, void = evaluation.pairs.judged_pair(position[row["name"]])
         soft = np.asarray(Image.open(evaluation.scores.prediction_path(row["name"])))

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from prefect import flow
 from pydantic import BaseModel
 
 from flows.checks.segmenters import check_evaluate
+from tasks.base import flow
 from tasks.evaluating import compare_runs, score_images
 
 

@@ -3,7 +3,6 @@
 import sys
 from pathlib import Path
 
-from prefect import flow
 from pydantic import BaseModel
 from tqdm import tqdm
 
@@ -11,6 +10,7 @@ from flows.checks.mask import check_mask
 from flows.progress import advance
 from models.config.photos import MaskConfig
 from storage.results.masks import MaskFolder
+from tasks.base import flow
 from tasks.masking import mask_photos
 
 SHARD = 64  # photos read together, so that photos of equal size can form batches

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from prefect import flow
 from pydantic import BaseModel
 
 from flows.checks.segmenters import check_predict
 from storage.results.predictions import PredictionFolder
+from tasks.base import flow
 from tasks.predicting import predict_photos
 
 

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from prefect import flow
 from pydantic import BaseModel
 
 from flows.checks.statistics import TABLES, check_statistics
 from models.config.statistics import StatisticsConfig
 from storage.sources import Source
+from tasks.base import flow
 from tasks.describing import compare_sources, measure_source
 
 

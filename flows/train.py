@@ -3,14 +3,15 @@
 import os
 from pathlib import Path
 
-from prefect import flow
 from pydantic import BaseModel
 
 from flows.checks.segmenters import check_train
 from models.segmenters.registry import SegmenterConfig
 from storage.lock import WriterLock
+from storage.photos.notes import NOTES_FILE
 from storage.runs.folder import LOCK_FILE, create_run
 from storage.sources import Source
+from tasks.base import flow
 from tasks.training import cache_features, fit_segmenter
 
 
@@ -42,6 +43,8 @@ def train(config: SegmenterConfig, source: Source, run: Path) -> TrainRecord:
         lock = WriterLock(run / LOCK_FILE, "another training is writing this run")
     try:
         create_run(run, config, source, training)
+        if lock is not None:
+            source.notes().write(run / NOTES_FILE)
         if config.caches_features():
             cache_features(run)
         return TrainRecord(run=run, version=source.edition(), **fit_segmenter(run))

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from models.errors import UserError
+from models.errors import UserError, encodable
 
 REPOSITORY = "repo"  # of a dataset, below its folder
 
@@ -26,6 +26,8 @@ def check_place(
     not contain the path.
     """
     said = f"{option} {path}".strip()
+    if encodable(str(path)) != str(path):
+        raise UserError(f"{said}: expected a path in UTF-8; choose another path")
     if path.is_symlink() and not path.exists():
         raise UserError(f"{said}: expected a folder, found a broken link; choose another path")
     if path.exists() and not path.is_dir():

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.errors import UserError
+from models.errors import UserError, encodable
 from storage.dataset.reader import Dataset, open_dataset
 from storage.photos.folders import Benchmark, open_folder
+from storage.photos.notes import Notes
 
 
 class Source(BaseModel):
@@ -53,6 +54,11 @@ class Source(BaseModel):
         elif not data.kept().size:
             raise UserError(f"{self.path}: has no kept sample in {data.version}; its report gives the reasons")
 
+    def notes(self) -> Notes:
+        """What was left out, dropped, resized or chosen of a folder's files; empty for a dataset."""
+        data = self.open()
+        return data.notes if isinstance(data, Benchmark) else Notes()
+
     def resolved(self, data: Dataset | Benchmark) -> "Source":
         """The same source with an absolute path and the version of `data`, which `open` returned."""
         version = data.version if isinstance(data, Dataset) else data.digest()
@@ -73,7 +79,7 @@ class Source(BaseModel):
 
     def label(self) -> str:
         """Its name in tables: 'DUTS-TR', 'shapes v3'."""
-        data, name = self.open(), self.path.resolve().name
+        data, name = self.open(), encodable(self.path.resolve().name)
         if isinstance(data, Dataset):
             return f"{name} {data.version}"
         return name if self.layout in (None, "folder") else str(self.layout)

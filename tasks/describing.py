@@ -9,6 +9,7 @@ from models.config.statistics import StatisticsConfig
 from models.errors import UserError
 from storage.atomic import replacing
 from storage.dataset.reader import Dataset
+from storage.photos.notes import NOTES_FILE
 from storage.sources import Source, usable
 from tasks.base import task
 
@@ -33,6 +34,7 @@ def measure_source(source: Source, table: Path, config: StatisticsConfig) -> dic
     if failed == len(frame):
         raise UserError(f"{label}: none of {failed} pairs could be read")
     table.parent.mkdir(parents=True, exist_ok=True)
+    source.notes().write(table.with_name(f"{table.stem}-{NOTES_FILE}"))
     with replacing(table) as partial:
         frame.to_parquet(partial)
     return {"measured": len(frame) - failed, "failed": failed}

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from models.errors import UserError
+from models.errors import UserError, encodable
 from storage.photos.folders import Benchmark, open_folder
+from storage.photos.notes import NOTES_FILE
 from storage.results.scores import SHARD, Scored, ScoreFolder, digest_of, table
 from storage.runs.folder import RunFolder, open_run, weights_facts
 from tasks.base import task
@@ -28,6 +29,7 @@ def score_images(
 
     pairs, folder = open_folder(layout, data), open_run(run, overrides)
     scores = score_folder(out, run, layout, overrides)
+    pairs.notes.write(scores.path / NOTES_FILE)
     identity = weights_facts(folder) | folder.source.identity()
     before = {row.name: row for row in scores.read(pairs)}
     counts, segmenter, batch = {"made": 0, "kept": 0, "failed": 0}, None, folder.config.run.batch_size
@@ -35,7 +37,7 @@ def score_images(
         for shard, start in enumerate(range(0, len(pairs), SHARD)):
             images = range(start, min(start + SHARD, len(pairs)))
             digests = {i: digest_of(pairs, i, identity) for i in images}
-            known = {i: before[pairs.names[i]] for i in images if pairs.names[i] in before}
+            known = {i: before[pairs.labels[i]] for i in images if pairs.labels[i] in before}
             rows = {i: row for i, row in known.items() if is_done(row, digests[i], scores)}
             counts["kept"] += len(rows)
             bar.update(len(rows))
@@ -45,7 +47,7 @@ def score_images(
                     rows |= score_batch(segmenter, pairs, part, digests, scores)
                     bar.update(len(part))
             # Also if files were added or removed, so that each name is in the table of one shard only.
-            if todo or [row.name for row in scores.read_shard(shard)] != [pairs.names[i] for i in images]:
+            if todo or [row.name for row in scores.read_shard(shard)] != [pairs.labels[i] for i in images]:
                 scores.write(shard, [rows[i] for i in images])
             failed = [rows[i].error for i in todo if rows[i].error]
             counts["made"] += len(todo) - len(failed)
@@ -82,20 +84,20 @@ def score_batch(
         try:
             readable[i] = pairs.judged_pair(i)
         except (UserError, OSError) as error:
-            rows[i] = Scored(pairs.names[i], str(pairs.photos[i]), error=str(error))
+            rows[i] = Scored(pairs.labels[i], str(pairs.photos[i]), error=str(error))
     soft_masks = segmenter.predict([photo for photo, *_ in readable.values()]) if readable else []
     for (i, (_, truth, void)), soft in zip(readable.items(), soft_masks, strict=True):
         if fault := fault_of(pairs.photos[i], soft):
-            rows[i] = Scored(pairs.names[i], str(pairs.photos[i]), error=fault)
+            rows[i] = Scored(pairs.labels[i], str(pairs.photos[i]), error=fault)
             continue
         if pairs.has_boxes:
             figures, curves = BoxScores().add(soft, truth), {}
         else:
             of_image = MaskScores()
             figures, curves = of_image.add(soft, truth, void), of_image.curves
-        scores.write_prediction(pairs.names[i], soft)
+        scores.write_prediction(pairs.labels[i], soft)
         num_void = 0 if void is None else int(void.sum())
-        rows[i] = Scored(pairs.names[i], str(pairs.photos[i]), "", digests[i], figures, curves, num_void)
+        rows[i] = Scored(pairs.labels[i], str(pairs.photos[i]), "", digests[i], figures, curves, num_void)
     return rows
 
 
@@ -125,7 +127,7 @@ def evaluation_of(
     return Evaluation(
         run=name_of(run, overrides),
         segmenter=folder.config.label(),
-        trained_on=f"{folder.source.path.name} {folder.source.edition()}",
+        trained_on=f"{encodable(folder.source.path.name)} {folder.source.edition()}",
         training=folder.training,
         choices=choices_of(folder),
         benchmark=layout,

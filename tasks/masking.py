@@ -30,8 +30,8 @@ def mask_photos(
 
     on_step receives the number of steps done; each photo takes 2 * sampling.steps.
     """
-    batches, unread = _read(photos, facts, config.run.batch_size)
     folder = MaskFolder(out)
+    batches, unread = _read(photos, facts, config.run.batch_size, folder)
     folder.add(unread)
     errors, done = [row.error for row in unread], len(unread)
     for batch in batches:
@@ -47,7 +47,9 @@ def _report(on_step: Callable[[int], None], before: int, step: int, _: int) -> N
     on_step(before + step)
 
 
-def _read(photos: list[Path], facts: BackboneFacts, batch_size: int) -> tuple[list[Batch], list[MaskRow]]:
+def _read(
+    photos: list[Path], facts: BackboneFacts, batch_size: int, out: MaskFolder
+) -> tuple[list[Batch], list[MaskRow]]:
     """Batches of photos resized to equal size, and the rows of unreadable photos."""
     from models.images import resized
     from models.photos import backbone_size
@@ -58,7 +60,7 @@ def _read(photos: list[Path], facts: BackboneFacts, batch_size: int) -> tuple[li
         try:
             image = read_photo(photo)
         except (UserError, OSError) as error:
-            unread.append(MaskRow(photo.stem, str(photo), error=str(error)))
+            unread.append(MaskRow(out.name_of(photo), str(photo), error=str(error)))
             continue
         size = backbone_size(image.shape[:2], facts)
         batches = by_size.setdefault(size, [])
@@ -82,7 +84,7 @@ def _mask_batch(
     reconstructions = reconstruct_photos(backbone, images, [category for category, _ in priors], config, on_step)
     rows = []
     for photo, prior, (sampled, psnr) in zip(batch, priors, reconstructions, strict=True):
-        row = MaskRow(photo.stem, str(photo), category=prior[0], confidence=prior[1], reconstruction_db=psnr)
+        row = MaskRow(out.name_of(photo), str(photo), category=prior[0], confidence=prior[1], reconstruction_db=psnr)
         rows.append(_cut_and_write(photo, sampled, images.shape[1:3], row, config, out))
     return rows
 

@@ -49,17 +49,18 @@ def _predict(
     """Predict a batch of photos and write the pictures of the readable ones; returns the rows of all."""
     from models.cut.masks import box
 
-    images, rows = _read(photos)
+    images, rows = _read(photos, folder)
     categories = None if category is None else [category] * len(images)
     soft_masks = segmenter.predict(list(images.values()), categories) if images else []
     for photo, soft in zip(images, soft_masks, strict=True):
+        name = folder.name_of(photo)
         if error := fault_of(photo, soft):
-            rows.append(PredictionRow(photo.stem, str(photo), error=error))
+            rows.append(PredictionRow(name, str(photo), error=error))
             continue
-        folder.write_prediction(photo.stem, soft)
+        folder.write_prediction(name, soft)
         mask = soft > 0.5
         made_from = digest(photo, identity)
-        rows.append(PredictionRow(photo.stem, str(photo), "", made_from, *box(mask), float(mask.mean())))
+        rows.append(PredictionRow(name, str(photo), "", made_from, *box(mask), float(mask.mean())))
     return rows
 
 
@@ -68,12 +69,12 @@ def fault_of(photo: Path, soft: np.ndarray) -> str:
     return "" if np.isfinite(soft).all() else f"{photo}: the mask has values that are NaN or infinite"
 
 
-def _read(photos: list[Path]) -> tuple[dict[Path, np.ndarray], list[PredictionRow]]:
+def _read(photos: list[Path], folder: PredictionFolder) -> tuple[dict[Path, np.ndarray], list[PredictionRow]]:
     """The readable photos, (H, W, 3) uint8 by file, and the rows of the others."""
     images, rows = {}, []
     for photo in photos:
         try:
             images[photo] = read_photo(photo)
         except (UserError, OSError) as error:
-            rows.append(PredictionRow(photo.stem, str(photo), error=str(error)))
+            rows.append(PredictionRow(folder.name_of(photo), str(photo), error=str(error)))
     return images, rows

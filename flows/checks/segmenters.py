@@ -8,13 +8,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from flows.checks.build import check_machine
 from models.backbone.facts import check_backbone
 from models.clip.categories import check_category
 from models.config.training import TrainConfig, TrainingSet
 from models.errors import UserError
+from storage.dataset.reader import Dataset
 from storage.dataset.repository import BUILD
 from storage.photos.folders import Benchmark, open_folder
+from storage.photos.inspection import Check, check_readable, usual_check
 from storage.places import check_place
 from storage.results.outputs import find_photos
 from storage.results.predictions import PredictionFolder
@@ -22,14 +26,15 @@ from storage.runs.folder import FILE, RunFolder, check_run, open_run, weights_fa
 from storage.sources import Source, usable
 
 
-def check_train(config: TrainConfig, source: Source, run: Path) -> tuple[Source, int]:
+def check_train(config: TrainConfig, source: Source, run: Path, check: Check | None = "headers") -> tuple[Source, int]:
     """The resolved source, and the number of its training samples; UserError if the training is not possible.
 
+    check: whether all pictures of a folder are decoded, or only their headers read; None: as their number suggests.
     Writes nothing, but fetches a pretrained encoder's weights into the user's cache.
     """
     from storage.runs.loader import batches_in_epoch, sides_of
 
-    source = _check_source(source, run)
+    source, data = _check_source(source, run)
     check_run(run, config, source)
     if config.tensorboard and find_spec("tensorboard") is None:
         raise UserError(
@@ -43,11 +48,17 @@ def check_train(config: TrainConfig, source: Source, run: Path) -> tuple[Source,
             f"samples, got {config.gradient_accumulation_steps}; lower it, or batch_size"
         )
     check_segmenter(config, TrainingSet(samples, source.image_size(), int(os.environ.get("WORLD_SIZE", 1))))
+    if isinstance(data, Benchmark) and (check or usual_check(data)) == "full":
+        with tqdm(total=len(data), desc="checking pictures", unit="pair", delay=1, leave=False) as bar:
+            check_readable(data, bar.update)
     return source, samples
 
 
-def _check_source(source: Source, run: Path) -> Source:
-    """The resolved source. If no version is named, it is the run's version when resuming, else the latest."""
+def _check_source(source: Source, run: Path) -> tuple[Source, Dataset | Benchmark]:
+    """The resolved source, and what it opens.
+
+    If no version is named, it is the run's version when resuming, else the latest.
+    """
     if source.version == BUILD:
         raise UserError(f"--version {BUILD}: expected a published version, which never changes; finish the build first")
     if source.layout is None and source.version is None and (run / FILE).is_file():
@@ -65,7 +76,7 @@ def _check_source(source: Source, run: Path) -> Source:
             f"{source.path} {data.version}: expected at least two kept samples, for training and validation, got "
             f"{samples} of {len(data)}; build more, or screen less strictly with maskmill recut"
         )
-    return source.resolved(data)
+    return source.resolved(data), data
 
 
 def check_predict(

@@ -119,8 +119,12 @@ def statistics(
         other = None if reference is None else source_of("--reference", reference, None)
         from flows.checks.statistics import check_statistics
         from flows.statistics import statistics as run_statistics
+        from maskmill.commands.notes import say
 
         check_statistics(subject, other, out)
+        for source, given in ((subject, data), (other, str(reference))):
+            if source is not None:
+                say(source.notes(), given)
     with running():
         record = run_statistics(resolved, subject, out, other)
         typer.echo((out / "comparison.md").read_text(encoding="utf-8"))

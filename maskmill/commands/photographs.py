@@ -35,8 +35,11 @@ def mask(
         resolved = resolve(MaskConfig, config, {"backbone": backbone, "prior": prior}, assignments)
         from flows.checks.mask import check_mask
         from flows.mask import mask as run_mask
+        from maskmill.commands.notes import say
+        from storage.results.outputs import left_out
 
         files, todo, _ = check_mask(resolved, photos, out)
+        say(left_out(photos), "photos")
         if not todo:
             typer.echo(f"Nothing is left to do: {len(files)} photos are masked in {out}")
             return

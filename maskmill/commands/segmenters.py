@@ -1,13 +1,13 @@
 """Commands that train segmenters and use them: train, predict, evaluate."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from maskmill.commands.options import Assignments, ConfigFile, named_folder
 from maskmill.failures import checked, running
-from models.errors import UserError
+from models.errors import UserError, encodable
 from models.segmenters.registry import segmenter_names
 
 
@@ -17,6 +17,12 @@ def train(
     data: Annotated[Path | None, typer.Option(help="Folder of the dataset.")] = None,
     folder: Annotated[str | None, typer.Option(help="Photos and masks instead of --data, as in DUTS-TR=DIR.")] = None,
     version: Annotated[str | None, typer.Option(help="Version to train on; the latest when absent.")] = None,
+    check: Annotated[
+        Literal["full", "headers"] | None,
+        typer.Option(
+            help="Decode all pictures of --folder first, or read their headers; full below 20,000 when absent."
+        ),
+    ] = None,
     config: ConfigFile = None,
     assignments: Assignments = [],  # noqa: B006
 ) -> None:
@@ -33,6 +39,8 @@ def train(
         resolved = resolve(SEGMENTERS[segmenter], config, {}, assignments)
         from flows.checks.segmenters import check_train
         from flows.train import train as run_train
+        from maskmill.commands.notes import say
+        from storage.photos.notes import NOTES_FILE
         from storage.sources import Source
 
         if data is not None and folder is None:
@@ -42,14 +50,17 @@ def train(
             source = Source(path=path, layout=layout)
         else:
             raise UserError("expected either --data, with or without --version, or --folder alone; give one of the two")
-        check_train(resolved, source, run)
+        if check is not None and folder is None:
+            raise UserError(f"--check {check}: is for the pictures of --folder; leave it out")
+        check_train(resolved, source, run, check)
+        say(source.notes(), str(folder), run / NOTES_FILE)
     with running():
         record = run_train(resolved, source, run)
         void = f"\nvoid      {record.void:,} pixels of the training masks, not judged, left out" if record.void else ""
         typer.echo(
             f"run       {record.run}\n"
-            f"trained   {resolved.label()}, on {record.training} samples of {source.path} {record.version}, "
-            f"{record.steps} steps\n"
+            f"trained   {resolved.label()}, on {record.training} samples of {encodable(str(source.path))} "
+            f"{record.version}, {record.steps} steps\n"
             f"IoU       {record.score:.4f} on {record.validation} held-out samples, against their own masks{void}"
         )
 
@@ -70,10 +81,13 @@ def predict(
     with checked():
         from flows.checks.segmenters import check_predict
         from flows.predict import predict as run_predict
+        from maskmill.commands.notes import say
         from models.config.overrides import parse_overrides
+        from storage.results.outputs import left_out
 
         overrides = parse_overrides(assignments)
         files, todo, _ = check_predict(run, photos, out, category, overrides)
+        say(left_out(photos), "photos")
         if not todo:
             typer.echo(f"Nothing is left to do: {len(files)} photos are predicted in {out}")
             return
@@ -102,10 +116,15 @@ def evaluate(
             raise UserError("--benchmark: expected each set once; evaluate the other folder with another --out")
         from flows.checks.segmenters import check_evaluate
         from flows.evaluate import evaluate as run_evaluate
+        from maskmill.commands.notes import say
         from models.config.overrides import parse_overrides
+        from storage.photos.folders import open_folder
+        from storage.photos.notes import NOTES_FILE
 
         overrides = parse_overrides(assignments)
         check_evaluate(runs, benchmarks, out, overrides)
+        for layout, data in benchmarks.items():
+            say(open_folder(layout, data).notes, layout, out / "scores" / "RUN" / layout / NOTES_FILE)
     with running():
         record = run_evaluate(runs, benchmarks, out, worst, overrides)
         typer.echo((out / "comparison.md").read_text(encoding="utf-8"))

@@ -4,15 +4,17 @@ Boxes are (N, 4) int: x0, y0, x1, y1 with exclusive ends. VOC's difficult and tr
 are not. An image without boxes is still part of the set.
 """
 
+import codecs
 import json
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 
 from models.errors import UserError
+from storage.photos.names import partners
 
 
 def voc_boxes(path: Path, year: int) -> dict[Path, np.ndarray]:
@@ -26,8 +28,9 @@ def voc_boxes(path: Path, year: int) -> dict[Path, np.ndarray]:
     if home is None:
         raise UserError(f"{path}: expected VOC{year} with Annotations in it; see docs/benchmark-folders.md")
     names = listed(home / "ImageSets" / "Main" / "trainval.txt")
-    _all_present(home, [file for n in names for file in (f"JPEGImages/{n}.jpg", f"Annotations/{n}.xml")])
-    return {home / "JPEGImages" / f"{n}.jpg": _voc_boxes(home / "Annotations" / f"{n}.xml") for n in names}
+    wanted = [file for n in names for file in (f"JPEGImages/{n}.jpg", f"Annotations/{n}.xml")]
+    found = _all_present(home, wanted)
+    return {found[f"JPEGImages/{n}.jpg"]: _voc_boxes(found[f"Annotations/{n}.xml"]) for n in names}
 
 
 def _voc_boxes(path: Path) -> np.ndarray:
@@ -49,12 +52,13 @@ def coco_boxes(path: Path) -> dict[Path, np.ndarray]:
     photos = next((p for p in (path / "train2014", path / "images/train2014") if p.is_dir()), None)
     if photos is None:
         raise UserError(f"{path}: expected the folder train2014 or images/train2014; see docs/benchmark-folders.md")
-    names = [Path(line).name for line in listed(path / "coco_20k_filenames.txt")]
-    _all_present(photos, names)
+    names = [PureWindowsPath(line).name for line in listed(path / "coco_20k_filenames.txt")]  # / and \ separate
+    found = _all_present(photos, names)
     boxes = _coco_boxes(path / "annotations" / "instances_train2014.json")
-    if unknown := [name for name in names if name not in boxes]:
+    annotated = partners(names, boxes)
+    if unknown := [name for name in names if name not in annotated]:
         raise UserError(f"{path / 'annotations'}: expected every listed photo, found no {some(unknown)}")
-    return {photos / name: boxes[name] for name in names}
+    return {found[name]: boxes[annotated[name]] for name in names}
 
 
 def _coco_boxes(path: Path) -> dict[str, np.ndarray]:
@@ -77,13 +81,19 @@ def _coco_boxes(path: Path) -> dict[str, np.ndarray]:
 
 
 def listed(path: Path) -> list[str]:
-    """The lines of a list file that are not blank; UserError if the file is missing, empty or not text."""
+    """The lines of a list file that are not blank, in UTF-8, or UTF-16 if it begins with its byte order mark.
+
+    Bytes that are not UTF-8 are read as Python reads them in file names. UserError if the file is missing, empty or not
+    text.
+    """
     if not path.is_file():
         raise UserError(f"{path}: expected the set's list of files, which does not exist; it comes with the set")
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: expected the set's list of files, got a file not in UTF-8; fetch it again") from None
+    content = path.read_bytes()
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = content.decode("utf-16" if wide else "utf-8-sig", errors="replace" if wide else "surrogateescape")
+    if "\0" in text:
+        raise UserError(f"{path}: expected the set's list of files, got a file that is not text; fetch it again")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
         raise UserError(f"{path}: expected the set's list of files, found an empty file; fetch it again")
     return lines
@@ -96,10 +106,16 @@ def some(names: Iterable[str], shown: int = 5) -> str:
     return ", ".join(ordered[:shown]) + more
 
 
-def _all_present(folder: Path, files: list[str]) -> None:
-    missing = [file for file in files if not (folder / file).is_file()]
-    if missing:
+def _all_present(folder: Path, files: list[str]) -> dict[str, Path]:
+    """Each listed file's path; UserError if some do not exist, in whatever form of Unicode."""
+    found = {file: folder / file for file in files if (folder / file).is_file()}
+    if absent := [file for file in files if file not in found]:
+        folders = {(folder / file).parent for file in absent}
+        below = [path.relative_to(folder).as_posix() for each in folders if each.is_dir() for path in each.iterdir()]
+        found |= {file: folder / other for file, other in partners(absent, below).items()}
+    if missing := [file for file in files if file not in found]:
         raise UserError(f"{folder}: expected every listed file, found no {some(missing)}; complete the set")
+    return found
 
 
 def _array(corners: list[list[float]]) -> np.ndarray:

@@ -4,6 +4,7 @@ The rules for both: the first frame of an animation; rotated upright by EXIF; 16
 Pillow reads 16-bit colour); CMYK, palettes and similar modes to RGB by Pillow's plain conversion, without ICC profiles.
 """
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,15 @@ from models.errors import UserError
 from storage.photos.labels import Truth
 from storage.photos.meaning import truth_of
 
-# Files with other suffixes are ignored in a folder.
+# Files with these suffixes are taken for pictures, whatever they hold.
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".jp2")
 
 LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000")  # formats, as Pillow names them
+# Formats that Pillow does not read: their name, and what their files begin with, from which byte.
+UNREAD = (
+    ("HEIC", 4, (b"ftyphei", b"ftyphev", b"ftypmif1", b"ftypmsf1")),
+    ("JPEG XL", 0, (b"\x00\x00\x00\x0cJXL ", b"\xff\x0a")),
+)
 
 
 def read_photo(path: Path) -> np.ndarray:
@@ -64,6 +70,19 @@ def is_picture(path: Path) -> bool:
         return False
 
 
+def unread_format(path: Path) -> str:
+    """'HEIC, which is not read (...)' for a file of a format that Pillow does not read, by its first bytes; else ''."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError:
+        return ""
+    for name, start, beginnings in UNREAD:
+        if head[start:].startswith(beginnings):
+            return f"{name}, which is not read (convert it to JPEG or PNG)"
+    return ""
+
+
 def same_size(one: Path, other: Path) -> bool:
     """Whether two pictures have the same size by their headers, as stored or upright; True if one is unreadable."""
     try:
@@ -80,6 +99,23 @@ def _encoding(path: Path) -> tuple[bool, bool]:
         return image.format in LOSSY, deep
 
 
+def header_size(path: Path) -> tuple[int, int] | None:
+    """(width, height) of an upright picture by its header, None if that is unreadable; remembered while it stays."""
+    try:
+        stat = path.stat()
+        return _header_size(path, stat.st_mtime_ns, stat.st_size)
+    except Exception:  # as in is_picture
+        return None
+
+
+@lru_cache(maxsize=2**18)
+def _header_size(path: Path, mtime: int, size: int) -> tuple[int, int]:
+    with Image.open(path) as image:
+        # Pillow decodes a whole PNG to look for an EXIF that its header does not have.
+        plain = image.format == "PNG" and "exif" not in image.info
+        return image.size if plain else _upright_size(image)
+
+
 def _upright_size(image: Image.Image) -> tuple[int, int]:
     on_its_side = image.getexif().get(ExifTags.Base.Orientation, 1) > 4
     return image.size[::-1] if on_its_side else image.size
@@ -92,7 +128,8 @@ def _upright(path: Path) -> Image.Image:
             image.load()
             upright = ImageOps.exif_transpose(image)
     except Exception as error:  # from Pillow's decoders: damaged, of an unknown format, or above its size limit
-        raise UserError(f"{path}: expected a picture, got an unreadable file ({error})") from error
+        why = unread_format(path) or error
+        raise UserError(f"{path}: expected a picture, got an unreadable file ({why})") from error
     if upright.mode == "F" or (upright.mode == "I" and image.format != "PPM"):  # 16-bit PGM is opened as I
         raise UserError(f"{path}: expected a picture of 8 or 16 bits, got one of 32; convert it first")
     return upright

@@ -1,5 +1,7 @@
 """A folder of results of photographs: pictures named after each photo's file, and a table with one row per photo.
 
+A name that is not UTF-8 is escaped, and one too long for the file system is shortened.
+
 A photo is done if the table has its digest, of the photo's bytes and the identity of the method, and its pictures
 exist; any other photo is processed again. Knows nothing of how results are computed.
 """
@@ -14,8 +16,11 @@ import numpy as np
 from PIL import Image
 
 from models import digests
-from models.errors import UserError
-from storage.atomic import replacing
+from models.errors import UserError, encodable
+from storage.atomic import partial_of, replacing
+from storage.photos.listing import NAME_TAKEN, pictures_in
+from storage.photos.names import MAX_NAME, bare, shortened
+from storage.photos.notes import Notes
 from storage.photos.pictures import PHOTO_SUFFIXES
 from storage.places import check_place
 
@@ -77,15 +82,16 @@ class OutputFolder:
         ):
             writer = csv.DictWriter(file, [field.name for field in fields(self.row)])
             writer.writeheader()
-            writer.writerows(asdict(row) for row in table.values())
+            writer.writerows(_encodable(asdict(row)) for row in table.values())
 
     def pending(self, photos: list[Path], identity: dict[str, Any]) -> list[Path]:
         """The photos that are not done."""
         table = self.read()
 
         def done(photo: Path) -> bool:
-            row = table.get(photo.stem)
-            if row is None or row.error or not all(self.picture(photo.stem, kind).exists() for kind in self.kinds):
+            name = self.name_of(photo)
+            row = table.get(name)
+            if row is None or row.error or not all(self.picture(name, kind).exists() for kind in self.kinds):
                 return False
             try:
                 return row.made_from == digest(photo, identity)
@@ -93,6 +99,11 @@ class OutputFolder:
                 return False  # missing or unreadable: the task that processes the photo reports it
 
         return [photo for photo in photos if not done(photo)]
+
+    def name_of(self, photo: Path) -> str:
+        """A photo's name in the table and of its pictures: its file's name without suffix."""
+        longest = max(len(partial_of(self.picture("", kind)).name) for kind in self.kinds)
+        return shortened(bare(photo), MAX_NAME - longest)
 
     def picture(self, name: str, kind: str) -> Path:
         """The file of a photo's picture of one kind."""
@@ -109,38 +120,62 @@ class OutputFolder:
         return self.row(**{name: _value(types[name], text) for name, text in line.items()})
 
 
+def _encodable(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: encodable(value) if isinstance(value, str) else value for name, value in values.items()}
+
+
 def _value(column_type: Any, text: str) -> Any:
     """A cell as its column's type: str, int, or float or None."""
     return column_type(text) if column_type in (str, int) else float(text) if text else None
 
 
 def find_photos(given: Iterable[Path]) -> list[Path]:
-    """The files among `given`, and the pictures directly in its folders, except hidden ones.
+    """The files among `given`, and the pictures directly in its folders; `left_out` says which are not taken.
 
     UserError if there are none, or two have the same name without suffix.
     """
-    photos: dict[Path, None] = {}
-    for path in given:
-        photos |= dict.fromkeys(_pictures_in(path) if path.is_dir() else [path])
+    photos, others = _found(given)
     if not photos:
+        found = f" ({others.line()})" if others else ""
         raise UserError(
-            f"photos: found no picture ({', '.join(PHOTO_SUFFIXES)}) directly in {', '.join(map(str, given))}; "
+            f"photos: found no picture ({', '.join(PHOTO_SUFFIXES)}) directly in {', '.join(map(str, given))}{found}; "
             "name files, or the folders that hold them"
         )
     by_name: dict[str, Path] = {}
     for photo in photos:
-        other = by_name.setdefault(photo.stem, photo)
+        name = encodable(bare(photo))
+        other = by_name.setdefault(name, photo)
         if other.resolve() != photo.resolve():
             raise UserError(
-                f"photos: {other} and {photo} would both become {photo.stem}-mask.png; "
+                f"photos: {other} and {photo} would both become {name}-mask.png; "
                 "rename one, or run them one after the other with another --out"
             )
     return list(by_name.values())
 
 
-def _pictures_in(folder: Path) -> list[Path]:
-    files = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file())
-    return [path for path in files if not path.name.startswith(".")]
+def left_out(given: Iterable[Path]) -> Notes:
+    """The files in the folders among `given` that `find_photos` does not take, with the reasons."""
+    return _found(given)[1]
+
+
+def _found(given: Iterable[Path]) -> tuple[list[Path], Notes]:
+    """The photos, those found by content last and only if no other has their name; and what is left out."""
+    by_suffix: dict[Path, None] = {}
+    by_content: dict[Path, None] = {}
+    notes = Notes()
+    for path in given:
+        if path.is_dir():
+            usual, found, others = pictures_in(path)
+            by_suffix |= dict.fromkeys(usual)
+            by_content |= dict.fromkeys(found)
+            notes.update(others)
+        else:
+            by_suffix[path] = None
+    taken = {encodable(bare(path)) for path in by_suffix}
+    for path in by_content.keys() - by_suffix.keys():
+        if encodable(bare(path)) in taken:
+            notes.add(NAME_TAKEN, path)
+    return [*by_suffix, *(path for path in by_content if encodable(bare(path)) not in taken)], notes
 
 
 def digest(photo: Path, identity: dict[str, Any]) -> str:

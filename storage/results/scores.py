@@ -14,9 +14,10 @@ import pandas as pd
 from PIL import Image
 
 from models import digests
-from models.errors import UserError
-from storage.atomic import replacing
+from models.errors import UserError, encodable
+from storage.atomic import partial_of, replacing
 from storage.photos.folders import Benchmark
+from storage.photos.names import MAX_NAME, shortened
 
 SHARD = 32  # images scored and written together
 CURVE = "_curve"
@@ -48,7 +49,7 @@ class ScoreFolder:
         """The rows of the benchmark's scored images, of any digest, in its order."""
         num_shards = -(-len(pairs) // SHARD)
         rows = {row.name: row for shard in range(num_shards) for row in self.read_shard(shard)}
-        return [rows[name] for name in pairs.names if name in rows]
+        return [rows[name] for name in pairs.labels if name in rows]
 
     def read_shard(self, shard: int) -> list[Scored]:
         """The rows of a shard; empty if it is not written yet."""
@@ -80,7 +81,10 @@ class ScoreFolder:
         return self.path / "shards" / f"{shard:05d}.parquet"
 
     def prediction_path(self, name: str) -> Path:
-        return self.path / "predictions" / f"{name}.png"
+        """The picture of an image's prediction, in a subfolder if its photo is; a long name is shortened."""
+        path = self.path / "predictions" / name
+        longest = len(partial_of(Path(".png")).name)
+        return path.with_name(f"{shortened(path.name, MAX_NAME - longest)}.png")
 
 
 def table(rows: list[Scored], curves: bool = False) -> pd.DataFrame:
@@ -93,7 +97,8 @@ def table(rows: list[Scored], curves: bool = False) -> pd.DataFrame:
     for row in rows:
         stored = {f"{name}{CURVE}": curve for name, curve in row.curves.items()} if curves else {}
         line = {"name": row.name, "photo": row.photo, "error": row.error, "made_from": row.made_from}
-        lines.append(line | ({"void": row.void} if has_void else {}) | row.figures | stored)
+        text = {column: encodable(value) for column, value in line.items()}
+        lines.append(text | ({"void": row.void} if has_void else {}) | row.figures | stored)
     return pd.DataFrame(lines)
 
 

@@ -133,6 +133,27 @@ def test_a_photo_that_fails_is_named_and_the_others_go_on(photos, tmp_path):
     assert rows["s0"]["category"] == "" and picture(out, "s0").shape == (128, 128)
 
 
+def test_photos_of_any_name_and_format_are_masked_and_what_is_left_out_is_named_once(tmp_path):
+    """A name that is not UTF-8, one as long as a file system allows, a JPEG as Windows saves it; a phone's HEIC."""
+    folder, out = tmp_path / "photos", tmp_path / "out"
+    folder.mkdir()
+    image, latin = Image.fromarray(easy(1)[0].image), b"caf\xe9".decode("utf-8", "surrogateescape")
+    for name, form in ((f"{latin}.jpg", "JPEG"), (f"{'n' * 250}.png", "PNG"), ("b.jfif", "JPEG"), ("c.avif", "AVIF")):
+        with (folder / name).open("wb") as file:
+            image.save(file, format=form)
+    (folder / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    (folder / "Thumbs.db").write_bytes(b"x")
+    command = (folder, folder / f"{latin}.jpg", "--class", "ball", "--out", out, "--set", "sampling.steps=1")
+    for said in ("masked 4, masked before 0, failed 0", "Nothing is left to do: 4 photos"):
+        result = run(*command)
+        assert result.exit_code == 0 and said in result.output, result.output
+        assert result.stderr.count("1 left out, HEIC, which is not read") == result.stderr.count("phone.heic") == 1
+        assert "Thumbs" not in result.output
+    rows = table(out)
+    assert {"caf%E9", "b", "c"} < rows.keys() and rows["caf%E9"]["file"].endswith("/caf%E9.jpg")
+    assert all(picture(out, name).shape == (128, 128) for name in rows)
+
+
 BAD = {
     "no photo can be read": (["bad.jpg", "worse.png"], [], ["none of 2", "bad.jpg"]),
     "a folder without pictures": (["empty"], [], ["no picture", "empty"]),

@@ -67,3 +67,8 @@ def test_where_anything_may_lie_other_files_are_no_hindrance_and_a_path_needs_no
     check_place(places / "other", "pictures")
     with pytest.raises(UserError, match=f"^{places / 'file'}: expected"):
         check_place(places / "file", "pictures", option="")
+
+
+def test_a_path_that_is_not_utf8_is_refused_and_printed_escaped(places):
+    with pytest.raises(UserError, match=rf"^--out {places}/caf%E9: expected a path in UTF-8; choose"):
+        check(places / b"caf\xe9".decode("utf-8", "surrogateescape"))

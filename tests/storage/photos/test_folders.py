@@ -188,6 +188,48 @@ def test_what_is_wrong_with_a_coco_folder_is_said(tmp_path):
         open_folder("COCO20K", tmp_path)
 
 
+LISTS = {
+    "a byte order mark": ("utf-8-sig", "\n"),
+    "as Notepad saves them": ("utf-8-sig", " \r\n"),
+    "UTF-16": ("utf-16", "\r\n"),
+    "blank lines": ("utf-8", "\t\n\n"),
+}
+
+
+@pytest.mark.parametrize("kind", LISTS)
+def test_lists_as_editors_save_them(tmp_path, kind):
+    encoding, newline = LISTS[kind]
+    write_voc(tmp_path / "voc", {"000007": [(1, 1, 8, 6)], "000005": [(2, 3, 4, 5)]})
+    write_coco(tmp_path / "coco", "train2014")
+    names = {"VOC07": "voc/ImageSets/Main/trainval.txt", "COCO20K": "coco/coco_20k_filenames.txt"}
+    for name, file in names.items():
+        folder = tmp_path / file.partition("/")[0]
+        before = open_folder(name, folder)
+        lines = (tmp_path / file).read_text().splitlines()
+        (tmp_path / file).write_bytes("".join(line + newline for line in lines).encode(encoding))
+        assert open_folder(name, folder).names == before.names
+    (tmp_path / "coco/coco_20k_filenames.txt").write_text("train2014\\COCO_train2014_000000000025.jpg\n")
+    assert open_folder("COCO20K", tmp_path / "coco").names == ("COCO_train2014_000000000025",)
+
+
+def test_a_list_that_is_not_text_is_refused(tmp_path):
+    write_voc(tmp_path, {"1": [(1, 1, 2, 2)]})
+    (tmp_path / "ImageSets/Main/trainval.txt").write_bytes("1\n".encode("utf-16-le"))
+    with pytest.raises(ValueError, match=r"trainval\.txt: .*got a file that is not text"):
+        open_folder("VOC07", tmp_path)
+
+
+def test_listed_names_pair_with_files_in_the_other_form_of_unicode_and_of_other_bytes(tmp_path):
+    latin = b"caf\xe9".decode("utf-8", "surrogateescape")
+    write_voc(tmp_path, {"e\u0301t": [(1, 1, 2, 2)], "plain": [(1, 1, 3, 3)]})
+    for folder, suffix in (("JPEGImages", "jpg"), ("Annotations", "xml")):
+        (tmp_path / f"{folder}/plain.{suffix}").rename(tmp_path / f"{folder}/{latin}.{suffix}")
+    (tmp_path / "ImageSets/Main/trainval.txt").write_bytes("\u00e9t\n".encode() + b"caf\xe9\n")
+    benchmark = open_folder("VOC07", tmp_path)
+    assert benchmark.names == ("e\u0301t", latin) and benchmark.labels[1] == "caf%E9"
+    np.testing.assert_array_equal(benchmark.pair(1)[1], [[0, 0, 3, 3]])
+
+
 def test_unpaired_files_are_refused_by_name(tmp_path):
     write_pairs(tmp_path, "images", ".jpg", "masks", ".png", [f"{i:02d}" for i in range(9)])
     (tmp_path / "masks/03.png").unlink()

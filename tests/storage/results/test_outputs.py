@@ -88,3 +88,43 @@ def test_a_folder_that_cannot_be_written_to_is_refused(done, photo, tmp_path):
     table.write_text(table.read_text(encoding="utf-8").replace(",1,2,3,4,", ",1,two,3,4,"), encoding="utf-8")
     with pytest.raises(ValueError, match=r"predictions\.csv: expected a table with the columns name, .*two.*move it"):
         done.check([photo])
+
+
+NAMES = {
+    "not UTF-8": b"caf\xe9",
+    "the longest": b"n" * 251,
+    "the longest of characters of several bytes": "é".encode() * 125,
+    "a newline, commas and quotes": b"a\nb,\"c\",'d'\r",
+    "an option's and a formula's beginning": b"-=1+1",
+    "blanks": b" a b ",
+}
+
+
+@pytest.mark.parametrize("kind", NAMES)
+@pytest.mark.parametrize("folder", [MaskFolder, PredictionFolder])
+def test_a_photo_of_any_name_is_written_read_and_done(tmp_path, folder, kind):
+    photo = tmp_path / f"photos/{NAMES[kind].decode('utf-8', 'surrogateescape')}.png"
+    photo.parent.mkdir()
+    with photo.open("wb") as file:
+        Image.fromarray(GREY).save(file, format="PNG")
+    out, row = folder(tmp_path / "out"), MaskRow if folder is MaskFolder else PredictionRow
+    out.path.mkdir()
+    name = out.name_of(photo)
+    assert find_photos([photo.parent]) == [photo] and out.pending([photo], IDENTITY) == [photo]
+    out.write_pictures(name, *[GREY] * len(out.kinds))
+    out.add([row(name, str(photo), f"{photo}: torn")])
+    out.add([row(name, str(photo), "", digest(photo, IDENTITY))])
+    assert out.pending([photo], IDENTITY) == [] and list(out.read()) == [name]
+    (out.path / out.table).read_text(encoding="utf-8")
+
+
+def test_long_names_that_differ_at_their_ends_have_pictures_of_their_own(tmp_path):
+    names = {MaskFolder(tmp_path).name_of(tmp_path / f"{'n' * 245}{i}.jpg") for i in range(9)}
+    assert len(names) == 9 and all(name.startswith("n" * 200) for name in names)
+
+
+def test_names_that_older_versions_could_write_stay(tmp_path):
+    for folder, longest in ((MaskFolder, "objectness"), (PredictionFolder, "mask")):
+        name = "n" * (255 - len(f"-{longest}.png.partial"))
+        assert folder(tmp_path).name_of(tmp_path / f"{name}.jpg") == name
+        assert folder(tmp_path).name_of(tmp_path / f"{name}n.jpg") != f"{name}n"

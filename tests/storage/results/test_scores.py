@@ -1,10 +1,13 @@
 """Scores in a folder: a round trip, and tables that are not ours."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from models.errors import UserError
+from storage.photos.folders import Benchmark
 from storage.results.scores import Scored, ScoreFolder
 
 
@@ -31,3 +34,19 @@ def test_a_table_that_is_not_ours_is_named(tmp_path, how):
         file.write_bytes(b"a text" if how == "text" else file.read_bytes()[:-40])
     with pytest.raises(UserError, match=f"{file}: is not a table of scores .*remove it"):
         scores.read_shard(0)
+
+
+def test_scores_of_images_of_any_name_are_found_by_their_labels(tmp_path):
+    """A name that is not UTF-8, one as long as a file system allows, and one in a subfolder."""
+    names = (b"caf\xe9".decode("utf-8", "surrogateescape"), "n" * 251, "n" * 250 + "m", "sub/é")
+    photos = tuple(Path(f"{name}.jpg") for name in names)
+    pairs, scores = Benchmark(names, photos, photos, has_boxes=False), ScoreFolder(tmp_path)
+    rows = [Scored(n, str(p), f"{p}: torn") for n, p in zip(pairs.labels, photos, strict=True)]
+    scores.write(0, rows)
+    found = scores.read(pairs)
+    assert tuple(row.name for row in found) == pairs.labels and found[0].photo == "caf%E9.jpg"
+    for row in found:
+        scores.write_prediction(row.name, np.ones((2, 3), np.float32))
+    assert len(list((tmp_path / "predictions").rglob("*.png"))) == 4
+    assert scores.prediction_path("n" * 243).name == "n" * 243 + ".png"
+    assert all(scores.prediction_path(row.name).exists() for row in found)
