@@ -60,7 +60,8 @@ def open_client(config: PromptConfig, key: str, meter: Meter) -> Client:
         max_retries=config.attempts - 1,
         http_client=http_client,
     )
-    client.organization, client.project = client.organization or None, client.project or None
+    client.organization = (client.organization or "").strip() or None
+    client.project = (client.project or "").strip() or None
     client.form = Form.of(config)
     return client
 
