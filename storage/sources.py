@@ -3,13 +3,12 @@
 Knows nothing of how they are used.
 """
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.errors import UserError
+from models.paths import GivenPath
 from storage.dataset.reader import Dataset, open_dataset
 from storage.photos.folders import Benchmark, open_folder
 
@@ -19,7 +18,7 @@ class Source(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: Path = Field(description="folder of a dataset, or of photographs with masks")
+    path: GivenPath = Field(description="folder of a dataset, or of photographs with masks")
     layout: str | None = Field(None, description="layout of a folder, as in ECSSD; absent for a dataset")
     version: str | None = Field(
         None,

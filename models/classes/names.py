@@ -12,6 +12,7 @@ from typing import Any
 
 from models.classes.imagenet import merged
 from models.errors import UserError
+from models.paths import given_path
 
 MERGED = "imagenet-merged"
 FILE_BYTES = 2**20
@@ -39,7 +40,7 @@ def resolve_classes(given: dict[str, Any]) -> dict[str, Any]:
         raise UserError(f"classes: {lists[0]} stands for a whole list; give it alone, or the names without it")
     if not lists:
         return given | {"classes": list(names)}
-    phrases, groups = merged() if lists[0] == MERGED else (read_classes(Path(lists[0])), {})
+    phrases, groups = merged() if lists[0] == MERGED else (read_classes(given_path(lists[0])), {})
     other_phrases = {name: words for name, words in phrases.items() if words != (name,)}
     resolved: dict[str, Any] = {"phrases": other_phrases, "groups": groups}
     for field, values in resolved.items():
@@ -72,7 +73,7 @@ def same(name: str) -> str:
 def is_path(text: str, of_kind: Callable[[Path], bool]) -> bool:
     """Whether the text is a path that there is, of a kind."""
     try:
-        return of_kind(Path(text.strip()))
+        return of_kind(given_path(text.strip()))
     except (OSError, ValueError):  # too long for a path, or with characters that none has
         return False
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from models import digests
 from models.errors import UserError
+from models.paths import given_path
 from storage.photos.boxes import coco_boxes, listed, some, voc_boxes
 from storage.photos.pictures import PHOTO_SUFFIXES, is_picture, read_grey_mask, read_photo, same_size
 
@@ -134,7 +135,7 @@ def open_folder(layout: str | Layout, path: str | Path) -> Benchmark:
     UserError for an unknown name, a folder without the layout's subfolders, an empty set, photos without masks or
     boxes, and masks without photos.
     """
-    path = Path(path)
+    path = given_path(path)
     if isinstance(layout, Layout):
         return _masked(layout, path)
     if layout in LAYOUTS:

@@ -18,6 +18,7 @@ from models.config.overrides import complaints
 from models.config.training import TrainConfig
 from models.errors import UserError
 from models.mappings import differences, overlaid
+from models.paths import given_path
 from models.segmenters.registry import SEGMENTERS
 from storage.atomic import replacing
 from storage.places import check_place
@@ -42,7 +43,7 @@ def open_run(path: str | Path, overrides: dict[str, Any] | None = None) -> RunFo
     `overrides` replace fields that only predictions depend on, and `run`, the use of the machine; UserError for other
     fields.
     """
-    path = Path(path)
+    path = given_path(path)
     file = path / FILE
     if not file.is_file():
         raise UserError(
