@@ -7,10 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from models import digests
 from models.errors import UserError
 from models.paths import GivenPath
 from storage.dataset.reader import Dataset, open_dataset
 from storage.photos.folders import Benchmark, open_folder
+
+CONTENT = ("category", "prompt", "seed", "status", "area", "box")
 
 
 class Source(BaseModel):
@@ -69,6 +72,17 @@ class Source(BaseModel):
     def identity(self) -> dict[str, str]:
         """Identifies a resolved source in runs, features and scores; its form never changes, so older ones match."""
         return {"data": str(self.path), "version": self.edition()}
+
+    def content(self) -> str:
+        """Digest of what a resolved source holds, wherever it lies: its form never changes.
+
+        Of a dataset, the columns of its table that say what the samples are; of a folder, the digest of its names.
+        """
+        assert self.version is not None, "resolved"
+        if self.layout is not None:
+            return self.version
+        table = open_dataset(self.path, self.version).frame()[list(CONTENT)]
+        return digests.of(table.to_csv(float_format="%.6g").encode())
 
     def label(self) -> str:
         """Its name in tables: 'DUTS-TR', 'shapes v3'."""

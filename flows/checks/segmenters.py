@@ -13,6 +13,7 @@ from models.clip.categories import check_category
 from models.config.training import TrainConfig, TrainingSet
 from models.errors import UserError
 from storage.dataset.repository import BUILD
+from storage.lock import check_lockable
 from storage.photos.folders import Benchmark, open_folder
 from storage.places import check_place
 from storage.results.outputs import find_photos
@@ -29,12 +30,13 @@ def check_train(config: TrainConfig, source: Source, run: Path) -> tuple[Source,
     from storage.runs.loader import batches_in_epoch, sides_of
 
     source = _check_source(source, run)
-    check_run(run, config, source)
     if config.tensorboard and find_spec("tensorboard") is None:
         raise UserError(
             "tensorboard: is not installed; pip install tensorboard, or leave it out: log.jsonl has the same rows"
         )
     samples = len(sides_of(source, config)[0])
+    check_run(run, config, source, samples)
+    check_lockable(run)
     in_epoch = batches_in_epoch(samples, config.batch_size)
     if config.gradient_accumulation_steps > in_epoch:
         raise UserError(
