@@ -4,6 +4,7 @@ import pytest
 
 from models.config.prompts import PromptConfig
 from models.prompts.llm import Wanted, ask, bounds, open_client
+from models.prompts.request import LIMITS
 from tests.models.prompts.endpoint import Endpoint, serving
 from tests.models.prompts.servers import SERVERS, TEXTS
 from tests.models.prompts.test_llm import Meter
@@ -34,8 +35,7 @@ def test_prompts_are_bought_from_each(name, structured):
             assert paid == (2 if name == "tgi" else 1) and before <= 8
             assert ask(client, config, WANTED).prompts == TEXTS and meter.opened == before + 1
     most_in, most_out = bounds(config, WANTED)
-    limits = [request.get("max_tokens", request.get("max_completion_tokens")) for request in endpoint.asked]
-    assert max(limits) <= most_out
+    assert all(request[name] <= most_out for request in endpoint.asked for name in LIMITS if name in request)
     assert 0 < answers[0].input_tokens <= most_in and answers[0].output_tokens <= most_out
 
 
