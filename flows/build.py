@@ -19,6 +19,7 @@ from flows.runners import cut_runner
 from models.clip.embeddings import embedding_width, text_encoder
 from models.config.build import BuildConfig
 from models.errors import UserError
+from models.paths import GivenPath
 from storage.dataset.prompt_store import lacking
 from storage.dataset.reader import open_dataset
 from storage.dataset.writer import DatasetWriter
@@ -42,14 +43,14 @@ class BuildRecord(BaseModel):
 
 
 @flow(name="build")
-def build(config: BuildConfig, out: Path) -> BuildRecord:
+def build(config: BuildConfig, out: GivenPath) -> BuildRecord:
     """Build, resume or extend the dataset at `out`, publish it as a version, and write its report."""
     version = fill.with_options(task_runner=cut_runner(config.run))(config, out)
     return record_of(out, version, write_report(out, version))
 
 
 @flow(name="extend")
-def extend(out: Path, by: int) -> BuildRecord:
+def extend(out: GivenPath, by: int) -> BuildRecord:
     """Add `by` samples to the dataset at `out`, under its stored config, and publish the next version."""
     if by < 1:
         raise UserError(f"by: expected 1 or more samples to add, got {by}")
@@ -58,7 +59,7 @@ def extend(out: Path, by: int) -> BuildRecord:
 
 
 @flow(name="fill")
-def fill(config: BuildConfig, out: Path) -> str:
+def fill(config: BuildConfig, out: GivenPath) -> str:
     """Plan, sample, cut and screen the dataset's missing samples, and publish it; returns the version."""
     plan = preflight(config, out)  # again, for runs that were not started from the command line
     config, facts, grammar, bought = plan.config, plan.facts, plan.grammar, plan.config.prompts.source == "llm"

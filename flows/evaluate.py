@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from flows.checks.segmenters import check_evaluate
+from models.paths import GivenPath
 from tasks.base import flow
 from tasks.evaluating import compare_runs, score_images
 
@@ -21,9 +22,9 @@ class EvaluateRecord(BaseModel):
 
 @flow(name="evaluate")
 def evaluate(
-    runs: list[Path],
-    benchmarks: dict[str, Path],
-    out: Path,
+    runs: list[GivenPath],
+    benchmarks: dict[str, GivenPath],
+    out: GivenPath,
     worst: int = 12,
     overrides: dict[str, Any] | None = None,
 ) -> EvaluateRecord:

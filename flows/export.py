@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from tqdm import tqdm
 
 from models.config.export import ExportConfig
+from models.paths import GivenPath
 from storage.exports import format_of
 from storage.exports.folder import ExportFolder
 from storage.exports.writing import check_export
@@ -23,7 +24,7 @@ class ExportRecord(BaseModel):
 
 
 @flow(name="export")
-def export(config: ExportConfig, dataset: Path, out: Path, overwrite: bool = False) -> ExportRecord:
+def export(config: ExportConfig, dataset: GivenPath, out: GivenPath, overwrite: bool = False) -> ExportRecord:
     """Export the kept samples of a version to `out`; a killed export resumes after its last finished block."""
     plan = check_export(config, dataset, out, overwrite)
     folder = ExportFolder.at(out)

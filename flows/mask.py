@@ -9,6 +9,7 @@ from tqdm import tqdm
 from flows.checks.mask import check_mask
 from flows.progress import advance
 from models.config.photos import MaskConfig
+from models.paths import GivenPath
 from storage.results.masks import MaskFolder
 from tasks.base import flow
 from tasks.masking import mask_photos
@@ -26,7 +27,7 @@ class MaskRecord(BaseModel):
 
 
 @flow(name="mask")
-def mask(config: MaskConfig, photos: list[Path], out: Path) -> MaskRecord:
+def mask(config: MaskConfig, photos: list[GivenPath], out: GivenPath) -> MaskRecord:
     """Mask photos, files or folders, into the folder `out`; finished photos are not masked again."""
     files, todo, facts = check_mask(config, photos, out)
     out.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from flows.checks.segmenters import check_predict
+from models.paths import GivenPath
 from storage.results.predictions import PredictionFolder
 from tasks.base import flow
 from tasks.predicting import predict_photos
@@ -22,7 +23,11 @@ class PredictRecord(BaseModel):
 
 @flow(name="predict")
 def predict(
-    run: Path, photos: list[Path], out: Path, category: str | None = None, overrides: dict[str, Any] | None = None
+    run: GivenPath,
+    photos: list[GivenPath],
+    out: GivenPath,
+    category: str | None = None,
+    overrides: dict[str, Any] | None = None,
 ) -> PredictRecord:
     """Predict photos, files or folders, into the folder `out`; finished photos are not predicted again.
 

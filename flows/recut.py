@@ -3,8 +3,6 @@
 If only the screening changes, the masks stay; if its CLIP does not change either, all scores stay too.
 """
 
-from pathlib import Path
-
 from prefect import flow
 
 from flows.build import BuildRecord, finish, record_of
@@ -12,6 +10,7 @@ from flows.checks.build import load_screening
 from flows.checks.recut import changes, check_recut, first_stage
 from flows.runners import cut_runner
 from models.config.build import BuildConfig
+from models.paths import GivenPath
 from storage.dataset.reader import open_dataset
 from storage.dataset.writer import DatasetWriter
 from tasks.cutting import cut_shard
@@ -19,7 +18,7 @@ from tasks.reporting import write_report
 
 
 @flow(name="recut")
-def recut(config: BuildConfig, out: Path) -> BuildRecord:
+def recut(config: BuildConfig, out: GivenPath) -> BuildRecord:
     """Solve the masks again under `config`, as far as it requires, and screen them.
 
     `config` may differ from the stored one in cut, screen and top_k. The report shows the changes since the version
@@ -31,7 +30,7 @@ def recut(config: BuildConfig, out: Path) -> BuildRecord:
 
 
 @flow(name="solve")
-def solve(config: BuildConfig, out: Path) -> str:
+def solve(config: BuildConfig, out: GivenPath) -> str:
     """Cut and screen again as the changes in `config` require, and publish; returns the version."""
     check_recut(config, out)
     load_screening(config.screen.clip)

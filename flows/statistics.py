@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 from flows.checks.statistics import TABLES, check_statistics
 from models.config.statistics import StatisticsConfig
+from models.paths import GivenPath
 from storage.sources import Source
 from tasks.base import flow
 from tasks.describing import compare_sources, measure_source
@@ -21,7 +22,7 @@ class StatisticsRecord(BaseModel):
 
 @flow(name="statistics")
 def statistics(
-    config: StatisticsConfig, subject: Source, out: Path, reference: Source | None = None
+    config: StatisticsConfig, subject: Source, out: GivenPath, reference: Source | None = None
 ) -> StatisticsRecord:
     """Measure every sample of the subject and of the reference, if given, and write them side by side."""
     check_statistics(subject, reference, out)

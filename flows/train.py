@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from flows.checks.segmenters import check_train
+from models.paths import GivenPath
 from models.segmenters.registry import SegmenterConfig
 from storage.lock import WriterLock
 from storage.photos.notes import NOTES_FILE
@@ -31,7 +32,7 @@ class TrainRecord(BaseModel):
 
 
 @flow(name="train")
-def train(config: SegmenterConfig, source: Source, run: Path) -> TrainRecord:
+def train(config: SegmenterConfig, source: Source, run: GivenPath) -> TrainRecord:
     """Train in the run folder on a dataset, or on a folder of photographs with masks; a killed run resumes.
 
     A finished run trains no further, unless `config` has more epochs.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from maskmill import rooms
 from maskmill.environment import set_prefect_defaults
 from models.config.build import BuildConfig
+from models.paths import given_path
 
 if TYPE_CHECKING:
     from flows.build import BuildRecord
@@ -26,7 +27,7 @@ def build(config: BuildConfig, out: str | Path) -> "BuildRecord":
     from flows.server.temporary import end_server_with_us
     from storage.dataset.reader import open_dataset
 
-    out = Path(out)
+    out = given_path(out)
     plan = preflight(config, out)
     if is_finished(plan):
         return record_of(out, open_dataset(out).version, out / "report" / "index.html")

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from maskmill import rooms
 from maskmill.commands import datasets, development, photographs, segmenters
+from maskmill.commands.options import with_given_paths
 from maskmill.environment import set_prefect_defaults
 from maskmill.failures import debug, reporting_bugs
 
@@ -46,7 +47,7 @@ app = typer.Typer(
     cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, help="Segmentation data without annotators."
 )
 for panel, command, example in COMMANDS:
-    app.command(epilog=f"Example: maskmill {example}", rich_help_panel=panel)(reporting_bugs(command))
+    app.command(epilog=f"Example: maskmill {example}", rich_help_panel=panel)(reporting_bugs(with_given_paths(command)))
 
 
 def show_version(wanted: bool) -> None:

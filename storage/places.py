@@ -1,7 +1,9 @@
 """Checks whether an output may be written at a path. Knows nothing of what is written, and writes nothing."""
 
+import errno
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from models.errors import UserError, encodable
@@ -28,10 +30,8 @@ def check_place(
     said = f"{option} {path}".strip()
     if encodable(str(path)) != str(path):
         raise UserError(f"{said}: expected a path in UTF-8; choose another path")
-    if path.is_symlink() and not path.exists():
-        raise UserError(f"{said}: expected a folder, found a broken link; choose another path")
-    if path.exists() and not path.is_dir():
-        raise UserError(f"{said}: expected a folder for the {kind}, found a file; choose another path")
+    with _as_path(said):
+        _check_kind(path, said, kind)
     check_writable(path, said)
     for dataset in outside:
         check_outside(path, dataset)
@@ -41,9 +41,33 @@ def check_place(
         raise UserError(f"{said}: is not empty ({others[0]}) and holds no {kind}; choose an empty or a new folder")
 
 
+def _check_kind(path: Path, said: str, kind: str) -> None:
+    if path.is_symlink() and not path.exists():
+        raise UserError(f"{said}: expected a folder, found a broken link; choose another path")
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{said}: expected a folder for the {kind}, found a file; choose another path")
+
+
+@contextmanager
+def _as_path(said: str) -> Iterator[None]:
+    """Turn what the system says of a path, such as that it is too long, into a UserError."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{said}: cannot be used as a path ({error.strerror}); choose another path") from None
+
+
+def nearest_folder(path: Path) -> Path:
+    """The path, or the first of its parents that exists."""
+    return next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+
+
 def check_writable(path: Path, said: str = "") -> None:
     """UserError if no file can be written to the folder `path`, which need not exist. said: the path as given."""
-    nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    with _as_path(said or str(path)):
+        nearest = nearest_folder(path)
+        if any(len(os.fsencode(part)) > os.pathconf(nearest, "PC_NAME_MAX") for part in path.parts):
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
     if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
         raise UserError(f"{said or path}: {nearest} is not a folder that can be written to; choose another path")
 

@@ -3,16 +3,18 @@
 Knows nothing of how they are used.
 """
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from models import digests
 from models.errors import UserError, encodable
+from models.paths import GivenPath
 from storage.dataset.reader import Dataset, open_dataset
 from storage.photos.folders import Benchmark, open_folder
 from storage.photos.notes import Notes
+
+CONTENT = ("category", "prompt", "seed", "status", "area", "box")
 
 
 class Source(BaseModel):
@@ -20,7 +22,7 @@ class Source(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: Path = Field(description="folder of a dataset, or of photographs with masks")
+    path: GivenPath = Field(description="folder of a dataset, or of photographs with masks")
     layout: str | None = Field(None, description="layout of a folder, as in ECSSD; absent for a dataset")
     version: str | None = Field(
         None,
@@ -76,6 +78,17 @@ class Source(BaseModel):
     def identity(self) -> dict[str, str]:
         """Identifies a resolved source in runs, features and scores; its form never changes, so older ones match."""
         return {"data": str(self.path), "version": self.edition()}
+
+    def content(self) -> str:
+        """Digest of what a resolved source holds, wherever it lies: its form never changes.
+
+        Of a dataset, the columns of its table that say what the samples are; of a folder, the digest of its names.
+        """
+        assert self.version is not None, "resolved"
+        if self.layout is not None:
+            return self.version
+        table = open_dataset(self.path, self.version).frame()[list(CONTENT)]
+        return digests.of(table.to_csv(float_format="%.6g").encode())
 
     def label(self) -> str:
         """Its name in tables: 'DUTS-TR', 'shapes v3'."""

@@ -30,7 +30,7 @@ def score_images(
     pairs, folder = open_folder(layout, data), open_run(run, overrides)
     scores = score_folder(out, run, layout, overrides)
     pairs.notes.write(scores.path / NOTES_FILE)
-    identity = weights_facts(folder) | folder.source.identity()
+    identity = weights_facts(folder) | folder.data_identity()
     before = {row.name: row for row in scores.read(pairs)}
     counts, segmenter, batch = {"made": 0, "kept": 0, "failed": 0}, None, folder.config.run.batch_size
     with tqdm(total=len(pairs), desc=f"{scores.path.parent.name} on {layout}", unit="img") as bar:
@@ -141,7 +141,7 @@ def evaluation_of(
 def choices_of(folder: RunFolder) -> str:
     """A run's configuration and training data, except its number of samples, as JSON."""
     values = {name: value for name, value in folder.config.predicts_by().items() if name != "limit"}
-    return json.dumps(values | folder.source.identity(), sort_keys=True)
+    return json.dumps(values | folder.data_identity(), sort_keys=True)
 
 
 def summary_of(rows: list[Scored], has_boxes: bool) -> dict[str, float]:

@@ -10,7 +10,7 @@ from models.backbone.tokens import category_span, load_tokenizer
 from models.config.prompts import PromptConfig
 from models.errors import UserError
 from models.prompts.budget import Tokens
-from models.prompts.checks import LONGEST, PromptChecker, reasons
+from models.prompts.checks import LONGEST, UNNAMED, PromptChecker, reasons
 from models.prompts.grammar import Grammar
 from storage.dataset.ledger import Ledger
 from storage.dataset.prompt_store import accepted
@@ -19,6 +19,9 @@ from storage.dataset.writer import DatasetWriter
 from tasks.base import task
 
 PATIENCE = 3  # consecutive requests for a class that may give no usable prompt
+OTHERWISE = "try another model, raise prompts.max_overlap, or start a new dataset with a lower prompts.per_class"
+# The form of requests that an endpoint accepts, found out once for each process (models/prompts/llm.py).
+_forms: dict[tuple[Any, ...], Any] = {}
 
 
 @task(task_run_name="write-{category}")
@@ -29,7 +32,8 @@ def buy_prompts(
 
     UserError if there is no key, the budget would be exceeded, the endpoint does not answer, or no prompt is usable.
     """
-    from models.prompts.llm import Wanted, no_key
+    from models.prompts.endpoint import no_key
+    from models.prompts.request import Wanted
 
     key = key_of(config)
     if key is None:
@@ -38,17 +42,16 @@ def buy_prompts(
     taken = store.loc[(store["category"] == category) & (store["reason"] == ""), "prompt"].tolist()
     words, tokenizer = grammar.vocabulary(category), load_tokenizer(facts.folder)
     checker = PromptChecker(category, grammar.phrases, tokenizer, config.max_overlap, taken, words)
-    num_accepted, idle, problem = 0, 0, ""
+    num_accepted, idle, problem, mend = 0, 0, "", ""
     while num_accepted < number:
         if idle == PATIENCE:
             raise UserError(
                 f"prompts.model: {PATIENCE} requests for {category!r} to {config.model} gave no usable prompt "
-                f"({problem}); try another model, raise prompts.max_overlap, or start a new dataset with a lower "
-                "prompts.per_class"
+                f"({problem}); {mend or OTHERWISE}"
             )
         requested = min(number - num_accepted, config.per_request)
         wanted = Wanted(category, grammar.phrases[category], requested, tuple(taken), words)
-        new, problem = _request(writer, config, key, wanted, checker)
+        new, problem, mend = _request(writer, config, key, wanted, checker)
         taken += new
         num_accepted, idle = num_accepted + len(new), 0 if new else idle + 1
     return num_accepted
@@ -56,17 +59,29 @@ def buy_prompts(
 
 def _request(
     writer: DatasetWriter, config: PromptConfig, key: str, wanted: Any, checker: PromptChecker
-) -> tuple[list[str], str]:
-    """Send one request and commit its answer; returns the accepted prompts, and what was wrong with the others."""
+) -> tuple[list[str], str, str]:
+    """Send one request and commit its answer; returns the accepted prompts, what was wrong, and what mends it."""
     from models.prompts.llm import ask, bounds, open_client, source_of
 
     ledger = Ledger(writer, config, wanted.category, Tokens(*bounds(config, wanted)))
     with open_client(config, key, ledger) as client:
+        endpoint = (str(client.base_url), config.model, config.structured, config.max_answer)
+        client.form = _forms.get(endpoint, client.form)
         answer = ask(client, config, wanted)
-    judged = [(text.strip(), checker.reason(text.strip())) for text in answer.prompts]
+        _forms[endpoint] = client.form
+    judged = [(text, checker.reason(text)) for text in answer.prompts]
     rows = [{"prompt": text[: LONGEST + 1], "reason": why, "source": source_of(config)} for text, why in judged]
     ledger.close(Tokens(answer.input_tokens, answer.output_tokens), answer.problem, rows)
-    return [text for text, why in judged if not why], answer.problem or reasons(why for _, why in judged)
+    new = [text for text, why in judged if not why]
+    why = reasons(why for _, why in judged)
+    return new, "; ".join(filter(None, (answer.problem, why))), answer.mend or _mend_of(why)
+
+
+def _mend_of(why: str) -> str:
+    """What to change if most prompts are rejected for this reason; '' if that depends."""
+    if why.split(" ", 1)[-1].startswith(UNNAMED):
+        return "give it words that the model uses, in phrases, or try another model"
+    return ""
 
 
 def key_of(config: PromptConfig) -> str | None:
@@ -74,7 +89,7 @@ def key_of(config: PromptConfig) -> str | None:
 
     UserError if the Secret block does not exist.
     """
-    from models.prompts.llm import usable_key
+    from models.prompts.endpoint import usable_key
 
     if config.secret:
         return usable_key(_secret(config.secret), f"the Secret block {config.secret}")

@@ -144,6 +144,6 @@ def cache_of(folder: RunFolder, segmenter: "CachesFeatures") -> "FeatureCache":
     """The run's cache of features, with the values that determine them as its key."""
     from storage.runs.features import FeatureCache
 
-    key = folder.config.features() | {"weights": segmenter.weights_digest()} | folder.source.identity()
+    key = folder.config.features() | {"weights": segmenter.weights_digest()} | folder.data_identity()
     shapes = segmenter.feature_shapes(folder.source.image_size() or segmenter.size)
     return FeatureCache(folder.path / "features", key, shapes)

@@ -25,10 +25,11 @@ ONLY = {
         "models.errors",
         "models.mappings",
         "models.moved",
+        "models.paths",
         "pydantic",
         "yaml",
     },
-    "models.classes": {"models.classes", "models.errors"},
+    "models.classes": {"models.classes", "models.errors", "models.paths"},
     "models.cut": {"models.cut", "models.config", "models.errors", "numpy", "scipy"},
 }
 ALSO = {"models.classes.pocket": {"numpy"}, "models.cut.graph": {"maxflow"}, "models.cut.baselines": {"pydensecrf"}}

@@ -8,7 +8,6 @@ Knows nothing of masks.
 import os
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
@@ -21,9 +20,10 @@ from models.backbone.load import load_backbone
 from models.backbone.stable_diffusion import CONFIGS, HEAVY_FILES
 from models.config.cut import CutConfig
 from models.config.sampling import SamplingConfig
+from models.paths import given_path
 from models.pocket.scenes import Scene
 
-FOLDER = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maskmill" / "captured"
+FOLDER = given_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "maskmill" / "captured"
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def describe_prompts(prompts: PromptConfig, grammar: Grammar, count: int, out: P
     if prompts.source != "llm":
         author = "own templates" if grammar.templates else "built-in grammar"
         return author + (f", since there is no key for {prompts.model}" if prompts.model else "")
-    from models.prompts.llm import LONGEST_REQUEST, Wanted, bounds
+    from models.prompts.request import LONGEST_REQUEST, Wanted, bounds
 
     to_buy = prompts_lacking(grammar, count, out)
     if not to_buy:
@@ -76,7 +76,8 @@ def check_purchase(prompts: PromptConfig, grammar: Grammar, count: int, out: Pat
     to_buy = prompts_lacking(grammar, count, out) if prompts.source == "llm" else {}
     if not to_buy:
         return
-    from models.prompts.llm import Wanted, bounds, no_key
+    from models.prompts.endpoint import no_key
+    from models.prompts.request import Wanted, bounds
 
     if key_of(prompts) is None:
         raise UserError(no_key(prompts))

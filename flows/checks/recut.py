@@ -7,6 +7,7 @@ from models.config.build import BuildConfig
 from models.errors import UserError
 from models.mappings import differences
 from storage.dataset.reader import open_dataset
+from storage.lock import check_lockable
 
 MAY_CHANGE = ("cut", "screen", "run")
 FROM_KEPT = ("cut.tau", "cut.num_seeds", "sampling.top_k")  # A_c and r(p) depend on these: see models/cut/seeds.py
@@ -29,6 +30,7 @@ def check_recut(config: BuildConfig, out: Path) -> None:
             f"{', '.join(changed)}: cannot change without the attention at the seed cells, which {out} does not have; "
             "build with --set sampling.keep_pooled=true, or keep the value"
         )
+    check_lockable(out)
     check_machine(config.run, config.screen.clip)
 
 

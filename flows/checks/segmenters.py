@@ -17,6 +17,7 @@ from models.config.training import TrainConfig, TrainingSet
 from models.errors import UserError
 from storage.dataset.reader import Dataset
 from storage.dataset.repository import BUILD
+from storage.lock import check_lockable
 from storage.photos.folders import Benchmark, open_folder
 from storage.photos.inspection import Check, check_readable, usual_check
 from storage.places import check_place
@@ -35,12 +36,13 @@ def check_train(config: TrainConfig, source: Source, run: Path, check: Check | N
     from storage.runs.loader import batches_in_epoch, sides_of
 
     source, data = _check_source(source, run)
-    check_run(run, config, source)
     if config.tensorboard and find_spec("tensorboard") is None:
         raise UserError(
             "tensorboard: is not installed; pip install tensorboard, or leave it out: log.jsonl has the same rows"
         )
     samples = len(sides_of(source, config)[0])
+    check_run(run, config, source, samples)
+    check_lockable(run)
     in_epoch = batches_in_epoch(samples, config.batch_size)
     if config.gradient_accumulation_steps > in_epoch:
         raise UserError(

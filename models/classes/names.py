@@ -5,11 +5,14 @@ for ImageNet's categories, the group whose scenes suit it. Knows nothing of back
 """
 
 import re
+import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from models.classes.imagenet import merged
 from models.errors import UserError
+from models.paths import given_path
 
 MERGED = "imagenet-merged"
 FILE_BYTES = 2**20
@@ -19,21 +22,25 @@ LONGEST = 100  # characters of a name
 def resolve_classes(given: dict[str, Any]) -> dict[str, Any]:
     """A build's values with a file or `imagenet-merged` in `classes` replaced by its classes, phrases and groups.
 
-    `classes` may be a list, or one text: names separated by commas. An entry that ends in .txt or contains a path
-    separator is a file; a file and `imagenet-merged` must be the only entry. Phrases and groups that are given as well
-    take precedence.
+    `classes` may be one text: a file (`is_file`), `imagenet-merged`, or names separated by commas; or a list of names,
+    or of one that ends in .txt or exists as a file, or is `imagenet-merged`. Names may contain slashes. Phrases and
+    groups that are given as well take precedence.
     """
     names = given.get("classes")
     if isinstance(names, str):
-        names = [names] if is_file(names) else names.split(",")
-    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        is_list = is_file(names)
+        names = [names] if is_list else names.split(",")
+    elif isinstance(names, (list, tuple)):
+        names = [_text(name) for name in names]
+        is_list = len(names) == 1 and "/" in names[0] and is_path(names[0], Path.is_file)
+    else:
         return given
-    lists = [name.strip() for name in names if name.strip() == MERGED or is_file(name)]
+    lists = [name.strip() for name in names if is_list or stands_for_list(name)]
     if lists and len(names) > 1:
         raise UserError(f"classes: {lists[0]} stands for a whole list; give it alone, or the names without it")
     if not lists:
         return given | {"classes": list(names)}
-    phrases, groups = merged() if lists[0] == MERGED else (read_classes(Path(lists[0])), {})
+    phrases, groups = merged() if lists[0] == MERGED else (read_classes(given_path(lists[0])), {})
     other_phrases = {name: words for name, words in phrases.items() if words != (name,)}
     resolved: dict[str, Any] = {"phrases": other_phrases, "groups": groups}
     for field, values in resolved.items():
@@ -42,9 +49,42 @@ def resolve_classes(given: dict[str, Any]) -> dict[str, Any]:
     return given | resolved | {"classes": list(phrases)}
 
 
-def is_file(name: str) -> bool:
-    """Whether an entry of `classes` is read as a file's path."""
-    return name.strip().lower().endswith(".txt") or "/" in name or "\\" in name
+def is_file(text: str) -> bool:
+    """Whether `classes` as one text is a file's path, which may be missing, and not a class like 'T-shirt/top'.
+
+    It ends in .txt, has a backslash, begins as paths do, or names something in a folder that exists.
+    """
+    path = text.strip()
+    if path.lower().endswith(".txt") or "\\" in path or path.startswith(("/", "./", "../", "~")):
+        return True
+    return "/" in path and (is_path(path, Path.exists) or is_path(path.rpartition("/")[0], Path.exists))
+
+
+def stands_for_list(name: str) -> bool:
+    """Whether a name would be read as a list of classes, and so cannot be the name of one."""
+    return name.strip() == MERGED or name.strip().lower().endswith(".txt")
+
+
+def same(name: str) -> str:
+    """What two spellings of one name have in common: names that differ only in case or in how accents are encoded."""
+    return unicodedata.normalize("NFC", name).lower()
+
+
+def is_path(text: str, of_kind: Callable[[Path], bool]) -> bool:
+    """Whether the text is a path that there is, of a kind."""
+    try:
+        return of_kind(given_path(text.strip()))
+    except (OSError, ValueError):  # too long for a path, or with characters that none has
+        return False
+
+
+def _text(name: Any) -> str:
+    """A name in a list; UserError if it is a number, a truth value or nothing."""
+    if not isinstance(name, str):
+        raise UserError(
+            f"classes: expected names, got {name!r}, as YAML reads a number, true, no or null; write it in quotes"
+        )
+    return name
 
 
 def read_classes(file: Path) -> dict[str, tuple[str, ...]]:
@@ -63,11 +103,13 @@ def read_classes(file: Path) -> dict[str, tuple[str, ...]]:
             raise UserError(f"classes: {file}, line {number}: expected 'name: synonym, synonym', got {line[:60]!r}")
         words = [name, *rest.split(",")] if rest.strip() else [name]
         words = [check_name(" ".join(word.split()), f"classes: {file}, line {number}") for word in words]
-        for word in dict.fromkeys(word.lower() for word in words):
+        if stands_for_list(words[0]):
+            raise UserError(f"classes: {file}, line {number}: {words[0]!r} would stand for a whole list; rename it")
+        for word in dict.fromkeys(map(same, words)):
             if word in lines:
                 raise UserError(f"classes: {file}: {word!r} is in line {lines[word]} and line {number}; remove one")
             lines[word] = number
-        phrases[words[0]] = tuple({word.lower(): word for word in reversed(words)}.values())[::-1]
+        phrases[words[0]] = tuple({same(word): word for word in reversed(words)}.values())[::-1]
     if not phrases:
         raise UserError(f"classes: {file}: expected one class per line, got none; write at least one")
     return phrases
@@ -96,7 +138,8 @@ def _lines(file: Path) -> list[str]:
                 "is larger than 1 MB" if file.is_file() else "is not a file" if file.exists() else "does not exist"
             )
             raise UserError(
-                f"classes: {file}: expected a file with one class per line, but it {problem}; check --classes"
+                f"classes: {file}: expected a file with one class per line, but it {problem}; check the path, or write "
+                "names with a slash as a list, as in [T-shirt/top]"
             )
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

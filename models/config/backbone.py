@@ -7,9 +7,10 @@ Imports no torch and knows nothing of how a backbone is loaded.
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from models.config.base import PLACE, Config
+from models.paths import given_path
 
 POCKET = "pocket"  # the name of the backbone that ships with maskmill, and of its CLIP
 
@@ -19,10 +20,21 @@ def is_pocket(name: Any) -> bool:
     return name == POCKET
 
 
+def _from_home(name: str) -> str:
+    """The name with a `~` at its beginning replaced by the home folder."""
+    return str(given_path(name)) if name.startswith("~") else name
+
+
+def clip_from_home(name: str) -> str:
+    """The name of a CLIP, 'ARCHITECTURE:weights', with a `~` that its weights begin with replaced likewise."""
+    architecture, colon, weights = name.partition(":")
+    return architecture + colon + _from_home(weights)
+
+
 class BackboneConfig(Config):
     """Base of the configurations that use a backbone: values not given come from the backbone's preset."""
 
-    backbone: Annotated[str, PLACE] = Field(
+    backbone: Annotated[str, PLACE, AfterValidator(_from_home)] = Field(
         POCKET,
         min_length=1,
         max_length=1000,

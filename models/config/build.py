@@ -7,9 +7,9 @@ Imports no torch and knows nothing of how a stage does its work. The paper's num
 from collections import Counter
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, model_validator
 
-from models.classes.names import check_name, resolve_classes
+from models.classes.names import check_name, resolve_classes, same
 from models.classes.scenes import GROUPS
 from models.config.backbone import BackboneConfig
 from models.config.base import FREE, STORED, Config
@@ -24,7 +24,7 @@ from models.errors import UserError
 
 def _class_names(names: tuple[str, ...]) -> tuple[str, ...]:
     cleaned = tuple(check_name(" ".join(name.split())) for name in names or ("",))
-    if repeated := sorted(name for name, times in Counter(name.lower() for name in cleaned).items() if times > 1):
+    if repeated := sorted(name for name, times in Counter(map(same, cleaned)).items() if times > 1):
         raise UserError(f"classes: {', '.join(repeated)} named more than once; name each class once")
     return cleaned
 
@@ -68,9 +68,10 @@ class BuildConfig(BackboneConfig):
 
     @model_validator(mode="before")
     @classmethod
-    def _spell_classes_out(cls, given: Any) -> Any:
-        """Replace a file or `imagenet-merged` by the class names, so that a stored config needs neither."""
-        return resolve_classes(given) if isinstance(given, dict) else given
+    def _spell_classes_out(cls, given: Any, info: ValidationInfo) -> Any:
+        """Replace a file or `imagenet-merged` by the class names: a stored config has neither, and is not searched."""
+        is_stored = bool(info.context and info.context.get("stored"))
+        return resolve_classes(given) if isinstance(given, dict) and not is_stored else given
 
     @model_validator(mode="after")
     def _every_phrase_names_one_class(self) -> Self:
@@ -83,8 +84,8 @@ class BuildConfig(BackboneConfig):
         for name in self.classes:
             for phrase in self.phrases_of(name):
                 check_name(" ".join(phrase.split()), "phrases")
-                if owner.setdefault(phrase.lower(), name) != name:
-                    raise UserError(f"phrases: {phrase!r} names both {owner[phrase.lower()]} and {name}; choose one")
+                if owner.setdefault(same(phrase), name) != name:
+                    raise UserError(f"phrases: {phrase!r} names both {owner[same(phrase)]} and {name}; choose one")
         return self
 
     @model_validator(mode="after")

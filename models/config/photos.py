@@ -5,9 +5,9 @@ Imports no torch and knows nothing of how a photo is inverted.
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from models.config.backbone import BackboneConfig
+from models.config.backbone import BackboneConfig, clip_from_home
 from models.config.base import FREE, Config
 from models.config.cut import CutConfig
 from models.config.run import RunConfig
@@ -17,7 +17,7 @@ from models.config.sampling import CaptureConfig
 class PriorConfig(Config):
     """The class a photo is assumed to show."""
 
-    clip: str = Field(
+    clip: Annotated[str, AfterValidator(clip_from_home)] = Field(
         "ViT-B-32:openai",
         description="names a photo's class: an open_clip model as in 'RN50:openai' or 'ViT-B-32:/path/weights.pt'; "
         "'pocket' for the one that ships with the pocket backbone, its default; or 'none' for the empty prompt",

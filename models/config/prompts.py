@@ -25,18 +25,28 @@ def _model_name(name: str) -> str:
     return name
 
 
-def _endpoint(url: str) -> str:
+def endpoint_address(given: str, where: str = "prompts.base_url") -> str:
+    """The address of an endpoint as `where` gives it, without quotation marks around it and '/chat/completions'.
+
+    UserError if it is not an address, or has a user name or a key in it: the configuration is stored.
+    """
+    url = given.strip().strip("\"'").strip()
     try:
         HttpUrl(url)  # checks ports and brackets
-        match = re.fullmatch(r"https?://[^\s@/]+(/[^\s@]*)?", url)  # no passwords: the configuration is stored
+        match = re.fullmatch(r"https?://[^\s@/?#]+(/[^\s@?#]*)?(\?[^\s@#]*)?", url, re.IGNORECASE)
     except ValidationError:
         match = None
     if not match:
         raise UserError(
-            "prompts.base_url: expected an address without a user name, as in http://localhost:8000/v1, "
-            f"got {url[:80]!r}; change it"
+            f"{where}: expected an address without a user name, as in http://localhost:8000/v1, got {url[:80]!r}; "
+            "change it"
         )
-    return url
+    if key := re.search(r"[?&]([\w-]*(key|token|secret|password|sig|signature))=", url, re.IGNORECASE):
+        raise UserError(
+            f"{where}: expected an address without a key, got one with {key[1]}; give the key by OPENAI_API_KEY or "
+            "prompts.secret"
+        )
+    return re.sub(r"(/chat/completions)?/*(?=\?|$)", "", url, count=1)
 
 
 class PromptConfig(Config):
@@ -48,7 +58,7 @@ class PromptConfig(Config):
     model: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_model_name)] | None = Field(
         None, description="name of the model at the endpoint"
     )
-    base_url: Annotated[Annotated[str, AfterValidator(_endpoint)] | None, FREE] = Field(
+    base_url: Annotated[Annotated[str, AfterValidator(endpoint_address)] | None, FREE] = Field(
         None,
         description="OpenAI-compatible endpoint, as in 'http://localhost:8000/v1'; by default the environment's "
         "OPENAI_BASE_URL, or else OpenAI's",
@@ -68,9 +78,10 @@ class PromptConfig(Config):
         le=1,
         description="largest share of words that a prompt may have in common with an earlier one of its class",
     )
-    structured: Annotated[Literal["json_schema", "json_object"], FREE] = Field(
+    structured: Annotated[Literal["json_schema", "json_object", "none"], FREE] = Field(
         "json_schema",
-        description="how the endpoint is made to answer in JSON: by a schema, or as any JSON if it supports none",
+        description="how the endpoint is made to answer in JSON: by a schema, as any JSON, or by the request's words "
+        "alone; where it refuses one, the next is tried",
     )
     max_answer: Annotated[int, FREE] = Field(
         4096, ge=64, le=1_000_000, description="largest number of tokens of an answer, reasoning included"

@@ -3,8 +3,11 @@
 Imports no torch and knows nothing of how scores are measured.
 """
 
-from pydantic import Field, model_validator
+from typing import Annotated
 
+from pydantic import AfterValidator, Field, model_validator
+
+from models.config.backbone import clip_from_home
 from models.config.base import Config
 from models.errors import UserError
 
@@ -28,7 +31,7 @@ class ScreenConfig(Config):
         description="share of the whole dataset to drop: of the samples that pass all other tests, the most uncertain "
         "by the entropy of a mask's top 10 % pixels; 0 drops none",
     )
-    clip: str = Field(
+    clip: Annotated[str, AfterValidator(clip_from_home)] = Field(
         "ViT-B-32:openai",
         description="'none', an open_clip model as in 'RN50:openai' or 'ViT-B-32:/path/weights.pt', or 'pocket', "
         "the one that ships with the pocket backbone and its default",

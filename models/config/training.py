@@ -15,6 +15,7 @@ from models.config.backbone import POCKET, BackboneConfig, is_pocket
 from models.config.base import FREE, PLACE, PREDICTING, Config
 from models.config.run import RunConfig
 from models.errors import UserError
+from models.paths import given_path
 
 
 class Facts(Protocol):
@@ -185,7 +186,7 @@ class DecoderConfig(TrainConfig):
 
 def _absolute_weights(weights: str) -> str:
     """Make a file's path absolute, so that a run finds it from any working directory."""
-    return weights if weights in ("pretrained", "random") else str(Path(weights).absolute())
+    return weights if weights in ("pretrained", "random") else str(given_path(weights).absolute())
 
 
 def weights_label(weights: str) -> str:

@@ -1,10 +1,9 @@
 """How pocket's weights are trained. Imports no torch."""
 
-from pathlib import Path
-
 from pydantic import Field
 
 from models.config.base import Config
+from models.paths import GivenPath
 
 
 class PretrainConfig(Config):
@@ -16,6 +15,6 @@ class PretrainConfig(Config):
         1.0, gt=0, le=100, description="factor on the number of steps of every network; below 1 for a short trial"
     )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="'auto', 'cpu', 'cuda' or 'cuda:1'")
-    start: Path | None = Field(
+    start: GivenPath | None = Field(
         None, description="weights folder to start from: its denoiser is trained further, other networks are kept"
     )

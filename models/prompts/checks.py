@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 from models.backbone.tokens import category_span
 from models.errors import UserError
+from models.prompts.typography import plain_form, plain_marks
 
 if TYPE_CHECKING:
     from transformers import CLIPTokenizer
 
 SHORTEST, LONGEST = 3, 400  # words; characters
+UNNAMED = "does not name the class"
 PUNCTUATION = " ,.;:'’\"“”()!-–—&%/"
 LINK = re.compile(r"https?:|www\.|://|\b[a-z0-9-]+\.(com|org|net|io|ai|dev|gov|edu)\b|\S@\S", re.IGNORECASE)
 ENTITY = re.compile(r"&#?\w+;")
@@ -36,6 +38,8 @@ COUNTED = re.compile(r"\b\d+( \w+)?\s*$")
 BESIDE = re.compile(
     r"\b(and|with|or|versus|holding|riding|chasing|wearing)( (a|an|the|his|her|its|another|one))?( \w+)?$"
 )
+# A hyphen, an underscore or a space between two words of a name: a model may write any of them for another.
+JOINT = re.compile(r"(?<=[^\W_])[-_ ](?=[^\W_])")
 STOP_WORDS = frozenset("a an the of on in at with and to from by for under over its his her as is into".split())
 
 
@@ -56,18 +60,20 @@ class PromptChecker:
         vocabulary: Sequence[str] = (),
     ):
         self._category = category
-        self._owner = {_plain(phrase): name for name, words in phrases.items() for phrase in words}
+        self._owner = {_joined(phrase): name for name, words in phrases.items() for phrase in words}
         self._phrases = phrases[category]
         self._mention = _any_of(self._owner)
-        self._class_phrase = _any_of(map(_plain, self._phrases))
+        self._class_phrase = _any_of(self._phrases)
         self._tokenizer = tokenizer
         self._max_overlap = max_overlap
         self._vocabulary = frozenset(vocabulary)
-        self._letters = frozenset("".join([*self._phrases, category]))
+        names = [*self._phrases, category]
+        self._letters = frozenset("".join([*names, *map(plain_form, names)]))
         self._content = [self._content_of(text) for text in accepted]
 
     def reason(self, text: str) -> str:
-        """Why a prompt is rejected; '' if it is accepted."""
+        """Why a prompt is rejected; '' if it is accepted. Hyphens, quotation marks and spaces may be of any kind."""
+        text = plain_marks(text)
         return self._form(text) or self._subject(text) or self._fit(text) or self._novelty(text)
 
     def _form(self, text: str) -> str:
@@ -95,13 +101,13 @@ class PromptChecker:
         plain = _plain(text)
         mentions = list(self._mention.finditer(plain))
         if not self._class_phrase.search(plain):
-            return "does not name the class"
-        if self._owner[mentions[0].group()] != self._category:
+            return UNNAMED
+        if self._owner[_joined(mentions[0].group())] != self._category:
             return "names another class first"
         before = plain[: mentions[0].start()]
         if SEVERAL.search(before) or COUNTED.search(before):
             return "more than one object"
-        others = [m for m in mentions if self._owner[m.group()] != self._category]
+        others = [m for m in mentions if self._owner[_joined(m.group())] != self._category]
         if any(BESIDE.search(plain[: m.start()].rstrip()) for m in others):
             return "more than one object"
         return ""
@@ -116,7 +122,7 @@ class PromptChecker:
         try:
             category_span(self._tokenizer, text, phrase_in(text, self._phrases))
         except ValueError:
-            return "does not name the class"
+            return UNNAMED
         return ""
 
     def _novelty(self, text: str) -> str:
@@ -133,10 +139,18 @@ class PromptChecker:
 
 
 def phrase_in(text: str, phrases: Sequence[str]) -> str:
-    """The longest of the phrases that the prompt contains as whole words; UserError if it contains none."""
-    for phrase in sorted(phrases, key=len, reverse=True):
-        if _any_of([_plain(phrase)]).search(_plain(text)):
+    """The longest of the phrases that the prompt contains as whole words; UserError if it contains none.
+
+    If the prompt joins the words in another way, "t shirt" for "T-shirt", they are returned as they stand in it.
+    """
+    longest_first, lower = sorted(phrases, key=len, reverse=True), " ".join(text.lower().split())
+    for phrase in longest_first:
+        exact = re.escape(" ".join(phrase.lower().split()))
+        if re.search(rf"(?<!\w){exact}(?!\w)", lower):
             return phrase
+    for phrase in longest_first:
+        if found := _any_of([phrase]).search(_plain(text)):
+            return found.group()
     raise UserError(f"prompt: expected one that names {' or '.join(phrases)}, got {text[:100]!r}; add the word")
 
 
@@ -146,13 +160,20 @@ def reasons(checked: Iterable[str]) -> str:
 
 
 def _any_of(phrases: Iterable[str]) -> re.Pattern[str]:
-    """A pattern for any of the phrases as whole words, the longest first."""
-    return re.compile(r"(?<!\w)(?:" + "|".join(map(re.escape, sorted(phrases, key=len, reverse=True))) + r")(?!\w)")
+    """A pattern for any of the phrases as whole words, joined in any way, the longest first."""
+    longest_first = sorted(map(_plain, phrases), key=len, reverse=True)
+    patterns = ("[-_ ]".join(map(re.escape, JOINT.split(phrase))) for phrase in longest_first)
+    return re.compile(r"(?<!\w)(?:" + "|".join(patterns) + r")(?!\w)")
 
 
 def _plain(text: str) -> str:
-    """The text in lower case with single spaces."""
-    return " ".join(text.lower().split())
+    """The text in plain form and lower case with single spaces."""
+    return " ".join(plain_form(text).lower().split())
+
+
+def _joined(phrase: str) -> str:
+    """A phrase with spaces between its words, however they are joined."""
+    return JOINT.sub(" ", _plain(phrase))
 
 
 def _overlap(one: frozenset[str], other: frozenset[str]) -> float:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from models import digests
 from models.errors import UserError
 from models.mappings import differences
+from models.paths import given_path
 from storage.dataset import schema
 from storage.dataset.prompt_store import read_prompt_store
 from storage.dataset.repository import (
@@ -157,7 +158,7 @@ def open_dataset(path: str | Path, version: str | None = None) -> Dataset:
 
     UserError if there is no readable dataset at `path` or no such version.
     """
-    path = Path(path)
+    path = given_path(path)
     repo = open_repository(path)
     names = versions(repo)
     if version == BUILD:

@@ -22,6 +22,7 @@ from storage.dataset.repository import (
     version_at,
 )
 from storage.dataset.shards import array_of
+from storage.lock import check_lockable
 from storage.places import check_place
 
 ABSENT = "absent"  # in place of the value of a missing field
@@ -32,6 +33,7 @@ def check_target(path: str | Path, identity: dict[str, Any], count: int) -> None
     """UserError if a build of `count` samples cannot start or resume at `path`; writes nothing."""
     path = Path(path)
     check_place(path, "maskmill dataset", option="", is_ours=is_dataset, is_leftover=LEFTOVERS.__contains__)
+    check_lockable(path)
     if not is_dataset(path):
         return
     group = group_of(open_repository(path).readonly_session(BUILD))

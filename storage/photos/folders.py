@@ -13,6 +13,7 @@ import numpy as np
 
 from models import digests
 from models.errors import UserError, encodable
+from models.paths import given_path
 from storage.photos.boxes import coco_boxes, some, voc_boxes
 from storage.photos.layouts import LAYOUTS, Layout, unpacked
 from storage.photos.notes import Notes
@@ -116,7 +117,7 @@ def open_folder(layout: str | Layout, path: str | Path) -> Benchmark:
     for an unknown name, a folder without the layout's subfolders, an empty set, listed photos that are missing; for
     `folder` and custom layouts also for photos without masks, masks without photos, and two files of one name.
     """
-    path = Path(path)
+    path = given_path(path)
     if isinstance(layout, Layout):
         return _masked(layout, path, as_published=False)
     if layout in LAYOUTS:

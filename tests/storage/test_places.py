@@ -1,11 +1,12 @@
 """Where something may be written: what is refused, in which words, and that nothing is ever written."""
 
+import errno
 from pathlib import Path
 
 import pytest
 
 from models.errors import UserError
-from storage.places import check_place
+from storage.places import check_place, check_writable
 
 
 def marked(folder: Path) -> bool:
@@ -72,3 +73,26 @@ def test_where_anything_may_lie_other_files_are_no_hindrance_and_a_path_needs_no
 def test_a_path_that_is_not_utf8_is_refused_and_printed_escaped(places):
     with pytest.raises(UserError, match=rf"^--out {places}/caf%E9: expected a path in UTF-8; choose"):
         check(places / b"caf\xe9".decode("utf-8", "surrogateescape"))
+
+
+@pytest.mark.parametrize("name", ["x" * 256, "new/" + "x" * 300, "/".join(["x" * 200] * 25)])
+def test_a_name_that_is_too_long_is_refused(places, name):
+    for refused in (lambda path: check_place(path, "run"), check_writable):
+        with pytest.raises(UserError, match="cannot be used as a path .File name too long.; choose another path"):
+            refused(places / name)
+
+
+def test_a_path_below_a_folder_that_may_not_be_entered_is_refused(places, monkeypatch):
+    def stat(path: Path, **_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch:  # root may enter any
+        patch.setattr(Path, "stat", stat)
+        with pytest.raises(UserError, match="cannot be used as a path .Permission denied."):
+            check_place(places / "locked" / "below", "run")
+
+
+def test_a_read_only_file_system_is_refused(places, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: not mode & 2)
+    with pytest.raises(UserError, match="is not a folder that can be written to"):
+        check(places / "new")

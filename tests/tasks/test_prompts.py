@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from models.prompts.grammar import Grammar
 from storage.dataset.ledger import spent
 from storage.dataset.reader import open_dataset
 from tasks.prompts import key_of
-from tests.models.prompts.endpoint import Reply, fresh, prompts, serving
+from tests.models.prompts.endpoint import Reply, completion, fresh, prompts, serving
 from tests.tasks.buyer import buy, config_of, open_writer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,6 +90,54 @@ def test_a_model_that_brings_nothing_new_is_given_up(tiny_folders, tmp_path):
             buy(tmp_path, config)
         assert len(endpoint.asked) == 4
     assert (table(tmp_path)["prompt"] == "").all() and (prompt_store(tmp_path, "prompts")["reason"] == "").sum() == 1
+
+
+def test_a_refused_form_is_free_and_found_once_for_all_classes(tiny_folders, tmp_path):
+    def knows_max_tokens(request: dict) -> Reply:
+        if "max_completion_tokens" in request:
+            return Reply({"detail": [{"loc": ["body", "max_completion_tokens"], "msg": "Extra inputs"}]}, 422)
+        return fresh(request)
+
+    with serving(knows_max_tokens) as endpoint:
+        buy(tmp_path, config_of(tiny_folders["sd1"], endpoint.url))
+        assert len(endpoint.asked) == 5
+    requests = prompt_store(tmp_path, "requests")
+    assert requests["state"].tolist() == ["free"] + ["answered"] * 4 and spent(requests).total == 4 * 500
+
+
+def test_prompts_are_stored_in_plain_form_and_take_the_classes_words_as_they_stand(tiny_folders, tmp_path):
+    number = count()
+
+    def typeset(request: dict) -> Reply:
+        name = request["messages"][1]["content"].split('"')[1].replace(" ", "\u2011")
+        return Reply(prompts(*(f"a\u00a0{name} \u201cx{next(number)}\u201d\u2026" for _ in range(2))))
+
+    with serving(typeset) as endpoint:
+        buy(tmp_path, config_of(tiny_folders["sd1"], endpoint.url))
+        assert len(endpoint.asked) == 4
+    samples = table(tmp_path)
+    assert samples["prompt"].str.fullmatch(r'a (cat|red-dog) "x\d+"\.\.\.').all()
+    assert set(samples.loc[samples["category"] == "red dog", "phrase"]) == {"red-dog"}
+
+
+@pytest.mark.parametrize(
+    "body, said",
+    [
+        (
+            completion("", reason="length") | {"usage": {"completion_tokens": 200}},
+            r"cut off at.*raise prompts\.max_answer",
+        ),
+        (prompts("a kitten on a mat"), r"does not name the class\); give it words.*in phrases"),
+        (completion("no"), r"not the JSON asked for\); try another model"),
+    ],
+)
+def test_the_setting_that_mends_it_is_named(tiny_folders, tmp_path, body, said):
+    with (
+        serving(Reply(body)) as endpoint,
+        pytest.raises(ValueError, match=rf"3 requests for 'cat' to m.*{said}") as ended,
+    ):
+        buy(tmp_path, config_of(tiny_folders["sd1"], endpoint.url))
+    assert ("max_overlap" in str(ended.value)) == ("another model, raise" in said or "JSON" in said)
 
 
 def test_a_budget_stops_the_build_before_it_is_passed_and_more_goes_on(tiny_folders, tmp_path):

@@ -99,6 +99,21 @@ def test_a_finished_run_is_done_and_more_epochs_go_on(data, options, trained, tm
     assert refused.exit_code == 2 and "learning_rate 0.001 where 0.5" in refused.output
 
 
+def test_a_run_resumes_on_data_that_moved_with_what_it_has(data, options, trained, tmp_path, monkeypatch):
+    shutil.copytree(data, tmp_path / "before")
+    command = ("train", "diffusionseg", "--run", tmp_path / "run", "--config", options, "--data")
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "save_state", dies_after(3))
+        assert invoke(*command, tmp_path / "before").exit_code == 1
+    (tmp_path / "before").rename(tmp_path / "after")
+    refused = invoke(*command, rendered_dataset(tmp_path / "other", 10, rejected=(4,)))
+    assert refused.exit_code == 2 and f"{tmp_path / 'other'}" in refused.output.replace("\n", " ")
+    done = invoke(*command, tmp_path / "after")
+    assert done.exit_code == 0 and "moved from" in done.output, done.output
+    assert_same_weights(trained, tmp_path / "run")
+    assert len(list((tmp_path / "run" / "features").iterdir())) == 1
+
+
 def test_without_a_cache_nothing_is_kept(data, options, tmp_path):
     run = tmp_path / "run"
     done = invoke(

@@ -1,8 +1,11 @@
 """Class lists: the file's syntax, what stands for a list, and refusals that name the line."""
 
+import json
 import time
+from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,6 +78,8 @@ def test_a_bad_file_is_refused_in_one_line(tmp_path, content, words):
     [
         ("nowhere.txt", ["nowhere.txt", "does not exist"]),
         ("./nowhere", ["nowhere", "does not exist"]),
+        ("/etc/nowhere", ["nowhere", "does not exist", "[T-shirt/top]"]),
+        ("lists\\nowhere", ["nowhere", "does not exist"]),
         ("/dev/zero", ["/dev/zero", "is not a file"]),
         (["cat", "imagenet-merged"], ["imagenet-merged", "alone"]),
         ("cat,more.txt", ["cat,more.txt", "does not exist"]),
@@ -85,6 +90,71 @@ def test_what_stands_for_no_list_is_refused(classes, words):
     with pytest.raises(ValueError) as refused:
         build(classes)
     assert all(word in str(refused.value) for word in ["classes", *words])
+
+
+NAMES = ["T-shirt/top", "aerosol can/spray can", "/m/01g317", "a\\b", "salt, pepper", "C#", "a: b", "it's", '"q"', "7",
+         "null", "no", "x=y", "étoile", "日本", "-", "~", "~/x", "a" * 100]  # fmt: skip
+
+
+def read_again(config: BuildConfig, folder: Path) -> list[BuildConfig]:
+    """The config as resume and extend, recut, --config of a JSON and of a YAML file read it."""
+    stored = config.model_dump(mode="json", by_alias=True)
+    (folder / "config.json").write_text(json.dumps(stored))
+    (folder / "config.yaml").write_text(yaml.safe_dump(stored))
+    files = [resolve(BuildConfig, folder / f"config.{end}", {}, []) for end in ("json", "yaml")]
+    return [BuildConfig.of_stored(json.loads(json.dumps(stored))), resolve(BuildConfig, None, stored, []), *files]
+
+
+@pytest.mark.parametrize("classes", [NAMES, *([name] for name in NAMES)], ids=repr)
+def test_every_name_that_is_accepted_is_read_back(tmp_path, monkeypatch, classes):
+    monkeypatch.chdir(tmp_path)
+    config = build(classes, phrases={classes[0]: [classes[0], "thing"]})
+    assert config.classes == tuple(classes) and all(again == config for again in read_again(config, tmp_path))
+    assert Grammar.of(config, None).plan(0).category in classes
+
+
+def test_a_name_that_is_also_a_path_stays_a_name_once_it_is_stored(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "T-shirt" / "top").mkdir(parents=True)
+    (tmp_path / "dog").mkdir()
+    for classes in (["T-shirt/top"], ["dog"], ["T-shirt/top", "dog"]):
+        assert build(classes).classes == tuple(classes)
+    config = build(["a/b"])
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b").write_text("ball\n")
+    assert build(["a/b"]).classes == build("a/b").classes == ("ball",)
+    assert BuildConfig.of_stored(config.model_dump(mode="json", by_alias=True)).classes == ("a/b",)
+
+
+def test_names_with_slashes_are_read_from_a_file_from_text_and_from_a_list(tmp_path):
+    (tmp_path / "lvis.txt").write_text("aerosol can/spray can\ndog\nT-shirt/top: tee\n")
+    of_file = build(str(tmp_path / "lvis.txt"))
+    assert of_file.phrases_of("T-shirt/top") == ("T-shirt/top", "tee")
+    given = build("aerosol can/spray can,dog, T-shirt/top", phrases={"T-shirt/top": ["T-shirt/top", "tee"]})
+    assert given == of_file and all(again == of_file for again in read_again(of_file, tmp_path))
+    assert build("T-shirt/top").classes == ("T-shirt/top",)
+
+
+@pytest.mark.parametrize("name", ["readme.txt", "imagenet-merged", "Notes.TXT: note"])
+def test_a_name_that_would_stand_for_a_list_is_refused_in_the_file(tmp_path, name):
+    (tmp_path / "classes.txt").write_text(f"ball\n{name}\n")
+    with pytest.raises(ValueError, match="line 2: .* would stand for a whole list"):
+        build(str(tmp_path / "classes.txt"))
+
+
+@pytest.mark.parametrize("value", [7, 1.5, True, None, {"a": "b"}])
+def test_what_yaml_does_not_read_as_text_is_to_be_quoted(value):
+    with pytest.raises(ValueError, match="classes: expected names, got .* in quotes"):
+        build(["ball", value])
+
+
+def test_names_that_differ_only_in_case_or_in_encoding_are_one(tmp_path):
+    for pair in (["T-shirt/top", "t-shirt/TOP"], ["\u00e9toile", "e\u0301toile"]):
+        with pytest.raises(ValueError, match="named more than once"):
+            build(pair)
+        (tmp_path / "classes.txt").write_text("\n".join(pair))
+        with pytest.raises(ValueError, match="line 1 and line 2"):
+            build(str(tmp_path / "classes.txt"))
 
 
 @pytest.mark.parametrize("more", [{"phrases": [1]}, {"groups": "abc"}])

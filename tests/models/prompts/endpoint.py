@@ -30,12 +30,19 @@ def prompts(*texts: str) -> dict:
 
 @dataclass
 class Reply:
-    """One answer: a body (text, or a dict as JSON), a status, headers, and seconds of silence before it."""
+    """One answer: a body (text, or JSON), a status, headers, and seconds of silence before it."""
 
-    body: dict | str
+    body: dict | list | str
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     silence: float = 0.0
+
+
+class Request(dict):
+    """The body of a request; its path with the query, and its headers."""
+
+    path: str
+    headers: dict[str, str]
 
 
 @dataclass
@@ -43,18 +50,19 @@ class Endpoint:
     """Answers the n-th request with the n-th reply, the last one ever after."""
 
     url: str
-    asked: list[dict] = field(default_factory=list)
+    asked: list[Request] = field(default_factory=list)
     at: list[float] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
 
 
 @contextmanager
-def serving(*replies: Reply | Callable[[dict], Reply]) -> Iterator[Endpoint]:
+def serving(*replies: Reply | Callable[[Request], Reply]) -> Iterator[Endpoint]:
     """An endpoint that lives as long as the block; a reply may be made from the request."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            request = Request(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            request.path, request.headers = self.path, {name.lower(): value for name, value in self.headers.items()}
             endpoint.asked.append(request)
             endpoint.at.append(time.monotonic())
             endpoint.keys.append(self.headers.get("Authorization", ""))

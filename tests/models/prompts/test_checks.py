@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.prompts.checks import PromptChecker, phrase_in, reasons
+from models.prompts.typography import plain_form
 from tests.tiny import tiny_tokenizer
 
 
@@ -115,9 +116,54 @@ def test_no_text_breaks_it_and_what_passes_is_plain(text, before):
         assert passed.isprintable() and not set(passed) & set("<>{}[]|\\*_#`@$^~=+") and len(passed) <= 400
 
 
+HYPHENED = {"T-shirt": ("T-shirt",), "ice cream": ("ice cream",), "aerosol_can": ("aerosol_can",), "cream": ("cream",)}
+JOINED = {
+    "T-shirt": [
+        "a T-shirt on a hill",
+        "a T\u2011shirt on a hill",
+        "a t shirt on a hill",
+        "a\u00a0T\u2010shirt\u202fon a hill",
+    ],
+    "ice cream": ["an ice-cream on a hill", "an ice cream on a hill", "an ice\u2011cream on a \u201chill\u201d\u2026"],
+    "aerosol_can": ["an aerosol can on a hill", "an aerosol-can on a hill", "an aerosol_can on a hill"],
+}
+NOT_JOINED = {
+    "T-shirt": ["a tshirt on a hill", "T-shirts on a hill", "a shirt on a hill", "a T - shirt on a hill"],
+    "cream": ["an ice-cream with cream on a hill"],
+}
+
+
+@pytest.mark.parametrize("name, text", [(name, text) for name, texts in JOINED.items() for text in texts])
+def test_a_name_is_named_however_its_words_are_joined(name, text):
+    """What is named can be found again among the prompt's tokens."""
+    found = PromptChecker(name, HYPHENED, Words(), 0.7)
+    assert found.reason(text) == ""
+    plain = plain_form(text)
+    assert phrase_in(plain, HYPHENED[name]).lower() in plain.lower()
+
+
+@pytest.mark.parametrize("name, text", [(name, text) for name, texts in NOT_JOINED.items() for text in texts])
+def test_other_words_do_not_name_it(name, text):
+    assert "class" in PromptChecker(name, HYPHENED, Words(), 0.7).reason(text)
+
+
+def test_words_joined_in_another_way_are_no_new_prompt():
+    known = PromptChecker("T-shirt", HYPHENED, Words(), 0.7, ["a T-shirt on a green hill"])
+    assert known.reason("the t\u2011shirt on the green hill") == "a duplicate"
+
+
+def test_a_class_with_typography_of_its_own_is_named_in_plain_form():
+    names = {"T\u2011shirt": ("T\u2011shirt",), "e\u0301toile": ("e\u0301toile",)}
+    for name, text in (("T\u2011shirt", "a t-shirt on a hill"), ("e\u0301toile", "an étoile on a hill")):
+        assert PromptChecker(name, names, Words(), 0.7).reason(text) == ""
+        assert phrase_in(text, names[name]) in text
+
+
 def test_the_longest_phrase_named_is_the_one_attended_to():
     assert phrase_in("a Sofa  bed in a room", ("sofa", "sofa bed")) == "sofa bed"
     assert phrase_in("a sofa in a room", ("sofa", "sofa bed")) == "sofa"
+    assert phrase_in("a sofa-bed in a room", ("sofa", "sofa bed")) == "sofa"  # as for prompts of earlier versions
+    assert phrase_in("a Red-Sofa in a room", ("red sofa",)) == "red-sofa"
     with pytest.raises(ValueError, match="names sofa"):
         phrase_in("a sofas", ("sofa",))
 

@@ -100,6 +100,16 @@ REFUSALS = {
     "a block's key": (Reply("{}", 403), ["prompts.secret=mine"], {"secret": "mine"}),
     "the model": (Reply({"error": {"message": "no such model"}}, 404), ["prompts.model", "no such model"], {}),
     "the schema": (Reply("{}", 400), ["prompts.structured", "json_object"], {}),
+    "the words": (Reply({"error": "no response_format here"}, 400), ["no response_format here"], {}),
+    "the credit": (
+        Reply({"error": {"message": "Insufficient Balance"}}, 402),
+        ["no credit", "Insufficient Balance"],
+        {},
+    ),
+    "the content": (Reply({"error": {"code": "content_filter"}}, 400), ["prompts.model", "content_filter"], {}),
+    "too short": (Reply({"error": "Try again with higher max_tokens."}, 400), ["prompts.max_answer", "raise it"], {}),
+    "Google's key": (Reply([{"error": {"message": "API key not valid."}}], 400), ["OPENAI_API_KEY", "not valid"], {}),
+    "a proxy's page": (Reply("<html><h1>407 Ask IT</h1></html>", 407), ["407 Ask IT", "prompts.base_url"], {}),
     "the rate": (Reply("{}", 429, {"retry-after-ms": "20"}), ["prompts.attempts", "after 3"], {}),
     "always": (Reply("<html>\n\n" * 9, 503, {"retry-after-ms": "20"}), ["prompts.base_url", "503"], {}),
     "silence": (Reply("", silence=0.5), ["prompts.timeout", "0.1 s"], {"timeout": 0.1, "attempts": 1}),
@@ -125,6 +135,88 @@ def test_an_endpoint_that_gives_no_answer_names_the_setting_in_one_line(reply, w
 def test_what_is_no_address_is_refused(url):
     with pytest.raises(ValueError, match=r"prompts\.base_url: expected an address"):
         PromptConfig(base_url=url)
+
+
+ADDRESSES = {
+    "http://h/v1/": "http://h/v1",
+    " 'http://h/v1' ": "http://h/v1",
+    '"https://h/v1/chat/completions/"': "https://h/v1",
+    "https://h/d/chat/completions?api-version=1": "https://h/d?api-version=1",
+}
+
+
+@pytest.mark.parametrize("given, address", ADDRESSES.items())
+def test_an_address_is_taken_as_people_copy_it(given, address):
+    assert PromptConfig(base_url=given).base_url == address
+
+
+@pytest.mark.parametrize("name", ["key", "api-key", "access_token", "subscription-key"])
+def test_a_key_in_the_address_is_refused_for_it_would_be_stored(name):
+    with pytest.raises(ValueError, match=r"prompts\.base_url: expected an address without a key") as refused:
+        PromptConfig(base_url=f"http://h/v1?{name}=sk-secret")
+    assert "sk-secret" not in str(refused.value).split("\n")[1]
+
+
+@pytest.mark.parametrize("empty", ["", " ", None])
+def test_an_empty_variable_of_openais_counts_as_unset(empty, monkeypatch):
+    for name in ("OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+        monkeypatch.delenv(name, raising=False) if empty is None else monkeypatch.setenv(name, empty)
+    with open_client(PromptConfig(model="m"), "k", Meter()) as client:
+        assert str(client.base_url) == "https://api.openai.com/v1/"
+        assert not {"OpenAI-Organization", "OpenAI-Project"} & {
+            name for name, value in client.default_headers.items() if isinstance(value, str)
+        }
+
+
+def test_the_variables_address_is_held_to_the_settings_rules(monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", "localhost:8000/v1")
+    with pytest.raises(ValueError, match=r"^OPENAI_BASE_URL: expected an address.*got 'localhost:8000/v1'"):
+        open_client(PromptConfig(model="m"), "k", Meter())
+    with serving(GOOD) as endpoint:
+        monkeypatch.setenv("OPENAI_BASE_URL", f' "{endpoint.url}" ')
+        config = PromptConfig(model="m", attempts=1)
+        with open_client(config, "k", Meter()) as client:
+            assert ask(client, config, WANTED) == ANSWER
+
+
+def test_a_proxy_that_is_none_is_named(monkeypatch):
+    monkeypatch.setenv("ALL_PROXY", "nonsense://localhost:1")
+    with pytest.raises(ValueError, match=r"ALL_PROXY cannot be used.*NO_PROXY"):
+        open_client(PromptConfig(model="m"), "k", Meter())
+
+
+def test_an_account_without_credit_is_not_asked_again():
+    """Waiting mends a rate, not this."""
+    meter = Meter()
+    spent = {"message": "You exceeded your current quota, please check your plan.", "code": "insufficient_quota"}
+    with serving(Reply({"error": spent}, 429)) as endpoint:
+        with pytest.raises(ValueError, match=r"no credit left \(429: You exceeded.*top it up") as refused:
+            asked(endpoint.url, meter)
+        assert len(endpoint.asked) == meter.opened == meter.freed == 1
+    assert "later" not in str(refused.value)
+
+
+def test_a_refusal_without_a_known_reason_is_told_as_it_was_first_given():
+    """The other forms are tried; what those are refused for is not the reason."""
+    meter = Meter()
+
+    def strange(request: dict) -> Reply:
+        said = "MARKER" if "max_completion_tokens" in request else "max_tokens is not supported"
+        return Reply({"error": said}, 400)
+
+    with serving(strange) as endpoint, pytest.raises(ValueError, match=r"400: MARKER\).*prompts\.structured"):
+        asked(endpoint.url, meter)
+    assert meter.opened == meter.freed > 1
+
+
+def test_a_name_for_the_limit_is_remembered_by_its_client_alone():
+    old = Reply({"detail": "max_completion_tokens: extra field"}, 422)
+    with serving(old, GOOD, GOOD, GOOD) as endpoint:
+        config = PromptConfig(model="m", base_url=endpoint.url, attempts=1)
+        with open_client(config, "k", Meter()) as client:
+            assert ask(client, config, WANTED) == ask(client, config, WANTED) == ANSWER
+        assert asked(endpoint.url) == ANSWER
+    assert [("max_tokens" in request) for request in endpoint.asked] == [False, True, True, False]
 
 
 def test_a_models_name_is_one_line():

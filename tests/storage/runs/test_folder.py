@@ -1,11 +1,12 @@
 """A run's description: a round trip, and config.json as maskmill wrote it before `layout` was a field of its own."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from benchmarks.rendered import rendered_folder
+from benchmarks.rendered import rendered_dataset, rendered_folder
 from models.segmenters.diffusionseg.config import DiffusionSegConfig
 from models.segmenters.smp.config import UNetConfig
 from storage.runs.folder import FILE, check_run, create_run, open_run
@@ -89,3 +90,73 @@ def test_a_run_on_a_folder_says_where_its_layout_and_its_version_are(tmp_path):
         and run.source == source
         and run.source.open().names == ("0000", "0001", "0002")
     )
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return rendered_dataset(tmp_path_factory.mktemp("rendered") / "data", 6, rejected=(3,))
+
+
+def moved(dataset: Path, to: Path) -> Source:
+    shutil.copytree(dataset, to)
+    return resolved(to)
+
+
+def resolved(path: Path) -> Source:
+    source = Source(path=path)
+    return source.resolved(source.open())
+
+
+def as_older(run: Path) -> None:
+    """A run's config.json as it was before the content was recorded."""
+    stored = json.loads((run / FILE).read_text())
+    del stored["content"]
+    (run / FILE).write_text(json.dumps(stored))
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_data_that_moved_are_known_by_their_version_and_keep_their_identity(dataset, tmp_path, older, caplog):
+    first, source = moved(dataset, tmp_path / "first"), None
+    run = create_run(tmp_path / "run", CONFIG, first, 4)
+    if older:
+        as_older(tmp_path / "run")
+    for place in ("second", "third/of", "first"):  # the last is where they began
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (source or first).path.rename(tmp_path / place)
+        source = resolved(tmp_path / place)
+        check_run(tmp_path / "run", CONFIG, source, 4)
+        again = create_run(tmp_path / "run", CONFIG, source, 4)
+        assert again.source == source and again.source.open().kept().tolist() == [0, 1, 2, 4, 5]
+        assert again.data_identity() == run.data_identity() == first.identity()
+        assert open_run(tmp_path / "run") == again
+    assert sum("moved from" in record.getMessage() for record in caplog.records) == 3
+    assert again.source == first and "moved_to" not in json.loads((tmp_path / "run" / FILE).read_text())
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_other_data_of_the_same_version_elsewhere_are_refused(dataset, tmp_path, older):
+    first = moved(dataset, tmp_path / "first")
+    create_run(tmp_path / "run", CONFIG, first, 4)
+    if older:
+        as_older(tmp_path / "run")
+    other = resolved(rendered_dataset(tmp_path / "other", 6, rejected=(2,)))
+    assert other.edition() == first.edition()
+    for _ in range(2):  # with the first data in place, and gone
+        with pytest.raises(ValueError, match="data .*first.* where .*other.* is requested"):
+            check_run(tmp_path / "run", CONFIG, other, 3)
+        shutil.rmtree(first.path, ignore_errors=True)
+
+
+def test_a_folder_that_moved_is_known_by_its_names(tmp_path):
+    photos = rendered_folder(tmp_path / "photos", 3, seed=5)
+    source = Source(path=photos, layout="folder")
+    source = source.resolved(source.open())
+    run = create_run(tmp_path / "run", CONFIG, source, 2)
+    photos.rename(tmp_path / "moved")
+    here = source.model_copy(update={"path": tmp_path / "moved"})
+    assert create_run(tmp_path / "run", CONFIG, here, 2).data_identity() == run.data_identity()
+    (tmp_path / "moved" / "images" / "0001.png").rename(tmp_path / "moved" / "images" / "x.png")
+    (tmp_path / "moved" / "masks" / "0001.png").rename(tmp_path / "moved" / "masks" / "x.png")
+    there = Source(path=tmp_path / "moved", layout="folder")
+    with pytest.raises(ValueError, match="version 'folder:.*' where 'folder:"):
+        check_run(tmp_path / "run", CONFIG, there.resolved(there.open()))
