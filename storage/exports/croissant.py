@@ -108,7 +108,17 @@ def _pictures(form: Format) -> list[dict[str, Any]]:
         name["references"] = {"field": {"@id": "mask/name"}}
         pictures = [_field(f"pairs/{kind}", IMAGE, {"field": {"@id": f"{kind}/{kind}"}}) for kind in shown]
         sets.append(_records("pairs", [name, *pictures]))
-    return sets
+    return sets + [_records("pairs", _in_parquet(files)) for files in form.files if files.columns]
+
+
+def _in_parquet(files: Files) -> list[dict[str, Any]]:
+    """The sample's index, and the pictures in columns."""
+    source = {"fileSet": {"@id": files.name}}
+    index = _field("pairs/index", "sc:Integer", source | {"extract": {"column": "index"}})
+    bytes_of = {"transform": {"jsonPath": "bytes"}}
+    return [index] + [
+        _field(f"pairs/{name}", IMAGE, source | {"extract": {"column": name}} | bytes_of) for name in files.columns
+    ]
 
 
 def _name(records: str, files: Files) -> dict[str, Any]:

@@ -33,12 +33,14 @@ class Files:
     """Files of one kind in an export: their media type, and a pattern of their paths with *.
 
     shows: "image" or "mask" where each file is that of one sample and is named after it.
+    columns: of Parquet files, those that hold pictures as Hugging Face's Image does.
     """
 
     name: str
     media_type: str
     pattern: str
     shows: str = ""
+    columns: tuple[str, ...] = ()
 
 
 class Format(ABC):
