@@ -109,7 +109,7 @@ class ExportConfig(Config):
     license: Annotated[str, AfterValidator(_line)] | None = Field(
         None,
         max_length=500,
-        description="licence of images and masks, best by its SPDX name, as 'CC-BY-4.0', or a link; none is named when absent",
+        description="licence of images and masks: its SPDX name, as CC-BY-4.0, or a link; none is named when absent",
     )
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Croissant metadata (mlcommons.org/croissant/1.0): the export's files, its images and masks, and the table's columns."""
+"""Croissant metadata (mlcommons.org/croissant/1.0): an export's files, its images and masks, the table's columns."""
 
 import json
 import re

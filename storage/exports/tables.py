@@ -18,7 +18,7 @@ PARQUET, CSV = f"{FOLDER}/samples.parquet", f"{FOLDER}/samples.csv"
 BOX = ["x0", "y0", "x1", "y1"]  # of all pixels of the mask, ends exclusive
 
 
-def write_tables(folder: Path, plan: Plan, dataset: Dataset) -> pd.DataFrame:
+def write_table(folder: Path, plan: Plan, dataset: Dataset) -> pd.DataFrame:
     """Write one row per sample, split by split: index, split, label, and the dataset's table; returns the rows.
 
     CSV has no types: pandas, for one, reads a class called null as missing and one called 1 as a number. Parquet

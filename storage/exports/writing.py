@@ -15,7 +15,7 @@ from storage.exports.croissant import write_croissant
 from storage.exports.folder import ExportFolder
 from storage.exports.formats.base import Facts
 from storage.exports.plan import Block, Plan, plan_export, snapshot_of
-from storage.exports.tables import write_tables
+from storage.exports.tables import write_table
 from storage.places import check_outside
 
 
@@ -57,7 +57,7 @@ def finish_export(path: Path, out: Path, overwrite: bool) -> tuple[dict[str, int
     counts = sum((of_split.counts for of_split in facts.values()), Counter[str]())
     write_config(folder.content, plan)
     measured = form.measured(facts)
-    table = write_tables(folder.content, plan, dataset)
+    table = write_table(folder.content, plan, dataset)
     write_card(folder.content, plan, form, counts, measured)
     write_croissant(folder.content, plan, form, table)
     folder.finish(plan.as_json() | {"counts": counts, "measured": measured}, overwrite)

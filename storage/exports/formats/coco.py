@@ -12,7 +12,6 @@ from storage.exports.formats.base import Facts, Files, Format, made, name_of, pn
 from storage.exports.formats.polygons import has_holes, polygons
 from storage.exports.plan import Block, Plan
 
-
 SUPERCATEGORY = "object"  # of every class: a dataset has one level of classes
 LICENSE = 1  # the id of the only licence
 

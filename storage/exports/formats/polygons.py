@@ -65,7 +65,7 @@ def has_holes(mask: np.ndarray) -> bool:
 
 
 def _rings(mask: np.ndarray) -> list[np.ndarray]:
-    """The outlines of a mask's parts and of their holes, (n, 2) of x, y: the middles of the pixels' sides they cross."""
+    """Outlines of a mask's parts and of their holes, (n, 2) of x, y: the middles of the pixels' sides they cross."""
     contours = find_contours(np.pad(mask, 1).astype(np.float32), 0.5, fully_connected="low")
     # Row and column of a padded pixel's centre become x and y of its place in the picture.
     return [contour[:-1, ::-1] - 0.5 for contour in contours]

@@ -22,7 +22,7 @@ QUALITY = 95
 
 
 class VocFormat(Format):
-    """VOCdevkit/VOC2012 with JPEGImages, Annotations, SegmentationClass, SegmentationObject, ImageSets, labelmap.txt."""
+    """VOCdevkit/VOC2012: JPEGImages, Annotations, SegmentationClass, SegmentationObject, ImageSets, labelmap.txt."""
 
     title = "Pascal VOC"
     loading = (
