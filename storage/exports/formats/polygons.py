@@ -28,11 +28,12 @@ def polygons(mask: np.ndarray) -> list[np.ndarray]:
 def drawable(mask: np.ndarray) -> np.ndarray:
     """All parts and holes of a mask (H, W) bool as one polygon (n, 2) of x, y in pixels; (0, 2) if it is empty.
 
-    As exact by pixels' centres as `polygons`, and nearly so for readers that cut coordinates to whole pixels and fill
-    what a line touches, as Ultralytics does with OpenCV's fillPoly: a line to the right of or below the mask stays
-    INSET within the mask's last pixel, so that it is not cut to the next one. What such readers add are the joins.
+    As exact by pixels' centres as `polygons`, and for readers that cut coordinates to whole pixels and fill what a line
+    touches, as Ultralytics does with OpenCV's fillPoly, also at whole multiples of the size: lines follow the pixels'
+    sides, INSET within the mask, so that none is cut to a pixel outside. All that such readers add are the joins.
     """
-    return _inset(_thinned(joined(_rings(mask))), mask) if mask.any() else np.zeros((0, 2))
+    rings = [_drawable(ring, mask) for ring in _rings(mask)]
+    return _thinned(joined(rings)) if rings else np.zeros((0, 2))
 
 
 def joined(rings: list[np.ndarray]) -> np.ndarray:
@@ -89,16 +90,21 @@ def _bridges(points: np.ndarray, owners: np.ndarray) -> np.ndarray:
 
 
 def _thinned(polygon: np.ndarray) -> np.ndarray:
-    """Without the points (n, 2) at which a line goes straight on; exact, since coordinates are multiples of 0.5."""
+    """Without the points (n, 2) at which a line goes straight on; exact along the pixels' sides."""
     before, after = polygon - np.roll(polygon, 1, axis=0), np.roll(polygon, -1, axis=0) - polygon
     bends = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
     return np.asarray(polygon[bends | ((before * after).sum(axis=1) < 0)])  # it may also turn back
 
 
-def _inset(polygon: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Points (n, 2), each the middle of a pixel's side, moved by INSET into the pixel that belongs to the mask."""
-    upright = polygon[:, 0] == np.floor(polygon[:, 0])  # the side between two pixels of a row
-    column, row = np.floor(polygon.T).astype(int) + 1
+def _drawable(ring: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """A ring (n, 2) of middles of pixels' sides with the corners between them, all INSET within the mask's pixels."""
+    upright = ring[:, 0] == np.floor(ring[:, 0])  # the side between two pixels of a row
+    column, row = np.floor(ring.T).astype(int) + 1
     before = np.pad(mask, 1)[row - ~upright, column - upright]  # whether the pixel to the left or above is the mask's
     steps = np.where(before, -INSET, INSET)
-    return polygon + np.stack([steps * upright, steps * ~upright], axis=1)
+    points = ring + np.stack([steps * upright, steps * ~upright], axis=1)
+    following = np.roll(points, -1, axis=0)
+    turns = upright != np.roll(upright, -1)
+    corners = np.where(np.stack([upright, ~upright], axis=1), points, following)  # x of one side, y of the other
+    both = np.stack([points, corners], axis=1).reshape(-1, 2)
+    return both[np.stack([np.ones_like(turns), turns], axis=1).ravel()]
