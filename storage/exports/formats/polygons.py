@@ -45,9 +45,9 @@ def joined(rings: list[np.ndarray]) -> np.ndarray:
         return rings[0]
     points = np.concatenate(rings)
     starts = np.cumsum([0, *map(len, rings)])
-    following = np.arange(1, len(points) + 1)
-    following[starts[1:] - 1] = starts[:-1]
-    following, origins = following.tolist(), list(range(len(points)))
+    around = np.arange(1, len(points) + 1)
+    around[starts[1:] - 1] = starts[:-1]
+    following, origins = around.tolist(), list(range(len(points)))
     for a, b in _bridges(points, np.repeat(np.arange(len(rings)), np.diff(starts))).tolist():
         # From a to a copy of b, around b's ring to b itself, and back to a copy of a.
         after_a, after_b, copies = following[a], following[b], len(following)
