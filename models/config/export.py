@@ -21,6 +21,8 @@ FORMATS = {
     "webdataset": "storage.exports.formats.webdataset:WebDatasetFormat",
     "hf": "storage.exports.formats.hf:HuggingFaceFormat",
     "zarr": "storage.exports.formats.zarr_v3:ZarrFormat",
+    "cvat": "storage.exports.formats.cvat:CvatFormat",
+    "labelstudio": "storage.exports.formats.labelstudio:LabelStudioFormat",
 }
 SPLITS = ("train", "val", "test")  # the names of splits that are given without a name
 
