@@ -42,8 +42,8 @@ def screen_shard(fork: Fork, shard: int, config: BuildConfig) -> Fork:
 def rank_samples(fork: Fork, config: BuildConfig) -> Fork:
     """Keep or reject each screened sample by comparison with the others; returns the store fork.
 
-    It uses stored scores only, so it can be repeated after a kill, or when there are more samples. Samples that a person
-    rejected take no part.
+    It uses stored scores only, so it can be repeated after a kill, or when there are more samples. Samples that a
+    person rejected take no part.
     """
     from models.clip.categories import categories
     from models.screening.dataset import verdicts

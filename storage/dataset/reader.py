@@ -98,7 +98,7 @@ class Dataset:
 
     @property
     def mends(self) -> list[dict[str, Any]]:
-        """The files by which masks were mended, oldest first: format, base (version), digest, masks, emptied, rejected."""
+        """The files that masks were mended by, oldest first: format, base (a version), digest, file, and counts."""
         return attributes_of(self.group).get("mends", [])
 
     @property
@@ -135,8 +135,8 @@ class Dataset:
         """The table, one row per sample: status by name, box as a tuple (x0, y0, x1, y1); the index is the sample's.
 
         The box is as stored: it bounds all pixels of the mask, x1 and y1 exclusive. For samples cut before release
-        0.1.0 it bounds the mask's largest component, until a recut. Exports compute their boxes from the masks. A dataset
-        with mended masks has one more column, `mended`: see `schema.MENDED`.
+        0.1.0 it bounds the mask's largest component, until a recut. Exports compute their boxes from the masks. A
+        dataset with mended masks has one more column, `mended`: see `schema.MENDED`.
         """
         return self._table.copy()
 

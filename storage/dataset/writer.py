@@ -201,7 +201,8 @@ class DatasetWriter:
     def recut(self, config: dict[str, Any], identity: dict[str, Any], stage: str | None = "cut") -> None:
         """Start to solve all masks of the published version again under another config: cut samples become sampled.
 
-        With stage "screen" the masks stay and are scored again; with None the scores stay too. Mended masks always stay.
+        With stage "screen" the masks stay and are scored again; with None the scores stay too. Mended masks stay in
+        any case.
         An unfinished recut with the same `identity` resumes; one with another identity is dropped.
         UserError if nothing is published yet or a build is in progress.
         """

@@ -57,7 +57,7 @@ def _image(element: ElementTree.Element, size: tuple[int, int]) -> Mended:
     name = element.get("name", "")
     index, mark = index_of(name)
     try:
-        check_size(int(element.attrib["height"]), int(element.attrib["width"]), size)
+        check_size((int(element.attrib["height"]), int(element.attrib["width"])), size)
         mask = np.zeros(size, dtype=bool)
         shapes = [each for each in element if each.tag in SHAPES]
         for each in shapes:

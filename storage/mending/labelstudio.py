@@ -57,7 +57,7 @@ def _mended(place: str, data: dict[str, Any], results: list[dict[str, Any]], siz
         if result.get("image_rotation", 0):
             raise UserError(f"{place}: its image is rotated in Label Studio; rotate it back")
         try:
-            check_size(result["original_height"], result["original_width"], size)
+            check_size((result["original_height"], result["original_width"]), size)
             mask |= unpacked(value["rle"], size)
         except UserError as error:
             raise UserError(f"{place}: {error}") from None

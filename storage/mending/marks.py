@@ -56,9 +56,9 @@ def index_of(name: str) -> tuple[int, Mark | None]:
     return int(found[1]), Mark(found[2], found[3]) if found[2] else None
 
 
-def check_size(height: int, width: int, size: tuple[int, int]) -> None:
+def check_size(found: tuple[int, ...], size: tuple[int, int]) -> None:
     """UserError if a picture's size is not that of the dataset's images, (H, W)."""
-    if (height, width) != size:
+    if found != size:
         raise UserError(
-            f"is of {width} x {height} pixels, the dataset's images of {size[1]} x {size[0]}; do not resize or crop"
+            f"is of {found[1]} x {found[0]} pixels, the dataset's images of {size[1]} x {size[0]}; do not resize or crop"
         )

@@ -33,7 +33,7 @@ def read_folders(path: Path, size: tuple[int, int]) -> Iterator[Mended]:
         index, _ = index_of(file.name)
         mask = read_mask(file)
         try:
-            check_size(*mask.shape, size)
+            check_size(mask.shape, size)
         except UserError as error:
             raise UserError(f"{file}: {error}") from None
         yield Mended(str(file), index, mark, mask)

@@ -48,7 +48,7 @@ class Source:
         return READERS[self.format](self.path, size)
 
     def digest(self) -> str:
-        """Of its content, 16 hexadecimal digits: of the file, or of the names and contents of all files of the folder."""
+        """Of the file's content, or of the names and contents of all files of the folder: 16 hexadecimal digits."""
         if not self.path.is_dir():
             return digests.of_file(self.path)[:16]
         files = [file for file in sorted(self.path.rglob("*")) if file.is_file()]
@@ -76,16 +76,19 @@ class Mends:
 def plan_mends(path: Path, source: Source) -> Mends:
     """What the source changes in the dataset at `path`; UserError if anything in it does not fit."""
     dataset = open_dataset(path)
-    by_hand, base, samples = is_mended(dataset.group, BY_HAND), None, []
+    by_hand, samples = is_mended(dataset.group, BY_HAND), []
+    mended = dataset.frame().get(MENDED, np.full(len(dataset), ""))
+    bases: dict[Mark | None, Dataset] = {}
     for each in _checked(dataset, source):
-        version = each.mark.version if each.mark else source.version
-        if base is None or base.version != version:
-            if base is not None:
-                raise UserError(f"{each.place}: is of {version}, others of {base.version}; mend with one export at a time")
-            base = _base(dataset, source, each.mark)
-        if _is_new(dataset, base, each) or (each.rejected and not by_hand[each.index]):
+        if each.mark not in bases:
+            bases[each.mark] = _base(dataset, source, each.mark)
+        if len(bases) > 1:
+            raise UserError(f"{each.place}: is of another export than the images before; mend with one at a time")
+        base = bases[each.mark]
+        is_ours = base.version in mended[each.index].split()  # mended from the same export before
+        if _is_new(dataset, base, each, is_ours) or (each.rejected and not by_hand[each.index]):
             samples.append(each)
-    mends = Mends(samples, base.version if base else None)
+    mends = Mends(samples, next((base.version for base in bases.values()), None))
     tip = open_dataset(path, BUILD)
     if snapshot_of(tip) == snapshot_of(dataset):
         return mends
@@ -126,14 +129,15 @@ def _base(dataset: Dataset, source: Source, mark: Mark | None) -> Dataset:
     return base
 
 
-def _is_new(dataset: Dataset, base: Dataset, each: Mended) -> bool:
+def _is_new(dataset: Dataset, base: Dataset, each: Mended, is_ours: bool) -> bool:
     """Whether the mask is changed; UserError if the dataset's mask has changed since the export in another way."""
     now = dataset.read("mask", each.index)
     if np.array_equal(each.mask, now):
         return False
-    exported = base.read("mask", each.index) if each.index < len(base) else None
-    mended = dataset.frame().get(MENDED)
-    if (mended is not None and base.version in mended.iloc[each.index].split()) or np.array_equal(now, exported):
+    if each.index >= len(base):
+        raise UserError(f"{each.place}: {base.version} has no sample {each.index}; keep the names of the export")
+    exported = base.read("mask", each.index)
+    if is_ours or np.array_equal(now, exported):
         return True
     if np.array_equal(each.mask, exported):
         return False

@@ -61,19 +61,20 @@ def unpacked(rle: Sequence[int], shape: tuple[int, int]) -> np.ndarray:
         lengths = [stream.read(4) + 1 for _ in LENGTHS]
         if size != shape[0] * shape[1] * CHANNELS:
             raise UserError(f"a mask has {size // CHANNELS} pixels in place of {shape[1]} x {shape[0]}; draw it again")
-        runs: list[np.ndarray] = []
+        values: list[int] = []
+        repeats: list[int] = []
         left = size
         while left > 0:
             is_run = stream.read(1)
             length = stream.read(lengths[stream.read(2)]) + 1
-            values = [stream.read(word)] * length if is_run else [stream.read(word) for _ in range(length)]
-            runs.append(np.array(values, dtype=np.int64))
+            values += [stream.read(word) for _ in range(1 if is_run else length)]
+            repeats += [length] if is_run else [1] * length
             left -= length
     except (ValueError, TypeError) as error:
         if isinstance(error, UserError):
             raise
         raise UserError("a mask is not in Label Studio's run lengths; draw it again") from None
-    pixels = np.concatenate([*runs, np.zeros(0, np.int64)])[:size]
+    pixels = np.repeat(np.array(values, dtype=np.int64), repeats)[:size]
     return np.asarray(pixels.reshape(*shape, CHANNELS)[..., 3] >= 128)
 
 
