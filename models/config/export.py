@@ -19,10 +19,10 @@ FORMATS = {
     "voc": "storage.exports.formats.voc:VocFormat",
     "folders": "storage.exports.formats.folders:FolderFormat",
     "webdataset": "storage.exports.formats.webdataset:WebDatasetFormat",
-    "hf": "storage.exports.formats.hf:HuggingFaceFormat",
-    "zarr": "storage.exports.formats.zarr_v3:ZarrFormat",
     "cvat": "storage.exports.formats.cvat:CvatFormat",
     "labelstudio": "storage.exports.formats.labelstudio:LabelStudioFormat",
+    "hf": "storage.exports.formats.hf:HuggingFaceFormat",
+    "zarr": "storage.exports.formats.zarr_v3:ZarrFormat",
 }
 SPLITS = ("train", "val", "test")  # the names of splits that are given without a name
 

@@ -45,6 +45,10 @@ def write_card(folder: Path, plan: Plan, form: Format, counts: Counter[str]) -> 
     (folder / CARD).write_text(f"---\n{head}---\n\n" + "\n".join(_body(plan, form, counts)) + "\n", encoding="utf-8")
 
 
+def _drawn(plan: Plan) -> str:
+    return f"A person mended {plan.mended} of the masks;" if plan.mended else "No person drew the masks:"
+
+
 def _head(plan: Plan) -> dict[str, Any]:
     head: dict[str, Any] = {
         "pretty_name": " ".join(plan.name.split()),
@@ -64,8 +68,8 @@ def _body(plan: Plan, form: Format, counts: Counter[str]) -> list[str]:
     return [
         f"# {escape(plan.name)}",
         "",
-        f"{len(plan)} images with the mask of one object each, {width} x {height} pixels. No person drew the "
-        f"masks: maskmill made images and masks with the text-to-image model "
+        f"{len(plan)} images with the mask of one object each, {width} x {height} pixels. {_drawn(plan)} "
+        f"maskmill made images and masks with the text-to-image model "
         f"{escape(plan.config.get('backbone', 'unknown'))} and screened them.",
         "",
         "| split | samples |",

@@ -60,5 +60,5 @@ def check_size(found: tuple[int, ...], size: tuple[int, int]) -> None:
     """UserError if a picture's size is not that of the dataset's images, (H, W)."""
     if found != size:
         raise UserError(
-            f"is of {found[1]} x {found[0]} pixels, the dataset's images of {size[1]} x {size[0]}; do not resize or crop"
+            f"is of {found[1]} x {found[0]} pixels, the images of {size[1]} x {size[0]}; do not resize or crop"
         )

@@ -20,13 +20,14 @@ from storage.exports.plan import snapshot_of
 from storage.mending.cvat import read_cvat
 from storage.mending.labelstudio import read_labelstudio
 from storage.mending.marks import Mark, Mended
-from storage.mending.pictures import read_folders
+from storage.mending.pictures import read_folders, read_semantic
 from storage.text import printable
 
 READERS: dict[str, Callable[[Path, tuple[int, int]], Iterator[Mended]]] = {
     "cvat": read_cvat,
     "labelstudio": read_labelstudio,
     "folders": read_folders,
+    "semantic": read_semantic,
 }
 HAVE_MASKS = ("kept", "rejected")
 

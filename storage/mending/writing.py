@@ -33,7 +33,12 @@ def write_mends(fork: Fork, path: Path, source: Source) -> None:
     for shard, samples in by_shard.items():
         rows = [sample.index % attributes["shard_size"] for sample in samples]
         write_shard(fork, shard, _columns(samples, origin), rows=rows)
-    mend: dict[str, Any] = {"format": source.format, "base": mends.base, "digest": source.digest(), "file": source.path.name}
+    mend: dict[str, Any] = {
+        "format": source.format,
+        "base": mends.base,
+        "digest": source.digest(),
+        "file": source.path.name,
+    }
     group.attrs["mends"] = [*attributes.get("mends", []), mend | mends.counts()]
 
 
