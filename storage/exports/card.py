@@ -45,10 +45,6 @@ def write_card(folder: Path, plan: Plan, form: Format, counts: Counter[str]) -> 
     (folder / CARD).write_text(f"---\n{head}---\n\n" + "\n".join(_body(plan, form, counts)) + "\n", encoding="utf-8")
 
 
-def _drawn(plan: Plan) -> str:
-    return f"A person mended {plan.mended} of the masks;" if plan.mended else "No person drew the masks:"
-
-
 def _head(plan: Plan) -> dict[str, Any]:
     head: dict[str, Any] = {
         "pretty_name": " ".join(plan.name.split()),
@@ -102,3 +98,7 @@ def _body(plan: Plan, form: Format, counts: Counter[str]) -> list[str]:
         "|---|---|",
         *(f"| {label} | {escape(name)} |" for label, name in enumerate(plan.classes)),
     ]
+
+
+def _drawn(plan: Plan) -> str:
+    return f"A person mended {plan.mended} of the masks;" if plan.mended else "No person drew the masks:"
