@@ -33,7 +33,9 @@ def pycocotools(folder: Path) -> Found:
             name = coco.loadImgs(note["image_id"])[0]["file_name"]
             category = coco.loadCats(note["category_id"])[0]["name"]
             mask = coco.annToMask(note).astype(bool)
-            rows.append({"index": int(Path(name).stem), "category": category, "box": corners(note["bbox"]), "mask": mask})
+            rows.append(
+                {"index": int(Path(name).stem), "category": category, "box": corners(note["bbox"]), "mask": mask}
+            )
         results = [
             {name: note[name] for name in ("image_id", "category_id", "bbox", "segmentation")} | {"score": 1.0}
             for note in coco.loadAnns(coco.getAnnIds())
@@ -127,7 +129,11 @@ def _supervision(dataset: Any) -> list[dict[str, Any]]:
     for path, _, found in dataset:
         if len(found) == 0:
             continue
-        row = {"index": int(Path(path).stem), "category": dataset.classes[found.class_id[0]], "box": found.xyxy[0].tolist()}
+        row = {
+            "index": int(Path(path).stem),
+            "category": dataset.classes[found.class_id[0]],
+            "box": found.xyxy[0].tolist(),
+        }
         masks = {} if found.mask is None else {"mask": np.asarray(found.mask[0]).astype(bool)}
         rows.append(row | masks)
     return rows

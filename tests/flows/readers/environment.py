@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -39,12 +40,12 @@ def python_of_readers() -> Path:
 
 def versions() -> dict[str, str]:
     """The pinned version of each package."""
-    pins = (line.split("#")[0].strip().split("==") for line in REQUIREMENTS.read_text().splitlines() if "==" in line)
-    return {name: version for name, version in pins}
+    pins = re.findall(r"^([\w-]+)==([\w.]+)", REQUIREMENTS.read_text(), flags=re.MULTILINE)
+    return dict(pins)
 
 
 def read(python: Path, reader: str, folder: Path, out: Path) -> dict[str, Any]:
-    """What a reader, by its name in load.py, finds in an export: {"rows": [...], "facts": {...}}; masks lie in `out`."""
+    """What a reader, by its name in load.py, finds in an export: its "rows" and "facts"; masks lie in `out`."""
     out.mkdir(parents=True, exist_ok=True)
     quiet = {"YOLO_OFFLINE": "true", "YOLO_VERBOSE": "false", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     homes = {name: str(out / name) for name in ("YOLO_CONFIG_DIR", "HF_HOME", "XDG_CACHE_HOME")}

@@ -13,15 +13,18 @@ Found = tuple[list[dict[str, Any]], dict[str, Any]]
 
 
 def _datumaro(folder: Path, form: str) -> Found:
-    """Rows of what datumaro imports as `form`; facts: its classes, and the formats that it detects by itself."""
+    """Rows of what datumaro imports as `form`; facts: its classes, and the formats that it detects by itself.
+
+    VOC is detected in its own folder alone, but imported from above it too.
+    """
     from datumaro.components.annotation import AnnotationType
     from datumaro.components.dataset import Dataset
     from datumaro.components.environment import Environment
 
-    detected = Environment().detect_dataset(str(folder))
+    detected = Environment().detect_dataset(str(next(folder.glob("VOCdevkit/*"), folder)))
     loaded = Dataset.import_from(str(folder), form)
     names = [label.name for label in loaded.categories()[AnnotationType.label].items]
-    rows = []
+    rows: dict[int, dict[str, Any]] = {}  # VOC's trainval has the samples of train and val again
     for item in loaded:
         row: dict[str, Any] = {"index": int(Path(item.id).name.split("-")[0])}
         for note in item.annotations:
@@ -31,8 +34,8 @@ def _datumaro(folder: Path, form: str) -> Found:
             elif note.type == AnnotationType.bbox and note.label is not None:
                 row["category"] = names[note.label]
                 row["box"] = [note.x, note.y, note.x + note.w, note.y + note.h]
-        rows.append(row)
-    return rows, {"names": names, "detected": sorted(detected)}
+        rows[row["index"]] = row
+    return list(rows.values()), {"names": names, "detected": sorted(detected)}
 
 
 def _pixels(note: Any, size: tuple[int, int]) -> np.ndarray:
@@ -42,7 +45,8 @@ def _pixels(note: Any, size: tuple[int, int]) -> np.ndarray:
 
     if note.type == AnnotationType.mask:
         return np.asarray(note.image).astype(bool)
-    return np.asarray(mask_tools.rles_to_mask([note.points], *size)).astype(bool)
+    height, width = size
+    return np.asarray(mask_tools.rles_to_mask([note.points], width, height)).astype(bool)
 
 
 def datumaro_coco(folder: Path) -> Found:
@@ -53,20 +57,16 @@ def datumaro_coco_instances(folder: Path) -> Found:
     return _datumaro(folder, "coco_instances")
 
 
-def datumaro_yolo(folder: Path) -> Found:
-    return _datumaro(folder, "yolo")
-
-
 def datumaro_voc(folder: Path) -> Found:
-    return _datumaro(folder / "VOCdevkit" / "VOC2012", "voc")
+    return _datumaro(folder, "voc")
 
 
 def datumaro_voc_segmentation(folder: Path) -> Found:
-    return _datumaro(folder / "VOCdevkit" / "VOC2012", "voc_segmentation")
+    return _datumaro(folder, "voc_segmentation")
 
 
 def datumaro_voc_detection(folder: Path) -> Found:
-    return _datumaro(folder / "VOCdevkit" / "VOC2012", "voc_detection")
+    return _datumaro(folder, "voc_detection")
 
 
 def datumaro_cvat(folder: Path) -> Found:

@@ -3,7 +3,7 @@
     python load.py READER FOLDER OUT
 
 A row is a dict: index of the sample, category, box [x0, y0, x1, y1] with exclusive ends, and mask (H, W) bool; what a
-reader does not give is left out. Rows go to OUT/found.json, masks to OUT/masks.npz, by index. Knows nothing of maskmill.
+reader does not give is left out. Rows go to OUT/found.json, masks to OUT/masks.npz, by index. Imports nothing of ours.
 """
 
 import json

@@ -19,7 +19,8 @@ def datasets_parquet(folder: Path) -> Found:
     for split in load_dataset(str(folder)).values():
         names = split.features["label"].names
         rows += [
-            {"index": row["index"], "category": names[row["label"]], "mask": np.asarray(row["mask"]) > 0} for row in split
+            {"index": row["index"], "category": names[row["label"]], "mask": np.asarray(row["mask"]) > 0}
+            for row in split
         ]
     return rows, {}
 
