@@ -27,8 +27,9 @@ RENAMED = {"voc": {"#1: a": "_1_ a"}}  # labelmap.txt has # and : for itself
 class Reading:
     """A format, with options of the export, and a reader of load.py; then the floors of what it must find.
 
-    mean, least: of the IoU of all masks that it gives; mean is None if it gives none, and 1 means all. box: largest distance of a corner in
-    pixels, None if it gives none. classes: whether it names them. count: of the 24 samples.
+    mean, least: of the IoU of all masks that it gives; mean is None if it gives none, and 1 means all of them. box:
+    largest distance of a corner in pixels, None if it gives none. classes: whether it names them. count: of the 24
+    samples. detected: what datumaro must take the format for by itself, among others.
     """
 
     form: str
@@ -40,7 +41,7 @@ class Reading:
     box: float | None = None
     classes: bool = True
     options: tuple[str, ...] = ()
-    detected: str = ""  # what datumaro must take the format for by itself, among others
+    detected: str = ""
 
     @property
     def name(self) -> str:
