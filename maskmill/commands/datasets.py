@@ -186,7 +186,7 @@ def mend(
         record = run_mend(path, given)
         done = open_dataset(path, record.version).mends[-1]
         typer.echo(
-            f"mended    {done['masks']} masks ({done['emptied']} emptied), {done['rejected']} rejected by hand\n"
+            f"mended    {done['masks']} ({done['emptied']} emptied), {done['rejected']} rejected by hand\n"
             f"{summary(path)}\nreport    {record.report}"
         )
 

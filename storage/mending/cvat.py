@@ -11,7 +11,7 @@ import numpy as np
 from skimage.draw import polygon2mask
 
 from models.errors import UserError
-from storage.mending.marks import REJECT, Mended, check_size, index_of
+from storage.mending.marks import REJECT, Mended, check_size, file_at, index_of
 from storage.mending.run_lengths import mask_of
 
 XML = "annotations.xml"
@@ -47,7 +47,7 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
             with zipfile.ZipFile(path) as archive, archive.open(XML) as file:
                 yield file
         else:
-            with (path / XML if path.is_dir() else path).open("rb") as file:
+            with file_at(path, XML).open("rb") as file:
                 yield file
     except (zipfile.BadZipFile, KeyError):
         raise UserError(f"{path}: is no .zip with {XML} in it; export it as 'CVAT for images 1.1'") from None

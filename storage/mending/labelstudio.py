@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from models.errors import UserError
-from storage.mending.marks import REJECT, Mark, Mended, check_size
+from storage.mending.marks import REJECT, Mark, Mended, check_size, file_at
 from storage.mending.run_lengths import unpacked
 
 TASKS = "tasks.json"
@@ -25,7 +25,7 @@ def read_labelstudio(path: Path, size: tuple[int, int]) -> Iterator[Mended]:
     with several annotations, and where the file is not valid.
     """
     try:
-        tasks = json.loads((path / TASKS if path.is_dir() else path).read_text(encoding="utf-8"))
+        tasks = json.loads(file_at(path, TASKS).read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UserError(f"{path}: is not valid JSON ({error}); {AGAIN}") from None
     if not isinstance(tasks, list) or not all(isinstance(task, dict) and "data" in task for task in tasks):

@@ -5,7 +5,7 @@ A mark is a version and the beginning of its snapshot's id, which differs betwee
 
 import re
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -54,6 +54,14 @@ def index_of(name: str) -> tuple[int, Mark | None]:
     if found is None:
         raise UserError(f"{name}: is no name of a sample, expected one as 000012.png; keep the names of the export")
     return int(found[1]), Mark(found[2], found[3]) if found[2] else None
+
+
+def file_at(path: Path, name: str) -> Path:
+    """The file that is given, or the one of that name in the folder that is given; UserError if there is none."""
+    file = path / name if path.is_dir() else path
+    if not file.is_file():
+        raise UserError(f"{path}: has no {name} in it; give the file, or the folder of the export")
+    return file
 
 
 def check_size(found: tuple[int, ...], size: tuple[int, int]) -> None:

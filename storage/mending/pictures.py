@@ -25,14 +25,14 @@ def read_folders(path: Path, size: tuple[int, int]) -> Iterator[Mended]:
 
     size: (H, W) of the images. UserError for a file that is no mask of a sample, and for another size.
     """
-    facts = _facts_above(path)
+    facts = _facts_above(path, "folders")
     for file in _files(path, "*/masks/*"):
         yield _mended(file, facts, read_mask(file), size)
 
 
 def read_semantic(path: Path, size: tuple[int, int]) -> Iterator[Mended]:
     """The same for label maps, with the class of each; UserError also for pixels that have no class of the export."""
-    facts = _facts_above(path)
+    facts = _facts_above(path, "semantic")
     if facts is None:
         raise UserError(f"{path}: lies in no export, whose {FACTS} names the classes; give the export itself")
     names = dict(enumerate(facts["classes"], start=1))
@@ -84,10 +84,17 @@ def _files(path: Path, pattern: str) -> list[Path]:
     return sorted(files)
 
 
-def _facts_above(path: Path) -> dict[str, Any] | None:
-    """The facts of the export that the folder is or lies in; None if there is none."""
+def _facts_above(path: Path, form: str) -> dict[str, Any] | None:
+    """The facts of the export that the folder is or lies in, None if there is none.
+
+    UserError if it is of another format, or the folder is one of its images.
+    """
     for folder in (path, *path.absolute().parents[:3]):
         if (folder / FACTS).is_file():
             facts: dict[str, Any] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+            if facts["format"] != form:
+                raise UserError(f"{path}: is of an export in the format {facts['format']}, not {form}; change --format")
+            if folder != path and "masks" not in path.absolute().relative_to(folder).parts:
+                raise UserError(f"{path}: is no folder of masks of the export; give the export itself")
             return facts
     return None

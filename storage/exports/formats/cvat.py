@@ -28,7 +28,7 @@ class CvatFormat(Format):
         'dataset = Dataset.import_from(".", "cvat")  # or upload images and annotations.xml to a task of CVAT'
     )
     losses = (
-        "Images and masks are exact. Splits are in samples.csv only. `maskmill mend` takes CVAT's export of the same "
+        "Images and masks are exact. Splits are in the table only. `maskmill mend` takes CVAT's export of the same "
         "task back into a new version of the dataset."
     )
     files = (

@@ -22,7 +22,7 @@ class LabelStudioFormat(Format):
     title = "Label Studio"
     loading = 'import json\n\ntasks = json.load(open("tasks.json"))  # or import it into a project of Label Studio'
     losses = (
-        "Images and masks are exact. Splits are in samples.csv only. `maskmill mend` takes the project's JSON export "
+        "Images and masks are exact. Splits are in the table only. `maskmill mend` takes the project's JSON export "
         "back into a new version of the dataset."
     )
     files = (

@@ -57,7 +57,7 @@ def mended(built, drawn, tmp_path_factory) -> Path:
     out = shutil.copytree(built, tmp_path_factory.mktemp("mended") / "dataset")
     done = run(out, "--from", drawn[0], "--format", "cvat")
     assert done.exit_code == 0, done.output
-    assert "mended    2 masks (1 emptied), 1 rejected by hand\n" in done.stdout and "v2" in done.stdout
+    assert "mended    2 (1 emptied), 1 rejected by hand\n" in done.stdout and "v2" in done.stdout
     return out
 
 

@@ -191,7 +191,9 @@ REFUSED = {
     "a mask of no sample": ("folders", painted("000999.png", DRAWN), "no mask of sample 999"),
     "a mask of a planned sample": ("folders", painted("new.png", DRAWN), "keep the names"),
     "no folder": ("folders", lambda out: out / "maskmill.json", "expected a folder"),
-    "no masks": ("folders", lambda out: out / "train", "keep the names|holds no mask"),
+    "no masks": ("folders", lambda out: out / "train", "is no folder of masks"),
+    "images": ("folders", lambda out: out / "train" / "images", "is no folder of masks"),
+    "no XML in it": ("cvat", lambda out: out / "images", "has no annotations.xml in it"),
     "no format": ("coco", lambda out: out, "--format: expected cvat"),
 }  # fmt: skip
 
@@ -203,6 +205,12 @@ def test_what_does_not_fit_is_refused_in_a_line(data, exported, tmp_path, case):
     with pytest.raises(UserError, match=words) as raised:
         plan_mends(data.path, Source(source, form))
     assert "\n" not in str(raised.value)
+
+
+def test_an_export_of_another_format_is_refused(data, exported, tmp_path):
+    for form in ("folders", "labelstudio"):
+        with pytest.raises(UserError, match="change --format|has no tasks.json"):
+            plan_mends(data.path, Source(exported("cvat", tmp_path / form), form))
 
 
 def test_masks_of_another_dataset_are_refused(data, exported, tmp_path):
