@@ -73,8 +73,6 @@ def _mended(
 
 def _files(path: Path, pattern: str) -> list[Path]:
     """The masks of an export, by the pattern of their paths, or of a folder of masks."""
-    if not path.is_dir():
-        raise UserError(f"{path}: expected a folder of masks, as maskmill export writes it")
     pattern = pattern if (path / FACTS).is_file() else "*"
     files = [file for file in path.glob(pattern) if not file.name.startswith(".") and file.name not in SYSTEM]
     if not files:
@@ -87,8 +85,10 @@ def _files(path: Path, pattern: str) -> list[Path]:
 def _facts_above(path: Path, form: str) -> dict[str, Any] | None:
     """The facts of the export that the folder is or lies in, None if there is none.
 
-    UserError if it is of another format, or the folder is one of its images.
+    UserError if it is of another format, or the path is no folder of masks.
     """
+    if not path.is_dir():
+        raise UserError(f"{path}: expected a folder of masks, as maskmill export writes it")
     for folder in (path, *path.absolute().parents[:3]):
         if (folder / FACTS).is_file():
             facts: dict[str, Any] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
