@@ -180,7 +180,7 @@ def test_the_same_export_may_be_mended_on_and_another_version_s_change_is_not_ov
 
 @pytest.mark.parametrize("stop", ["mend_masks", "commit", "screen", "rank", "publish", "reset", "report"])
 def test_interrupted_the_old_version_stays_and_the_same_command_ends_as_uninterrupted(
-    built, drawn, mended, tmp_path, monkeypatch, stop
+    config, built, drawn, mended, tmp_path, monkeypatch, stop
 ):
     out, source = shutil.copytree(built, tmp_path / "dataset"), Source(drawn[0], "cvat")
 
@@ -203,9 +203,11 @@ def test_interrupted_the_old_version_stays_and_the_same_command_ends_as_uninterr
     assert open_dataset(out, "v1").frame().equals(open_dataset(built).frame())
     if stop in ("screen", "rank", "publish", "reset"):
         other = shutil.copytree(drawn[0].parent, tmp_path / "other")
-        for refused in (Source(redraw("cvat", other, {drawn[1][0]: ~ring((64, 64))}), "cvat"),):
-            with pytest.raises(UserError, match="finish it first"):
-                mend(out, refused)
+        redraw("cvat", other, {drawn[1][0]: ~ring((64, 64))})
+        with pytest.raises(UserError, match="finish it first"):
+            mend(out, Source(other, "cvat"))
+        with pytest.raises(UserError, match="finish it first"):
+            recut(changed(config, cut={"lambda_": 5.0}), out)
     assert mend(out, source).version == "v2"
     assert_equal(out, mended)
     assert open_dataset(out).mends == open_dataset(mended).mends
