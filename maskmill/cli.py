@@ -25,6 +25,7 @@ COMMANDS = (
     (DATASETS, datasets.report, "report data/shapes --version v2 --compare v1"),
     (DATASETS, datasets.statistics, "statistics data/shapes --reference DUTS-TR=photos/DUTS-TR --out statistics"),
     (DATASETS, datasets.export, "export data/shapes --format coco --split 0.7,0.2,0.1 --out exports/coco"),
+    (DATASETS, datasets.mend, "mend data/shapes --from annotations.xml --format cvat"),
     (MASKS, photographs.mask, "mask photos/ --backbone CompVis/stable-diffusion-v1-4 --class dog --out masks"),
     (MASKS, segmenters.train, "train diffusionseg --data data/shapes --run runs/shapes --set epochs=40"),
     (MASKS, segmenters.predict, "predict runs/shapes photos/ --out masks"),

@@ -1,5 +1,6 @@
-"""Solve the masks of one shard from the evidence stored with it."""
+"""The masks of a dataset: solved from the evidence stored with it, or replaced by those that a person mended."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,8 @@ import numpy as np
 from models.config.cut import CutConfig
 from storage.dataset.schema import CUT, SAMPLED
 from storage.dataset.shards import Fork, read_shard, write_shard
+from storage.mending.plan import Source
+from storage.mending.writing import write_mends
 from tasks.base import task
 
 EVIDENCE = ("class_map", "refined", "affinities")
@@ -45,4 +48,11 @@ def cut_shard(fork: Fork, shard: int, config: CutConfig, top_k: int | None = Non
     if top_k is not None:
         columns |= {name: stored[name][rows] for name in ("class_map", "refined")}
     write_shard(fork, shard, columns, rows=rows)
+    return fork
+
+
+@task(name="mend")
+def mend_masks(fork: Fork, path: Path, source: Source) -> Fork:
+    """Write the masks that the source changes, none if a killed run has committed them already; returns the fork."""
+    write_mends(fork, path, source)
     return fork

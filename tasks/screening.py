@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.config.build import BuildConfig
-from storage.dataset.schema import CUT, KEPT, REJECTED
-from storage.dataset.shards import Fork, read_columns, read_shard, write_changes, write_shard
+from storage.dataset.repository import group_of
+from storage.dataset.schema import BY_HAND, CUT, KEPT, REJECTED
+from storage.dataset.shards import Fork, is_mended, read_columns, read_shard, rows_of, write_changes, write_shard
 from tasks.base import task
 
 if TYPE_CHECKING:
     from models.screening.rules import Score
+
+REJECTED_BY_HAND = "rejected by hand"  # the reason of samples that a person rejected, whatever the rules say
 
 
 @task(task_run_name="screen-{shard:05d}")
@@ -30,7 +33,8 @@ def screen_shard(fork: Fork, shard: int, config: BuildConfig) -> Fork:
     if config.screen.clip != "none":
         columns |= _clip_columns(stored["image"], stored["category"], names, config)
     reason = reasons(columns | {name: stored[name] for name in given}, config.screen, len(names))
-    write_shard(fork, shard, columns | _verdict(reason), rows=rows)
+    by_hand = is_mended(group := group_of(fork), BY_HAND)[rows_of(group, shard)][rows]
+    write_shard(fork, shard, columns | _verdict(np.where(by_hand, REJECTED_BY_HAND, reason)), rows=rows)
     return fork
 
 
@@ -38,7 +42,8 @@ def screen_shard(fork: Fork, shard: int, config: BuildConfig) -> Fork:
 def rank_samples(fork: Fork, config: BuildConfig) -> Fork:
     """Keep or reject each screened sample by comparison with the others; returns the store fork.
 
-    It uses stored scores only, so it can be repeated after a kill, or when there are more samples.
+    It uses stored scores only, so it can be repeated after a kill, or when there are more samples. Samples that a
+    person rejected take no part.
     """
     from models.clip.categories import categories
     from models.screening.dataset import verdicts
@@ -47,7 +52,7 @@ def rank_samples(fork: Fork, config: BuildConfig) -> Fork:
     names = categories(config.backbone, config.screen.clip, config.classes)
     wanted = ["status", "reason", "similarity", "category", "clip_score", *columns_read(config.screen)]
     stored = read_columns(fork, dict.fromkeys(wanted))
-    rows = np.flatnonzero(np.isin(stored["status"], (KEPT, REJECTED)))
+    rows = np.flatnonzero(np.isin(stored["status"], (KEPT, REJECTED)) & ~is_mended(group_of(fork), BY_HAND))
     table = {name: values[rows] for name, values in stored.items()}
     reason, similarity = verdicts(table, config.screen, len(names))
     columns = _verdict(reason) | {"similarity": similarity}

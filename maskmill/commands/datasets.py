@@ -1,4 +1,4 @@
-"""Commands that make and use datasets: build, info, recut, report, statistics, export."""
+"""Commands that make and use datasets: build, info, recut, report, statistics, export, mend."""
 
 import json
 from pathlib import Path
@@ -166,6 +166,37 @@ def export(
         counts = "".join(f"\nnote      {count} {what}" for what, count in record.counts.items() if count)
         counts += "".join(f"\nmeasured  {value:.3f} {what}" for what, value in record.measured.items())
         typer.echo(f"exported  {path} {record.version}\nsamples   {samples}{counts}\nto        {out}")
+
+
+def mend(
+    path: PathArgument,
+    source: Annotated[Path, typer.Option("--from", help="File or folder with the mended masks.")],
+    form: Annotated[str, typer.Option("--format", help="cvat, labelstudio, folders or semantic.")],
+    version: Annotated[str | None, typer.Option(help="Version the masks are of, where the file does not say.")] = None,
+) -> None:
+    """Publish a version with masks that you mended in CVAT, Label Studio or an image editor.
+
+    docs/exports.md shows the way there and back. Samples that nobody touched stay as they are.
+    """
+    from storage.dataset.reader import open_dataset
+    from storage.mending.plan import Source
+
+    given = Source(source, form, version)
+    with checked():
+        from flows.checks.mend import check_mend
+        from flows.mend import mend as run_mend
+
+        mends = check_mend(path, given)
+        if not (mends.samples or mends.unfinished):
+            typer.echo(f"Nothing is mended: {summary(path)}")
+            return
+    with running():
+        record = run_mend(path, given)
+        done = open_dataset(path, record.version).mends[-1]
+        typer.echo(
+            f"mended    {done['masks']} ({done['emptied']} emptied), {done['rejected']} rejected by hand\n"
+            f"{summary(path)}\nreport    {record.report}"
+        )
 
 
 def summary(path: Path) -> str:

@@ -20,6 +20,8 @@ FORMATS = {
     "folders": "storage.exports.formats.folders:FolderFormat",
     "semantic": "storage.exports.formats.semantic:SemanticFormat",
     "webdataset": "storage.exports.formats.webdataset:WebDatasetFormat",
+    "cvat": "storage.exports.formats.cvat:CvatFormat",
+    "labelstudio": "storage.exports.formats.labelstudio:LabelStudioFormat",
     "hf": "storage.exports.formats.hf:HuggingFaceFormat",
     "zarr": "storage.exports.formats.zarr_v3:ZarrFormat",
 }

@@ -98,6 +98,11 @@ class Dataset:
         return attributes_of(self.group).get("statistics", {})
 
     @property
+    def mends(self) -> list[dict[str, Any]]:
+        """The files that masks were mended by, oldest first: format, base (a version), digest, file, and counts."""
+        return attributes_of(self.group).get("mends", [])
+
+    @property
     def maskmill_version(self) -> str:
         """The version of maskmill that created the dataset."""
         return str(attributes_of(self.group).get("maskmill_version", "unknown"))
@@ -131,7 +136,8 @@ class Dataset:
         """The table, one row per sample: status by name, box as a tuple (x0, y0, x1, y1); the index is the sample's.
 
         The box is as stored: it bounds all pixels of the mask, x1 and y1 exclusive. For samples cut before release
-        0.1.0 it bounds the mask's largest component, until a recut. Exports compute their boxes from the masks.
+        0.1.0 it bounds the mask's largest component, until a recut. Exports compute their boxes from the masks. A
+        dataset with mended masks has one more column, `mended`: see `schema.MENDED`.
         """
         return self._table.copy()
 
@@ -140,6 +146,8 @@ class Dataset:
         columns = {name: self._column(name, spec) for name, spec in schema.table().items()}
         table = pd.DataFrame({name: _series(values) for name, values in columns.items()})
         table["status"] = np.asarray(schema.STATUS, dtype=object)[columns["status"]]
+        if schema.MENDED in self.group:
+            table[schema.MENDED] = _series(self.read(schema.MENDED))
         return table.rename_axis("index")
 
     def _column(self, name: str, spec: schema.ArraySpec) -> NDArray[Any]:
@@ -188,8 +196,9 @@ def diff(path: str | Path, a: str, b: str) -> pd.DataFrame:
     before, after = first.frame(), second.frame()
     shared = min(len(before), len(after))
     iou = _mask_ious(first, second, shared)
+    names = [name for name in before.columns if name in after.columns]
     differs = pd.DataFrame(
-        {name: _unequal(before[name][:shared], after[name][:shared]) for name in before.columns} | {"mask": iou < 1}
+        {name: _unequal(before[name][:shared], after[name][:shared]) for name in names} | {"mask": iou < 1}
     )
     fields = [", ".join(differs.columns[row]) for row in differs.to_numpy()]
     ends = "added" if len(after) > len(before) else "removed"

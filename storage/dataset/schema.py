@@ -17,6 +17,9 @@ from models.screening.rules import scores
 SCHEMA_VERSION = 1
 STATUS = ("planned", "sampled", "cut", "kept", "rejected", "failed")  # the stored code is the position
 PLANNED, SAMPLED, CUT, KEPT, REJECTED, FAILED = range(len(STATUS))
+# The array that a dataset gains when masks of it are first mended: '' for a sample that nobody touched, else "mask" or
+# "rejected", the version that the person saw, and the digest of the file, as in 'mask v1 0123456789abcdef'.
+MENDED, BY_HAND = "mended", "rejected"
 CHUNK_BYTES = 2**20
 TEXT_BYTES = 128  # estimated size of a string, for choosing chunks
 
@@ -64,6 +67,11 @@ def table() -> dict[str, ArraySpec]:
     """Every column of the table by name, in its order."""
     fills = {name: float("nan") if np.dtype(score.dtype).kind == "f" else 0 for name, score in scores().items()}
     return FIRST | {name: ArraySpec((), score.dtype, fills[name]) for name, score in scores().items()} | LAST
+
+
+def mended_spec() -> ArraySpec:
+    """The array MENDED, which only datasets with mended masks have."""
+    return ArraySpec((), "str", "")
 
 
 def array_specs(

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from models.errors import UserError
 from storage.dataset.repository import attributes_of, group_of, reading, writing
-from storage.dataset.schema import shard_rows
+from storage.dataset.schema import MENDED, shard_rows
 
 Fork = icechunk.ForkSession  # a picklable view of a build's tip, for one task to write to
 
@@ -34,6 +34,14 @@ def read_columns(session: icechunk.Session, names: Iterable[str]) -> dict[str, N
     with zarr.config.set(FEW_THREADS), reading(", ".join(names := list(names))):
         group = group_of(session)
         return {name: np.asarray(array_of(group, name)[:]) for name in names}
+
+
+def is_mended(group: zarr.Group, kind: str = "") -> NDArray[np.bool_]:
+    """Which samples a person mended, (N,) bool: all of them, or those of one kind, as in `schema.MENDED`."""
+    if MENDED not in group:
+        return np.zeros(array_of(group, "status").shape[0], dtype=bool)
+    values = np.asarray(array_of(group, MENDED)[:])
+    return np.asarray((values != "") & np.strings.startswith(values, kind))
 
 
 def write_changes(fork: icechunk.Session, columns: Mapping[str, NDArray[Any]]) -> None:

@@ -35,7 +35,7 @@ from storage.dataset.repository import (
     versions,
     writing,
 )
-from storage.dataset.shards import array_of
+from storage.dataset.shards import array_of, is_mended
 from storage.dataset.target import check_target, difference
 from storage.lock import WriterLock
 
@@ -201,7 +201,8 @@ class DatasetWriter:
     def recut(self, config: dict[str, Any], identity: dict[str, Any], stage: str | None = "cut") -> None:
         """Start to solve all masks of the published version again under another config: cut samples become sampled.
 
-        With stage "screen" the masks stay and are scored again; with None the scores stay too.
+        With stage "screen" the masks stay and are scored again; with None the scores stay too. Mended masks stay in
+        any case.
         An unfinished recut with the same `identity` resumes; one with another identity is dropped.
         UserError if nothing is published yet or a build is in progress.
         """
@@ -216,6 +217,7 @@ class DatasetWriter:
             _add_columns(group)
             if stage is not None:
                 _set_back(group, again, STAGES[stage])
+                _set_back(group, again & is_mended(group), schema.CUT)
             group.attrs["config"] = config
             session.commit("Begin to solve the masks again")
 
@@ -269,7 +271,7 @@ def _fill(
 ) -> None:
     """Create the dataset's arrays, at their fill values, and its attributes."""
     for name, spec in specs.items():
-        _create_array(group, name, spec, shard_size, count)
+        create_array(group, name, spec, shard_size, count)
     group.attrs.update(attributes)
 
 
@@ -278,7 +280,7 @@ def _add_columns(group: zarr.Group) -> None:
     count, shard_size = array_of(group, "status").shape[0], attributes_of(group)["shard_size"]
     for name, spec in schema.table().items():
         if name not in group:
-            _create_array(group, name, spec, shard_size, count)
+            create_array(group, name, spec, shard_size, count)
 
 
 def _lacking(group: zarr.Group, names: list[str]) -> np.ndarray:
@@ -308,10 +310,11 @@ def _fit_embedding(group: zarr.Group, width: int | None) -> None:
         count, shard_size = array_of(group, "status").shape[0], attributes_of(group)["shard_size"]
         if stored is not None:
             del group["embedding"]
-        _create_array(group, "embedding", schema.embedding_spec(width), shard_size, count)
+        create_array(group, "embedding", schema.embedding_spec(width), shard_size, count)
 
 
-def _create_array(group: zarr.Group, name: str, spec: schema.ArraySpec, shard_size: int, count: int) -> None:
+def create_array(group: zarr.Group, name: str, spec: schema.ArraySpec, shard_size: int, count: int) -> None:
+    """Create an array of `count` samples at its fill value."""
     group.create_array(
         name,
         shape=(count, *spec.shape),

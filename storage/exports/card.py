@@ -65,8 +65,8 @@ def _body(plan: Plan, form: Format, notes: list[str]) -> list[str]:
     return [
         f"# {escape(plan.name)}",
         "",
-        f"{len(plan)} images with the mask of one object each, {width} x {height} pixels. No person drew the "
-        f"masks: maskmill made images and masks with the text-to-image model "
+        f"{len(plan)} images with the mask of one object each, {width} x {height} pixels. {_drawn(plan)} "
+        f"maskmill made images and masks with the text-to-image model "
         f"{escape(plan.config.get('backbone', 'unknown'))} and screened them.",
         "",
         "| split | samples |",
@@ -101,3 +101,7 @@ def _body(plan: Plan, form: Format, notes: list[str]) -> list[str]:
         "|---|---|",
         *(f"| {label} | {escape(name)} |" for label, name in enumerate(plan.classes)),
     ]
+
+
+def _drawn(plan: Plan) -> str:
+    return f"A person mended {plan.mended} of the masks;" if plan.mended else "No person drew the masks:"

@@ -12,6 +12,7 @@ from models.config.export import ExportConfig
 from models.errors import UserError
 from storage.dataset.reader import Dataset
 from storage.dataset.repository import open_repository
+from storage.dataset.shards import is_mended
 from storage.exports.splits import split
 
 
@@ -37,6 +38,7 @@ class Plan:
     version: str
     snapshot: str  # the version's id in the repository
     published: str  # date, as 2026-01-31
+    mended: int  # number of exported masks that a person mended
     maskmill_version: str  # that created the dataset
     exported_by: str  # version of maskmill
     config: dict[str, Any]  # of the dataset's build
@@ -90,6 +92,7 @@ def plan_export(dataset: Dataset, config: ExportConfig, exported_by: str) -> Pla
         version=dataset.version,
         snapshot=snapshot,
         published=open_repository(dataset.path).lookup_snapshot(snapshot).written_at.date().isoformat(),
+        mended=int(is_mended(dataset.group)[indices].sum()),
         maskmill_version=dataset.maskmill_version,
         exported_by=exported_by,
         config=dataset.config,
