@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from prefect import flow
 from pydantic import BaseModel
 
+from flows.base import flow
 from flows.checks.segmenters import check_evaluate
 from tasks.evaluating import compare_runs, score_images
 

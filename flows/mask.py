@@ -3,10 +3,10 @@
 import sys
 from pathlib import Path
 
-from prefect import flow
 from pydantic import BaseModel
 from tqdm import tqdm
 
+from flows.base import flow
 from flows.checks.mask import check_mask
 from flows.progress import advance
 from models.config.photos import MaskConfig

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from prefect import flow
 from pydantic import BaseModel
 
+from flows.base import flow
 from flows.checks.segmenters import check_predict
 from storage.results.predictions import PredictionFolder
 from tasks.predicting import predict_photos

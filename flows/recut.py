@@ -5,8 +5,7 @@ If only the screening changes, the masks stay; if its CLIP does not change eithe
 
 from pathlib import Path
 
-from prefect import flow
-
+from flows.base import flow
 from flows.build import BuildRecord, finish, record_of
 from flows.checks.build import load_screening
 from flows.checks.recut import changes, check_recut, first_stage
@@ -26,7 +25,7 @@ def recut(config: BuildConfig, out: Path) -> BuildRecord:
     before.
     """
     before = open_dataset(out).version
-    version = solve.with_options(task_runner=cut_runner(config.run))(config, out)
+    version = solve.on(cut_runner(config.run))(config, out)
     return record_of(out, version, write_report(out, version, before if before != version else None))
 
 

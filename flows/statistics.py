@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from prefect import flow
 from pydantic import BaseModel
 
+from flows.base import flow
 from flows.checks.statistics import TABLES, check_statistics
 from models.config.statistics import StatisticsConfig
 from storage.sources import Source

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from prefect import flow
 from pydantic import BaseModel
 
+from flows.base import flow
 from flows.checks.segmenters import check_train
 from models.segmenters.registry import SegmenterConfig
 from storage.lock import WriterLock

@@ -1,0 +1,51 @@
+"""The flow decorator of this project: a flow whose work does not depend on Prefect's API (tasks/api/tracking.py)."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from copy import copy
+from typing import Any
+
+import prefect
+from prefect.task_runners import TaskRunner
+
+from flows.server.temporary import why_not_there
+from tasks.api import tracking
+from tasks.api.tracking import P, R
+
+
+class Flow(prefect.Flow[P, R]):
+    """A flow that runs without Prefect where its API fails."""
+
+    def on(self, runner: TaskRunner[Any]) -> "Flow[P, R]":
+        """The flow, with its submitted tasks on another runner."""
+        other = copy(self)
+        other.task_runner = runner
+        return other
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]  # no return_state
+        outermost = tracking.is_outermost()
+        with tracking.trying_again() if outermost else nullcontext():
+            if outermost and (cause := why_not_there()):
+                tracking.give_up("its start", cause)
+
+            def plain() -> R:
+                with tracking.without_prefect(self.task_runner):
+                    return self.fn(*args, **kwargs)
+
+            def tracked(fn: Callable[P, R]) -> R:
+                noting = copy(self)
+                noting.fn = fn
+                return super(Flow, noting).__call__(*args, **kwargs)
+
+            if not tracking.is_tracked():
+                return plain()
+            return tracking.through_prefect(f"the flow {self.name}", tracked, self.fn, plain)
+
+
+def flow(*, name: str) -> Callable[[Callable[P, R]], Flow[P, R]]:
+    """`prefect.flow`, as a flow of this project."""
+
+    def decorated(fn: Callable[P, R]) -> Flow[P, R]:
+        return Flow(fn, name=name)
+
+    return decorated
