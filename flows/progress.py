@@ -18,7 +18,7 @@ def sampling_progress(total: int) -> Iterator[Callable[[int, int], None]]:
     def create() -> UUID:
         return cast(UUID, create_progress_artifact(0.0, key="sampling", description=f"{total} samples to draw"))
 
-    artifact = attempt("the progress", create)
+    artifact = attempt("the progress of sampling", create)
     bar, before = tqdm(total=total, desc="sampling", unit="img", disable=total == 0), 0
 
     def on_step(done: int, of: int) -> None:
@@ -28,7 +28,7 @@ def sampling_progress(total: int) -> Iterator[Callable[[int, int], None]]:
         if done == of:
             before = bar.n
             if artifact is not None:
-                attempt("the progress", lambda: update_progress_artifact(artifact, 100 * before / total))
+                attempt("the progress of sampling", lambda: update_progress_artifact(artifact, 100 * before / total))
 
     with bar:
         yield on_step

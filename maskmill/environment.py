@@ -38,6 +38,7 @@ def _set_prefect_defaults() -> None:
     os.environ.setdefault("PREFECT_API_REQUEST_TIMEOUT", "30")
     os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "4")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+    os.environ.setdefault("PREFECT_LOGGING_INTERNAL_LEVEL", "CRITICAL")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     warnings.filterwarnings("ignore", "Failed to create the Prefect home directory")  # nothing is written there
 

@@ -16,6 +16,8 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 import httpx
 from prefect._internal.concurrency import services
 from prefect.context import FlowRunContext
+from prefect.events.clients import NullEventsClient
+from prefect.events.worker import EventsWorker
 from prefect.exceptions import ParameterTypeError
 from prefect.settings import PREFECT_API_URL
 from prefect.task_runners import TaskRunner
@@ -90,6 +92,7 @@ def give_up(what: str, error: Exception | str) -> None:
     _say(f"the work continues, but Prefect does not track it from {what} on: {_given_up[0]}")
     for client in CLIENTS:
         client.send = _refuse
+    EventsWorker.set_client_override(NullEventsClient)
     for service in list(services._active_services):  # they would repeat their requests until the process ends
         if service._task is not None and service._loop is not None:
             service._loop.call_soon_threadsafe(service._task.cancel)
@@ -102,9 +105,11 @@ def trying_again() -> Iterator[None]:
     try:
         yield
     finally:
-        _given_up.clear()
-        for client, send in zip(CLIENTS, sends, strict=True):
-            client.send = send
+        if _given_up:
+            _given_up.clear()
+            EventsWorker.set_client_override(None)
+            for client, send in zip(CLIENTS, sends, strict=True):
+                client.send = send
 
 
 @contextmanager
