@@ -43,7 +43,6 @@ def checked() -> Iterator[None]:
 def running() -> Iterator[None]:
     """Wraps a flow: an error exits with code 1 and one line; PREFECT_LOGGING_LEVEL=ERROR makes Prefect say where."""
     try:
-        import tasks.base  # noqa: F401  # first: it says what is wrong with Prefect's settings
         from flows.server.configured import check_server
         from flows.server.signals import stopping_at_signals
         from flows.server.temporary import temporary_server

@@ -9,18 +9,8 @@ from collections.abc import Callable
 from copy import copy
 from typing import Any, Generic, Protocol, TypeVar
 
-from models.errors import UserError
-
-try:
-    import prefect
-    from prefect.cache_policies import NO_CACHE
-except ImportError:
-    raise
-except Exception as error:  # of several libraries: Prefect reads its settings when it is imported
-    raise UserError(
-        f"Prefect cannot read its settings: {' '.join(str(error).split())}; correct the variables PREFECT_..., "
-        "profiles.toml in Prefect's folder, or prefect.toml, pyproject.toml or .env in this folder"
-    ) from error
+import prefect
+from prefect.cache_policies import NO_CACHE
 
 from tasks.api.proxies import ask_this_machine_directly
 from tasks.api.tracking import P, R, is_of_api, is_tracked, submit_plain, through_prefect

@@ -4,7 +4,9 @@ Its database is its own and ends with it, so what other programs do to the user'
 does a home that cannot be written to.
 """
 
+import atexit
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -35,6 +37,7 @@ class Server:
 
     def __init__(self) -> None:
         folder = Path(tempfile.mkdtemp(prefix="maskmill-prefect-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)  # in case the server's process was killed
         self._log, self._database = folder / "server.log", folder / "prefect.db"
         copy_to(self._database)
         self._is_new = not self._database.exists()
