@@ -5,24 +5,23 @@ a shard is committed when it is done, so a build killed at any moment resumes fr
 """
 
 from pathlib import Path
-from typing import Any
 
-from prefect import flow
-from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 
 from analysis.diversity import diversity_of
 from analysis.statistics import summarise
+from flows.base import cut_runner, flow
 from flows.checks.build import load_screening, open_writer, preflight
 from flows.progress import sampling_progress
-from flows.runners import cut_runner
 from models.clip.embeddings import embedding_width, text_encoder
 from models.config.build import BuildConfig
 from models.errors import UserError
 from models.paths import GivenPath
 from storage.dataset.prompt_store import lacking
 from storage.dataset.reader import open_dataset
+from storage.dataset.shards import Fork
 from storage.dataset.writer import DatasetWriter
+from tasks.base import Result
 from tasks.cutting import cut_shard
 from tasks.prompts import buy_prompts, plan_samples
 from tasks.reporting import write_report
@@ -45,7 +44,7 @@ class BuildRecord(BaseModel):
 @flow(name="build")
 def build(config: BuildConfig, out: GivenPath) -> BuildRecord:
     """Build, resume or extend the dataset at `out`, publish it as a version, and write its report."""
-    version = fill.with_options(task_runner=cut_runner(config.run))(config, out)
+    version = fill.on(cut_runner(config.run))(config, out)
     return record_of(out, version, write_report(out, version))
 
 
@@ -82,7 +81,7 @@ def fill(config: BuildConfig, out: GivenPath) -> str:
         return finish(writer, cuts, config, f"Publish {config.count} samples")
 
 
-def finish(writer: DatasetWriter, cuts: list[PrefectFuture[Any]], config: BuildConfig, message: str) -> str:
+def finish(writer: DatasetWriter, cuts: list[Result[Fork]], config: BuildConfig, message: str) -> str:
     """Commit the running cuts, screen the cut samples, and publish; an unchanged dataset keeps its version.
 
     Ranking runs once over the whole dataset, when every sample has its scores.

@@ -5,9 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from flows.base import flow
 from flows.checks.segmenters import check_evaluate
 from models.paths import GivenPath
-from tasks.base import flow
 from tasks.evaluating import compare_runs, score_images
 
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from prefect import flow
 from pydantic import BaseModel
 from tqdm import tqdm
 
+from flows.base import flow
 from models.config.export import ExportConfig
 from models.paths import GivenPath
 from storage.exports import format_of

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from prefect import flow
-
+from flows.base import flow
 from flows.build import BuildRecord, finish, record_of
 from flows.checks.build import load_screening
 from models.config.build import BuildConfig

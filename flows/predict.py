@@ -5,10 +5,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from flows.base import flow
 from flows.checks.segmenters import check_predict
 from models.paths import GivenPath
 from storage.results.predictions import PredictionFolder
-from tasks.base import flow
 from tasks.predicting import predict_photos
 
 

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from prefect import flow
-
+from flows.base import flow
 from flows.checks.pretrain import check_pretrain
 from models.paths import GivenPath
 from models.pocket.config import PretrainConfig

@@ -8,11 +8,17 @@ from uuid import UUID
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from tqdm import tqdm
 
+from tasks.api.tracking import attempt
+
 
 @contextmanager
 def sampling_progress(total: int) -> Iterator[Callable[[int, int], None]]:
     """A bar and an artifact for `total` samples, updated by a callback(samples done in a shard, shard size)."""
-    artifact = cast(UUID, create_progress_artifact(0.0, key="sampling", description=f"{total} samples to draw"))
+
+    def create() -> UUID:
+        return cast(UUID, create_progress_artifact(0.0, key="sampling", description=f"{total} samples to draw"))
+
+    artifact = attempt("the progress of sampling", create)
     bar, before = tqdm(total=total, desc="sampling", unit="img", disable=total == 0), 0
 
     def on_step(done: int, of: int) -> None:
@@ -21,7 +27,8 @@ def sampling_progress(total: int) -> Iterator[Callable[[int, int], None]]:
         bar.refresh()
         if done == of:
             before = bar.n
-            update_progress_artifact(artifact, 100 * before / total)
+            if artifact is not None:
+                attempt("the progress of sampling", lambda: update_progress_artifact(artifact, 100 * before / total))
 
     with bar:
         yield on_step

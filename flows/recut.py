@@ -3,12 +3,10 @@
 If only the screening changes, the masks stay; if its CLIP does not change either, all scores stay too.
 """
 
-from prefect import flow
-
+from flows.base import cut_runner, flow
 from flows.build import BuildRecord, finish, record_of
 from flows.checks.build import load_screening
 from flows.checks.recut import changes, check_recut, first_stage
-from flows.runners import cut_runner
 from models.config.build import BuildConfig
 from models.paths import GivenPath
 from storage.dataset.reader import open_dataset
@@ -25,7 +23,7 @@ def recut(config: BuildConfig, out: GivenPath) -> BuildRecord:
     before.
     """
     before = open_dataset(out).version
-    version = solve.with_options(task_runner=cut_runner(config.run))(config, out)
+    version = solve.on(cut_runner(config.run))(config, out)
     return record_of(out, version, write_report(out, version, before if before != version else None))
 
 

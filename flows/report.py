@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from prefect import flow
-
+from flows.base import flow
 from flows.checks.report import check_report
 from models.paths import GivenPath
 from tasks.reporting import write_report

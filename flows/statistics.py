@@ -4,11 +4,11 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from flows.base import flow
 from flows.checks.statistics import TABLES, check_statistics
 from models.config.statistics import StatisticsConfig
 from models.paths import GivenPath
 from storage.sources import Source
-from tasks.base import flow
 from tasks.describing import compare_sources, measure_source
 
 

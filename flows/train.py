@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from flows.base import flow
 from flows.checks.segmenters import check_train
 from models.paths import GivenPath
 from models.segmenters.registry import SegmenterConfig
@@ -12,7 +13,6 @@ from storage.lock import WriterLock
 from storage.photos.notes import NOTES_FILE
 from storage.runs.folder import LOCK_FILE, create_run
 from storage.sources import Source
-from tasks.base import flow
 from tasks.training import cache_features, fit_segmenter
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskmill import rooms
-from maskmill.environment import set_prefect_defaults
+from maskmill.environment import prepare_environment
 from models.config.build import BuildConfig
 from models.paths import given_path
 
@@ -19,12 +19,12 @@ def build(config: BuildConfig, out: str | Path) -> "BuildRecord":
     failed, and report, the path of its page. UserError, before anything is written, if the build is not possible. A
     stopped build keeps its committed shards, and the same call resumes it.
     """
-    set_prefect_defaults()
+    prepare_environment()
     from flows.build import build as run_build
     from flows.build import record_of
     from flows.checks.build import is_finished, load_screening, preflight
     from flows.server.configured import check_server
-    from flows.server.temporary import end_server_with_us
+    from flows.server.temporary import temporary_server
     from storage.dataset.reader import open_dataset
 
     out = given_path(out)
@@ -34,5 +34,5 @@ def build(config: BuildConfig, out: str | Path) -> "BuildRecord":
     load_screening(config.screen.clip)
     with rooms.first_on_path():
         check_server()
-        end_server_with_us()
-        return run_build(plan.config, out)
+        with temporary_server():
+            return run_build(plan.config, out)

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from maskmill import rooms
 from maskmill.commands import datasets, development, photographs, segmenters
 from maskmill.commands.options import with_given_paths
-from maskmill.environment import set_prefect_defaults
+from maskmill.environment import prepare_environment
 from maskmill.failures import debug, reporting_bugs
 
 DATASETS, MASKS, DEVELOPMENT = "Datasets", "Masks of photographs", "Development of maskmill"
@@ -68,7 +68,7 @@ def main(
     """Segmentation data without annotators."""
     debug.set(show_tracebacks)
     rooms.put_first_on_path()
-    set_prefect_defaults()
+    prepare_environment()
 
 
 if __name__ == "__main__":

@@ -42,12 +42,13 @@ def checked() -> Iterator[None]:
 @contextmanager
 def running() -> Iterator[None]:
     """Wraps a flow: an error exits with code 1 and one line; PREFECT_LOGGING_LEVEL=ERROR makes Prefect say where."""
-    from flows.server.configured import check_server
-    from flows.server.temporary import end_server_with_us, stopping_at_signals
-
     try:
+        from flows.server.configured import check_server
+        from flows.server.signals import stopping_at_signals
+        from flows.server.temporary import temporary_server
+
         check_server()
-        with stopping_at_signals(STOPPED, temporary=end_server_with_us()):
+        with temporary_server() as temporary, stopping_at_signals(STOPPED, temporary):
             yield
     except KeyboardInterrupt:
         typer.echo(STOPPED, err=True)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from prefect.artifacts import create_markdown_artifact
 
+from tasks.api.tracking import attempt
 from tasks.base import task
 
 
@@ -15,5 +16,6 @@ def write_report(out: Path, version: str, compare: str | None = None) -> Path:
     from storage.dataset.reader import open_dataset
 
     dataset = open_dataset(out, version)
-    create_markdown_artifact(thumbnails_markdown(dataset), key="thumbnails", description=f"{out} {version}")
+    thumbnails, about = thumbnails_markdown(dataset), f"{out} {version}"
+    attempt("the thumbnails", lambda: create_markdown_artifact(thumbnails, key="thumbnails", description=about))
     return render(dataset, out / "report", compare)

@@ -1,1 +1,1 @@
-"""Prefect's temporary server."""
+"""Prefect's server: the configured one, or a temporary one."""

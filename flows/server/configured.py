@@ -1,7 +1,7 @@
 """Check of the Prefect server that the user has configured, before a flow needs it."""
 
 from prefect.client.orchestration import get_client
-from prefect.settings import PREFECT_API_URL
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from models.errors import UserError
 
@@ -12,7 +12,7 @@ def check_server() -> None:
     if not url:
         return
     try:
-        with get_client(sync_client=True) as client:
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}), get_client(sync_client=True) as client:
             error = client.api_healthcheck()
     except Exception as raised:  # from Prefect and its HTTP library, which share no base error
         error = raised

@@ -1,80 +1,144 @@
-"""Prefect's temporary server, started if none is configured; it and this process end together."""
+"""Prefect's temporary server, started if none is configured; it and this process end together.
+
+Its database is its own and ends with it, so what other programs do to the user's, in `~/.prefect`, does not matter, nor
+does a home that cannot be written to.
+"""
 
 import atexit
 import os
-import signal
+import shutil
+import socket
 import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from functools import cache
-from threading import Thread
+from contextlib import contextmanager
+from pathlib import Path
 
-from prefect.server.api.server import SubprocessASGIServer
+import httpx
+import prefect.context
 from prefect.settings import PREFECT_API_URL
 
-from models.errors import UserError
+from flows.server import process
+from flows.server.database import copy_to, forget, keep
 
-# Reads until the other end of its pipe closes; the kernel closes it when that process ends.
-WATCH = 'trap "" INT TERM; read _; kill "$0" 2>/dev/null'
+PATIENCE = 60  # seconds until a run begins without a server that does not answer
+# For Prefect's clients: a server of our own that does not answer for a minute is done without.
+CLIENT = {
+    "PREFECT_CLIENT_MAX_RETRIES": "1",
+    "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
+    "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",  # Prefect would start a second one
+}
 
 
-@cache
-def end_server_with_us() -> bool:
-    """Start the server, and a shell that stops it after this process ends; False if a server is configured.
+class Server:
+    """A server's process, which listens on a free port of this machine."""
 
-    UserError if it does not start. Prefect itself stops its server only when Python exits, so a killed process would
-    leave it running.
+    def __init__(self) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="maskmill-prefect-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)  # in case the server's process was killed
+        self._log, self._database = folder / "server.log", folder / "prefect.db"
+        copy_to(self._database)
+        self._is_new = not self._database.exists()
+        self._begun = time.monotonic()
+        self._answers = False
+        with socket.create_server(("127.0.0.1", 0), backlog=128) as listening, open(self._log, "wb") as log:
+            self.url = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", process.__file__, str(listening.fileno()), str(folder)],
+                stdin=subprocess.PIPE,  # closed by the kernel when this process ends
+                stdout=log,
+                stderr=log,
+                env=_environment(folder),
+                cwd=folder,  # where no prefect.toml, pyproject.toml or .env is
+                pass_fds=[listening.fileno()],
+                start_new_session=True,  # a terminal's Ctrl-C is for this process
+            )
+
+    def why_not_there(self) -> str:
+        """Wait for the first answer; the reason if there is none, otherwise empty."""
+        while not self._answers and self.process.poll() is None:
+            try:
+                httpx.get(f"{self.url}/health", timeout=5, trust_env=False).raise_for_status()
+                self._answers = True
+                if self._is_new:
+                    keep(self._database)
+            except httpx.HTTPError as error:
+                if time.monotonic() > self._begun + PATIENCE:
+                    return f"its temporary server did not answer within {PATIENCE} s ({type(error).__name__})"
+                time.sleep(0.1)
+        if self._answers:
+            return ""
+        forget()  # in case it is the cause
+        return f"its temporary server did not start ({self._last_words()})"
+
+    def _last_words(self) -> str:
+        lines = [line.strip() for line in self._log.read_text(errors="replace").splitlines()]
+        said = [line for line in lines if line and "startup failed" not in line]
+        return said[-1] if said else f"exit code {self.process.returncode}"
+
+
+_servers: list[Server] = []  # of this process; the last one is asked
+_cause: list[str] = []  # why none could be started
+
+
+@contextmanager
+def temporary_server() -> Iterator[bool]:
+    """Within the block Prefect has a temporary server, if none is configured; yields whether that is so.
+
+    Does not wait for it: `why_not_there` does.
     """
     if PREFECT_API_URL.value():
-        return False
-    server = SubprocessASGIServer()  # one per process: Prefect's clients will find it started
+        yield False
+        return
     try:
-        server.start()
-    except Exception as error:  # from Prefect and its HTTP library, which share no base error
-        raise UserError(
-            f"Prefect's temporary server did not start ({error}); try again, with a longer "
-            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS if the machine is busy"
-        ) from error
-    assert server.server_process is not None
-    watch = subprocess.Popen(["sh", "-c", WATCH, str(server.server_process.pid)], stdin=subprocess.PIPE)
-    assert watch.stdin is not None
-    atexit.register(watch.stdin.close)  # holds a reference, so the pipe stays open until then
-    return True
+        if not _servers or _servers[-1].process.poll() is not None:
+            _servers.append(Server())
+        settings = CLIENT | {"PREFECT_API_URL": _servers[-1].url}
+    except OSError as error:
+        _cause.append(f"its temporary server could not be started ({error})")
+        settings = CLIENT
+    with _variables(settings):
+        try:
+            yield True
+        finally:
+            _cause.clear()
+
+
+def why_not_there() -> str:
+    """The reason if the temporary server is to be asked, and does not answer after a wait; otherwise empty."""
+    if _cause:
+        return _cause[-1]
+    is_asked = _servers and PREFECT_API_URL.value() == _servers[-1].url
+    return _servers[-1].why_not_there() if is_asked else ""
 
 
 @contextmanager
-def stopping_at_signals(farewell: str, temporary: bool) -> Iterator[None]:
-    """Within the block SIGTERM stops this process as Ctrl-C does: by a KeyboardInterrupt, which Prefect reports.
-
-    With a `temporary` server the process exits at once with the line `farewell` and exit code 1. Ctrl-C in a terminal
-    and the signal of `timeout` stop that server too, and Prefect would try for minutes to report to it. Committed work
-    is safe, as it is from a kill.
-    """
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with _leaving_at_once(farewell) if temporary else nullcontext():
-            yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _leaving_at_once(farewell: str) -> Iterator[None]:
-    """Exit at a signal, which this pipe receives first; Prefect replaces our signal handler while a flow runs."""
-    read_end, write_end = os.pipe()
-    os.set_blocking(write_end, False)
-    before = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
-    Thread(target=_exit_at_signal, args=(read_end, farewell), daemon=True).start()
+def _variables(settings: dict[str, str]) -> Iterator[None]:
+    """Set environment variables within the block, for Prefect in this process and its children."""
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    prefect.context.refresh_global_settings_context()
     try:
         yield
     finally:
-        signal.set_wakeup_fd(before)
-        os.close(write_end)  # ends the thread
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+        prefect.context.refresh_global_settings_context()
 
 
-def _exit_at_signal(read_end: int, farewell: str) -> None:
-    while numbers := os.read(read_end, 64):
-        if {signal.SIGINT, signal.SIGTERM} & set(numbers):
-            os.write(2, f"\n{farewell}\n".encode())
-            os._exit(1)
-    os.close(read_end)
+def _environment(folder: Path) -> dict[str, str]:
+    """Of the server: the user's PREFECT_ variables are for the user's own server."""
+    settings = {
+        "PREFECT_HOME": str(folder),
+        "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder}/prefect.db",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_UI_ENABLED": "false",
+        "PREFECT__SERVER_EPHEMERAL": "1",
+        "PREFECT__SERVER_FINAL": "1",
+    }
+    return {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")} | settings

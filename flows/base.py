@@ -1,0 +1,87 @@
+"""The flow decorator of this project, and the runners of its tasks: threads, new Dask workers or a Dask cluster.
+
+A flow's work does not depend on Prefect's API (tasks/api/tracking.py).
+
+Prefect records a flow's parameters as JSON, which cannot hold file names that are not UTF-8: they are recorded escaped.
+"""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from copy import copy
+from typing import Any
+
+import prefect
+from prefect.task_runners import ConcurrentTaskRunner, TaskRunner
+from prefect_dask import DaskTaskRunner
+
+from flows.server.temporary import why_not_there
+from models.config.run import RunConfig
+from models.errors import encodable
+from tasks.api import tracking
+from tasks.api.tracking import P, R
+
+
+class Flow(prefect.Flow[P, R]):
+    """A flow that runs without Prefect where its API fails."""
+
+    def on(self, runner: TaskRunner[Any]) -> "Flow[P, R]":
+        """The flow, with its submitted tasks on another runner."""
+        other = copy(self)
+        other.task_runner = runner
+        return other
+
+    def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        return {name: _encodable(value) for name, value in super().serialize_parameters(parameters).items()}
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]  # no return_state
+        outermost = tracking.is_outermost()
+        with tracking.trying_again() if outermost else nullcontext():
+            if outermost and (cause := why_not_there()):
+                tracking.give_up("its start", cause)
+
+            def plain() -> R:
+                with tracking.without_prefect(self.task_runner):
+                    return self.fn(*args, **kwargs)
+
+            def tracked(fn: Callable[P, R]) -> R:
+                noting = copy(self)
+                noting.fn = fn
+                return super(Flow, noting).__call__(*args, **kwargs)
+
+            if not tracking.is_tracked():
+                return plain()
+            return tracking.through_prefect(f"the flow {self.name}", tracked, self.fn, plain)
+
+
+def flow(*, name: str) -> Callable[[Callable[P, R]], Flow[P, R]]:
+    """`prefect.flow`, as a flow of this project."""
+
+    def decorated(fn: Callable[P, R]) -> Flow[P, R]:
+        return Flow(fn, name=name)
+
+    return decorated
+
+
+def cut_runner(run: RunConfig) -> TaskRunner[Any]:
+    """The runner of cuts: parallel cuts need processes of one thread each, since PyMaxflow holds the GIL."""
+    if run.address:
+        return DaskTaskRunner(address=run.address)
+    if run.workers:
+        return DaskTaskRunner(
+            cluster_kwargs={
+                "n_workers": run.workers,
+                "threads_per_worker": 1,
+                "processes": True,
+                "dashboard_address": None,
+                "env": {"OMP_NUM_THREADS": "1"},
+            }
+        )
+    return ConcurrentTaskRunner(max_workers=1)
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, list):
+        return [_encodable(each) for each in value]
+    return {_encodable(name): _encodable(each) for name, each in value.items()} if isinstance(value, dict) else value

@@ -1,0 +1,1 @@
+"""Prefect's API, on which no work depends."""
