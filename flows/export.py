@@ -14,12 +14,16 @@ from tasks.exporting import export_block, finish_export
 
 
 class ExportRecord(BaseModel):
-    """The result of an export: samples by split, and the format's counts, such as masks that it does not keep exact."""
+    """The result of an export: samples by split, and the format's counts, such as masks that it does not keep exact.
+
+    measured: how the format's readers see what was written, by what was measured.
+    """
 
     path: Path
     version: str
     samples: dict[str, int]
     counts: dict[str, int]
+    measured: dict[str, float] = {}
 
 
 @flow(name="export")
@@ -32,6 +36,6 @@ def export(config: ExportConfig, dataset: Path, out: Path, overwrite: bool = Fal
             if not folder.is_done(block):
                 export_block(dataset, out, block)
             bar.update(len(block.indices))
-        counts = finish_export(dataset, out, overwrite)
+        counts, measured = finish_export(dataset, out, overwrite)
     samples = {split: len(indices) for split, indices in plan.splits.items()}
-    return ExportRecord(path=out, version=plan.version, samples=samples, counts=counts)
+    return ExportRecord(path=out, version=plan.version, samples=samples, counts=counts, measured=measured)

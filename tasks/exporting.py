@@ -14,6 +14,6 @@ def export_block(path: Path, out: Path, block: Block) -> None:
 
 
 @task(name="finish-export")
-def finish_export(path: Path, out: Path, overwrite: bool) -> dict[str, int]:
-    """Move the complete export to its final path; returns the format's counts, such as masks it does not keep exact."""
+def finish_export(path: Path, out: Path, overwrite: bool) -> tuple[dict[str, int], dict[str, float]]:
+    """Move the complete export to its final path; returns the format's counts, and what it measured."""
     return writing.finish_export(path, out, overwrite)

@@ -136,6 +136,8 @@ def export(
     version: Annotated[str | None, typer.Option(help="Version to export; the latest when absent.")] = None,
     split: Annotated[str | None, typer.Option(help="Shares, as in 0.7,0.2,0.1 or train=0.9,val=0.1.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the splits.")] = None,
+    masks: Annotated[str | None, typer.Option(help="Masks of format coco: polygons, or rle.")] = None,
+    license: Annotated[str | None, typer.Option(help="Licence to name, as in CC-BY-4.0.")] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier export that is unchanged.")
     ] = False,
@@ -148,7 +150,8 @@ def export(
     from models.config.overrides import resolve
 
     with checked():
-        resolved = resolve(ExportConfig, None, {"format": form, "version": version, "split": split, "seed": seed}, [])
+        given = {"format": form, "version": version, "split": split, "seed": seed, "masks": masks, "license": license}
+        resolved = resolve(ExportConfig, None, given, [])
         from flows.export import export as run_export
         from storage.exports.writing import check_export
 
@@ -157,6 +160,7 @@ def export(
         record = run_export(resolved, path, out, overwrite)
         samples = ", ".join(f"{count} {name}" for name, count in record.samples.items())
         counts = "".join(f"\nnote      {count} {what}" for what, count in record.counts.items() if count)
+        counts += "".join(f"\nmeasured  {value:.3f} {what}" for what, value in record.measured.items())
         typer.echo(f"exported  {path} {record.version}\nsamples   {samples}{counts}\nto        {out}")
 
 

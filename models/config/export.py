@@ -5,9 +5,9 @@ Like models/config/build.py, it gives the form in Prefect and the options of the
 
 import re
 from fractions import Fraction
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from models.config.base import Config
 from models.errors import UserError
@@ -18,6 +18,7 @@ FORMATS = {
     "yolo": "storage.exports.formats.yolo:YoloFormat",
     "voc": "storage.exports.formats.voc:VocFormat",
     "folders": "storage.exports.formats.folders:FolderFormat",
+    "semantic": "storage.exports.formats.semantic:SemanticFormat",
     "webdataset": "storage.exports.formats.webdataset:WebDatasetFormat",
     "cvat": "storage.exports.formats.cvat:CvatFormat",
     "labelstudio": "storage.exports.formats.labelstudio:LabelStudioFormat",
@@ -82,6 +83,13 @@ def _known(name: str) -> str:
     return name
 
 
+def _line(text: str) -> str:
+    line = " ".join(text.split())
+    if not line or not line.isprintable():
+        raise UserError(f"license: expected a name, a link or a line of text, got {text!r}; change it, or leave it out")
+    return line
+
+
 class ExportConfig(Config):
     """What is exported, and in which format."""
 
@@ -96,6 +104,21 @@ class ExportConfig(Config):
         description="shares of the splits, as '0.7,0.2,0.1' for train, val, test, or 'train=0.9,val=0.1'",
     )
     seed: int = Field(0, ge=0, lt=2**32, description="seed of the splits")
+    masks: Literal["polygons", "rle"] = Field(
+        "polygons",
+        description="of format coco: masks as polygons, or as run lengths, which keep parts and holes in every reader",
+    )
+    license: Annotated[str, AfterValidator(_line)] | None = Field(
+        None,
+        max_length=500,
+        description="licence of images and masks: its SPDX name, as CC-BY-4.0, or a link; none is named when absent",
+    )
+
+    @model_validator(mode="after")
+    def _masks_fit(self) -> "ExportConfig":
+        if self.masks == "rle" and self.format != "coco":
+            raise UserError(f"masks: rle is for format coco alone, got format {self.format}; leave masks out")
+        return self
 
     def shares(self) -> dict[str, Fraction]:
         """The splits' shares by name; they sum to 1 exactly."""

@@ -48,6 +48,8 @@ class Plan:
     seed: int  # of the splits
     split: str  # as given by the user
     splits: dict[str, tuple[int, ...]]
+    masks: str = "polygons"  # how COCO holds them
+    license: str | None = None
 
     def __len__(self) -> int:
         return sum(map(len, self.splits.values()))
@@ -100,6 +102,8 @@ def plan_export(dataset: Dataset, config: ExportConfig, exported_by: str) -> Pla
         seed=config.seed,
         split=config.split,
         splits={name: tuple(chosen) for name, chosen in splits.items()},
+        masks=config.masks,
+        license=config.license,
     )
 
 

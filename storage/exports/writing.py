@@ -10,11 +10,12 @@ from models.errors import UserError
 from storage.dataset.reader import Dataset, open_dataset
 from storage.dataset.repository import BUILD
 from storage.exports import format_of
-from storage.exports.card import write_card, write_config, write_table
+from storage.exports.card import write_card, write_config
 from storage.exports.croissant import write_croissant
 from storage.exports.folder import ExportFolder
 from storage.exports.formats.base import Facts
 from storage.exports.plan import Block, Plan, plan_export, snapshot_of
+from storage.exports.tables import write_table
 from storage.places import check_outside
 
 
@@ -39,8 +40,11 @@ def write_block(path: Path, out: Path, block: Block) -> None:
     folder.record(block, {"rows": facts.rows, "counts": dict(facts.counts)})
 
 
-def finish_export(path: Path, out: Path, overwrite: bool) -> dict[str, int]:
-    """Write the files about all samples, and move the export to its final path; returns the formats' counts."""
+def finish_export(path: Path, out: Path, overwrite: bool) -> tuple[dict[str, int], dict[str, float]]:
+    """Write the files about all samples, and move the export to its final path.
+
+    Returns the format's counts, and what it measured.
+    """
     folder = ExportFolder.at(out)
     plan = folder.plan()
     form, dataset = format_of(plan.format), _dataset(path, plan.version, plan.snapshot)
@@ -49,14 +53,15 @@ def finish_export(path: Path, out: Path, overwrite: bool) -> dict[str, int]:
         of_block = folder.facts(block)
         facts[block.split].rows += of_block["rows"]
         facts[block.split].counts.update(of_block["counts"])
-    counts = sum((of_split.counts for of_split in facts.values()), Counter[str]())
     form.finish(folder.content, plan, facts)
+    counts = sum((of_split.counts for of_split in facts.values()), Counter[str]())
     write_config(folder.content, plan)
+    measured = form.measured(facts)
     table = write_table(folder.content, plan, dataset)
-    write_card(folder.content, plan, form, counts)
+    write_card(folder.content, plan, form, counts, measured)
     write_croissant(folder.content, plan, form, table)
-    folder.finish(plan.as_json() | {"counts": counts}, overwrite)
-    return dict(counts)
+    folder.finish(plan.as_json() | {"counts": counts, "measured": measured}, overwrite)
+    return dict(counts), measured
 
 
 @lru_cache(maxsize=1)

@@ -30,11 +30,17 @@ class Facts:
 
 @dataclass(frozen=True)
 class Files:
-    """Files of one kind in an export: their media type, and a pattern of their paths with *."""
+    """Files of one kind in an export: their media type, and a pattern of their paths with *.
+
+    shows: "image" or "mask" where each file is that of one sample and is named after it.
+    columns: of Parquet files, those that hold pictures as Hugging Face's Image does.
+    """
 
     name: str
     media_type: str
     pattern: str
+    shows: str = ""
+    columns: tuple[str, ...] = ()
 
 
 class Format(ABC):
@@ -45,6 +51,7 @@ class Format(ABC):
     losses: ClassVar[str]  # the information that the format loses, in a sentence or two
     files: ClassVar[tuple[Files, ...]]
     block: ClassVar[int] = 64  # samples written together, and written again after a kill
+    hub: ClassVar[str] = ""  # pattern of SPLIT's files for Hugging Face `load_dataset`, where it reads the format
 
     def check(self, plan: Plan) -> None:  # noqa: B027 -- most formats accept any dataset
         """UserError for a dataset that the format cannot hold."""
@@ -54,7 +61,11 @@ class Format(ABC):
         """Write a block's samples."""
 
     def finish(self, folder: Path, plan: Plan, facts: dict[str, Facts]) -> None:  # noqa: B027
-        """Write the files about all samples; facts: by split."""
+        """Write the files about all samples; facts: by split, whose counts it may add to."""
+
+    def measured(self, facts: dict[str, Facts]) -> dict[str, float]:
+        """How the format's readers see what was written, by what was measured; facts: by split."""
+        return {}
 
 
 def samples_of(dataset: Dataset, block: Block) -> Iterator[Sample]:

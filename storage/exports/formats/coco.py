@@ -1,4 +1,4 @@
-"""COCO instances: an annotation file for each split, with polygons that pycocotools turns into the exact masks."""
+"""COCO instances: an annotation file for each split, with polygons or run lengths that pycocotools draws exactly."""
 
 import json
 from pathlib import Path
@@ -12,6 +12,9 @@ from storage.exports.formats.base import Facts, Files, Format, made, name_of, pn
 from storage.exports.formats.polygons import has_holes, polygons
 from storage.exports.plan import Block, Plan
 
+SUPERCATEGORY = "object"  # of every class: a dataset has one level of classes
+LICENSE = 1  # the id of the only licence
+
 
 class CocoFormat(Format):
     """images/SPLIT/000000.png and annotations/instances_SPLIT.json; one instance an image, categories from 1."""
@@ -23,11 +26,12 @@ class CocoFormat(Format):
         "mask = coco.annToMask(coco.loadAnns(coco.getAnnIds())[0])"
     )
     losses = (
-        "Images are exact, and so are masks as pycocotools draws their polygons. A hole is joined to the outline by a "
-        "line of no width, which readers that draw outlines (OpenCV's fillPoly) show."
+        "Images are exact, and so are masks as pycocotools draws them. Of polygons, a hole is joined to the outline by "
+        "a line of no width, which readers that draw outlines (OpenCV's fillPoly) show, and some readers keep one "
+        "part; run lengths (`--masks rle`) have neither."
     )
     files = (
-        Files("images", "image/png", "images/*/*.png"),
+        Files("images", "image/png", "images/*/*.png", shows="image"),
         Files("annotations", "application/json", "annotations/*.json"),
     )
 
@@ -45,23 +49,42 @@ class CocoFormat(Format):
         (annotations,) = made(folder / "annotations")
         for split, of_split in facts.items():
             document = {
-                "info": {"description": plan.name, "version": plan.version, "contributor": "maskmill"},
-                "licenses": [],
+                "info": _info(plan),
+                "licenses": [_license(plan)],
                 "images": [row["image"] for row in of_split.rows],
                 "annotations": [row["annotation"] for row in of_split.rows if row["annotation"]],
-                "categories": [{"id": i, "name": name} for i, name in enumerate(plan.classes, start=1)],
+                "categories": [
+                    {"id": i, "name": name, "supercategory": SUPERCATEGORY}
+                    for i, name in enumerate(plan.classes, start=1)
+                ],
             }
             (annotations / f"instances_{split}.json").write_text(json.dumps(document), encoding="utf-8")
+
+
+def _info(plan: Plan) -> dict[str, Any]:
+    """About the version; its dates are the version's, so that an export is the same whenever it is made."""
+    published = getattr(plan, "published", "")  # a plan may know no more than the classes
+    info: dict[str, Any] = {"description": plan.name, "url": "", "version": plan.version, "contributor": "maskmill"}
+    return info | ({"year": int(published[:4]), "date_created": published.replace("-", "/")} if published else {})
+
+
+def _license(plan: Plan) -> dict[str, Any]:
+    """The licence that was named; images refer to one, so there is an entry for none."""
+    text = getattr(plan, "license", None) or "not named"
+    return {"id": LICENSE, "name": text, "url": text if text.startswith(("http://", "https://")) else ""}
 
 
 def _image(sample: Sample) -> dict[str, Any]:
     height, width = sample.mask.shape
     named = {"id": sample.index + 1, "file_name": f"{name_of(sample.index)}.png"}  # some readers treat id 0 as missing
-    return named | {"width": width, "height": height, "prompt": sample.prompt}
+    return named | {"width": width, "height": height, "license": LICENSE, "prompt": sample.prompt}
 
 
 def _annotation(sample: Sample, plan: Plan) -> dict[str, Any] | None:
-    """The instance; None if the mask is empty. bbox: x, y, width, height in pixels; area: in pixels."""
+    """The instance; None if the mask is empty. bbox: x, y, width, height in pixels; area: in pixels.
+
+    They are floats, as in COCO's own files: torchvision takes the dtype of boxes from them, and rounds whole numbers.
+    """
     if not sample.mask.any():
         return None
     x0, y0, x1, y1 = box(sample.mask)
@@ -69,8 +92,22 @@ def _annotation(sample: Sample, plan: Plan) -> dict[str, Any] | None:
         "id": sample.index + 1,
         "image_id": sample.index + 1,
         "category_id": plan.label(sample.category) + 1,
-        "segmentation": [polygon.ravel().tolist() for polygon in polygons(sample.mask)],
-        "area": int(np.count_nonzero(sample.mask)),
-        "bbox": [x0, y0, x1 - x0, y1 - y0],
+        "segmentation": _segmentation(sample.mask, plan.masks),
+        "area": float(np.count_nonzero(sample.mask)),
+        "bbox": [float(x0), float(y0), float(x1 - x0), float(y1 - y0)],
         "iscrowd": 0,
     }
+
+
+def _segmentation(mask: np.ndarray, form: str) -> Any:
+    return run_lengths(mask) if form == "rle" else [polygon.ravel().tolist() for polygon in polygons(mask)]
+
+
+def run_lengths(mask: np.ndarray) -> dict[str, Any]:
+    """A mask (H, W) bool as COCO's run lengths: down each column in turn, beginning with pixels outside.
+
+    They are a list, as in COCO's own files, which more readers take than the compressed text of pycocotools.
+    """
+    values = np.concatenate([[False], mask.ravel(order="F")])
+    changes = np.flatnonzero(values[1:] != values[:-1])
+    return {"size": list(mask.shape), "counts": np.diff([0, *changes, mask.size]).tolist()}

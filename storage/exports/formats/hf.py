@@ -28,9 +28,10 @@ class HuggingFaceFormat(Format):
 
     title = "Hugging Face datasets"
     loading = 'from datasets import load_dataset\n\ndataset = load_dataset(".", split="SPLIT")'
-    losses = "Images and masks are exact. Scores are in samples.csv only."
-    files = (Files("tables", "application/vnd.apache.parquet", "data/*.parquet"),)
+    losses = "Images and masks are exact. Scores are in the table only."
+    files = (Files("data", "application/x-parquet", "data/*.parquet", columns=("image", "mask")),)
     block = 256
+    hub = "data/SPLIT-*.parquet"
 
     def write(self, folder: Path, plan: Plan, block: Block, dataset: Dataset) -> Facts:
         (data,) = made(folder / "data")

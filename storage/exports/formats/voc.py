@@ -1,5 +1,7 @@
 """Pascal VOC, in the folders of VOC2012: images, boxes as XML, and masks of classes and objects as palette PNGs."""
 
+import re
+from operator import ne
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -10,6 +12,7 @@ from models.cut.masks import box
 from models.errors import UserError
 from storage.dataset.reader import Dataset, Sample
 from storage.exports.formats.base import Facts, Files, Format, file_of, made, name_of, samples_of
+from storage.exports.names import BACKGROUND, safe_names
 from storage.exports.plan import Block, Plan
 from storage.text import printable
 
@@ -19,7 +22,7 @@ QUALITY = 95
 
 
 class VocFormat(Format):
-    """VOCdevkit/VOC2012 with JPEGImages, Annotations, SegmentationClass, SegmentationObject and ImageSets."""
+    """VOCdevkit/VOC2012: JPEGImages, Annotations, SegmentationClass, SegmentationObject, ImageSets, labelmap.txt."""
 
     title = "Pascal VOC"
     loading = (
@@ -31,9 +34,9 @@ class VocFormat(Format):
         "for .jpg; no pixel has the ignore value 255."
     )
     files = (
-        Files("images", "image/jpeg", f"{ROOT}/JPEGImages/*.jpg"),
+        Files("images", "image/jpeg", f"{ROOT}/JPEGImages/*.jpg", shows="image"),
         Files("annotations", "application/xml", f"{ROOT}/Annotations/*.xml"),
-        Files("class-masks", "image/png", f"{ROOT}/SegmentationClass/*.png"),
+        Files("class-masks", "image/png", f"{ROOT}/SegmentationClass/*.png", shows="mask"),
         Files("object-masks", "image/png", f"{ROOT}/SegmentationObject/*.png"),
     )
 
@@ -48,23 +51,39 @@ class VocFormat(Format):
         root = folder / ROOT
         images, notes = made(root / "JPEGImages", root / "Annotations")
         classes, objects = made(root / "SegmentationClass", root / "SegmentationObject")
-        facts = Facts()
+        facts, names = Facts(), _names(plan)
         for sample in samples_of(dataset, block):
             name = name_of(sample.index)
             (images / f"{name}.jpg").write_bytes(_jpeg(sample.image))
-            (notes / f"{name}.xml").write_bytes(_annotation(sample))
-            (classes / f"{name}.png").write_bytes(_indexed(sample.mask, plan.label(sample.category) + 1))
+            label = plan.label(sample.category)
+            (notes / f"{name}.xml").write_bytes(_annotation(sample, names[label]))
+            (classes / f"{name}.png").write_bytes(_indexed(sample.mask, label + 1))
             (objects / f"{name}.png").write_bytes(_indexed(sample.mask, 1))
             facts.counts["empty masks, without an object"] += not sample.mask.any()
         return facts
 
     def finish(self, folder: Path, plan: Plan, facts: dict[str, Facts]) -> None:
+        (folder / ROOT / "labelmap.txt").write_text(_labelmap(plan), encoding="utf-8")
+        next(iter(facts.values())).counts["class names changed, since labelmap.txt cannot hold them"] += sum(
+            map(ne, plan.classes, _names(plan))
+        )
         both = [index for split in ("train", "val") for index in plan.splits.get(split, ())]
         lists = {"trainval": sorted(both)} | plan.splits
         for kind in ("Main", "Segmentation"):
             (sets,) = made(folder / ROOT / "ImageSets" / kind)
             for split, indices in lists.items():
                 (sets / f"{split}.txt").write_text("".join(f"{name_of(index)}\n" for index in indices))
+
+
+def _names(plan: Plan) -> tuple[str, ...]:
+    """The classes' names in XML and labelmap.txt, whose lines : divides and # makes comments."""
+    return safe_names(plan.classes, lambda name: re.sub("^#|:", "_", printable(name)))
+
+
+def _labelmap(plan: Plan) -> str:
+    """name:r,g,b:parts:actions of each value in label maps; readers take VOC's own classes without it."""
+    colours = iter(zip(*[iter(palette())] * 3, strict=True))
+    return "".join(f"{name}:{','.join(map(str, next(colours)))}::\n" for name in (BACKGROUND, *_names(plan)))
 
 
 def palette() -> list[int]:
@@ -87,7 +106,7 @@ def _jpeg(image: np.ndarray) -> bytes:
     return file_of(Image.fromarray(image), "JPEG", quality=QUALITY, subsampling=0)
 
 
-def _annotation(sample: Sample) -> bytes:
+def _annotation(sample: Sample, name: str) -> bytes:
     """The image's XML; VOC's boxes count pixels from 1 and include the last."""
     height, width = sample.mask.shape
     size = {"width": width, "height": height, "depth": 3}
@@ -96,7 +115,7 @@ def _annotation(sample: Sample) -> bytes:
     if sample.mask.any():
         x0, y0, x1, y1 = box(sample.mask)
         corners = {"xmin": x0 + 1, "ymin": y0 + 1, "xmax": x1, "ymax": y1}
-        named = {"name": printable(sample.category), "pose": "Unspecified", "truncated": 0, "difficult": 0}
+        named = {"name": name, "pose": "Unspecified", "truncated": 0, "difficult": 0}
         _add(root, {"object": named | {"bndbox": corners}})
     ElementTree.indent(root)
     return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))

@@ -20,9 +20,10 @@ class WebDatasetFormat(Format):
         'shards = wds.WebDataset(sorted(glob("SPLIT-*.tar")), shardshuffle=False)\n'
         'image, mask, label, facts = next(iter(shards.decode("pil").to_tuple("png", "mask.png", "cls", "json")))'
     )
-    losses = "Images and masks are exact. Scores are in samples.csv only."
+    losses = "Images and masks are exact. Scores are in the table only."
     files = (Files("shards", "application/x-tar", "*.tar"),)
     block = 256
+    hub = "SPLIT-*.tar"
 
     def write(self, folder: Path, plan: Plan, block: Block, dataset: Dataset) -> Facts:
         with tarfile.open(folder / f"{block.name}.tar", "w", format=tarfile.USTAR_FORMAT) as tar:

@@ -67,7 +67,7 @@ def test_it_is_exported_with_the_boxes_of_all_pixels(older, tmp_path):
     photo, mask = pairs["train"].pair(0)
     sample = dataset[int(pairs["train"].names[0])]
     assert np.array_equal(photo, sample.image) and np.array_equal(mask, sample.mask)
-    table = pd.read_csv(tmp_path / "out" / "samples.csv", index_col="index")
+    table = pd.read_csv(tmp_path / "out" / "tables" / "samples.csv", index_col="index")
     for index, *corners in table[["x0", "y0", "x1", "y1"]].itertuples():
         assert tuple(corners) == box(dataset[index].mask)
 

@@ -28,10 +28,20 @@ PROMPTS = [
 
 
 def mask(index: int) -> np.ndarray:
-    """Blobs with holes and of several parts; the first is empty, the second full, the third noise."""
+    """Blobs with holes and of several parts; the first is empty, the second full, the third noise; then see below."""
     rng = np.random.default_rng(index)
     noise = rng.random(SIZE)
-    special = {0: np.zeros(SIZE, bool), 1: np.ones(SIZE, bool), 2: noise > 0.5}
+    rows, columns = np.indices(SIZE)
+    to_border = np.minimum(np.minimum(rows, SIZE[0] - 1 - rows), np.minimum(columns, SIZE[1] - 1 - columns))
+    special = {
+        0: np.zeros(SIZE, bool),
+        1: np.ones(SIZE, bool),
+        2: noise > 0.5,
+        3: (rows == SIZE[0] - 1) & (columns == SIZE[1] - 1),  # a pixel in the last corner
+        5: to_border % 4 < 2,  # along all borders, then islands in holes in islands
+        6: (rows + columns) % 2 == 0,  # pixels that touch at corners alone
+        7: abs(rows - columns) < 1,  # a diagonal
+    }
     return special.get(index, ndimage.gaussian_filter(noise, 1.5) > 0.5)
 
 

@@ -1,17 +1,15 @@
-"""What lies beside the data: a card and metadata that hold any text, and a config that builds the same again."""
+"""What lies beside the data: a card that holds any text, and a config that builds the same again."""
 
 import json
+import shlex
 from importlib.metadata import version
 
-import mlcroissant
-import pandas as pd
 import pytest
 import yaml
 
 from models.config.build import BuildConfig
-from models.config.export import FORMATS
+from models.config.export import ExportConfig
 from models.config.overrides import resolve
-from models.cut.masks import box
 from storage.text import escape, printable
 from tests.storage.exports.conftest import CLASSES, export, write_dataset
 
@@ -31,17 +29,6 @@ def test_the_config_builds_the_same_again(tmp_path):
     assert built == config and built.identity() == config.identity()
 
 
-def test_the_table_holds_every_sample(dataset, out):
-    table = pd.read_csv(out / "samples.csv", index_col="index", dtype={"seed": "int64"}, keep_default_na=False)
-    kept = dataset.frame().loc[dataset.kept()]
-    assert table["split"].value_counts().to_dict() == {"train": 14, "val": 4, "test": 2}
-    assert sorted(table.index) == kept.index.tolist()
-    for column in ("category", "prompt", "seed"):
-        assert table[column].sort_index().tolist() == kept[column].tolist()
-    for index, *corners in table[["x0", "y0", "x1", "y1"]].itertuples():  # not the older column's: see boxes.py
-        assert tuple(corners) == box(dataset[index].mask) and dataset[index].box == (1, 2, 3, 4)
-
-
 def test_the_card_shows_names_as_text(dataset, out):
     _, head, body = (out / "README.md").read_text(encoding="utf-8").split("---\n", 2)
     assert yaml.safe_load(head)["pretty_name"] == dataset.path.name
@@ -51,20 +38,33 @@ def test_the_card_shows_names_as_text(dataset, out):
     assert "maskmill build --config config.yaml" in body and version("maskmill") in body and "| train | 14 |" in body
 
 
-@pytest.mark.parametrize("form", FORMATS)
-def test_croissant_is_valid_and_reads_the_table(dataset, tmp_path, form):
-    out = export(dataset, tmp_path / "out", form)
-    described = mlcroissant.Dataset(jsonld=str(out / "croissant.json"))
-    assert not described.metadata.ctx.issues.errors
-    assert (
-        "config.yaml" in described.metadata.description
-        and f"maskmill {version('maskmill')}" in described.metadata.description
-    )
-    rows = list(described.records("samples"))
-    assert sorted(row["samples/index"] for row in rows) == dataset.kept().tolist()
-    assert {row["samples/category"].decode() for row in rows} <= set(CLASSES)
-    for each in json.loads((out / "croissant.json").read_text())["distribution"]:
-        assert list(out.glob(each.get("includes", each.get("contentUrl"))))
+@pytest.mark.parametrize(
+    "given, head",
+    [
+        (None, {}),
+        ("CC-BY-4.0", {"license": "cc-by-4.0"}),
+        (
+            "https://a.org/terms",
+            {"license": "other", "license_name": "https://a.org/terms", "license_link": "https://a.org/terms"},
+        ),
+        ("ours: <b>ask</b>\n first", {"license": "other", "license_name": "ours: <b>ask</b> first"}),
+    ],
+)
+def test_the_card_names_a_licence_where_one_is_given(dataset, tmp_path, given, head):
+    out = export(dataset, tmp_path / "out", "semantic", license=given)
+    _, told, body = (out / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+    assert {key: value for key, value in yaml.safe_load(told).items() if key.startswith("license")} == head
+    assert ("Licence: " in body) == bool(given) and "<b>" not in body.replace("'ours: <b>ask</b> first'", "")
+    (command,) = [line for line in body.splitlines() if line.startswith("maskmill export")]
+    words = shlex.split(command)
+    assert words[words.index("--license") + 1] == " ".join(given.split()) if given else "--license" not in words
+    assert json.loads((out / "croissant.json").read_text()).get("license") == (given and " ".join(given.split()))
+
+
+@pytest.mark.parametrize("given", ["", " \n", "\x1b[31m", "x" * 501])
+def test_a_licence_is_a_line_of_text(given):
+    with pytest.raises(ValueError, match="license"):
+        ExportConfig(format="coco", license=given)
 
 
 def test_text_is_made_harmless():
