@@ -15,18 +15,23 @@ def prepare_environment() -> None:
     """Set what the user has not set."""
     _set_home()
     _set_prefect_defaults()
-    _ask_this_machine_directly()
+    _set_proxies()
     # Threads that wait for others sleep: spinning, they would take the cores of a process that computes beside this
     # one, which then spins itself.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _set_home() -> None:
-    """A home where there is none: a user without an entry in the system's list, as containers are started with."""
+    """A home where there is none: a user without an entry in the system's list, as containers are started with.
+
+    A folder of this user's among the temporary ones, the same for all commands.
+    """
     try:
         Path.home()
     except RuntimeError:
-        os.environ["HOME"] = tempfile.gettempdir()
+        home = Path(tempfile.gettempdir(), f"maskmill-{os.getuid()}")
+        home.mkdir(mode=0o700, exist_ok=True)
+        os.environ["HOME"] = str(home) if home.stat().st_uid == os.getuid() else tempfile.mkdtemp()
 
 
 def _set_prefect_defaults() -> None:
@@ -43,8 +48,14 @@ def _set_prefect_defaults() -> None:
     warnings.filterwarnings("ignore", "Failed to create the Prefect home directory")  # nothing is written there
 
 
-def _ask_this_machine_directly() -> None:
-    """Exempt this machine from proxies; a lower-case name wins, as in most libraries."""
+def _set_proxies() -> None:
+    """Exempt this machine from proxies, and write socks://, as desktops do, as the HTTP libraries know it.
+
+    A lower-case name wins, as it does in these libraries.
+    """
+    for name, value in list(os.environ.items()):
+        if name.lower() in ("all_proxy", "http_proxy", "https_proxy") and value.startswith("socks://"):
+            os.environ[name] = value.replace("socks://", "socks5://", 1)
     exempt = os.environ.get("no_proxy", os.environ.get("NO_PROXY", ""))
     names = [name.strip() for name in exempt.split(",") if name.strip()]
     if "*" not in names:

@@ -15,7 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from tasks.api.proxies import ask_this_machine_directly
 from tasks.api.tracking import P, R, is_of_api, is_tracked, submit_plain, through_prefect
 
-ask_this_machine_directly()
+ask_this_machine_directly()  # also on Dask workers, which do not import flows
 
 T_co = TypeVar("T_co", covariant=True)
 

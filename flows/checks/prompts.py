@@ -81,9 +81,23 @@ def check_purchase(prompts: PromptConfig, grammar: Grammar, count: int, out: Pat
 
     if key_of(prompts) is None:
         raise UserError(no_key(prompts))
+    check_proxies()
 
     name, number = next(iter(to_buy.items()))
     asked = min(number, prompts.per_request)
     first = Wanted(name, grammar.phrases[name], asked, (), grammar.vocabulary(name))
     paid = spent(open_dataset(out, "build").prompt_store("requests")) if is_dataset(out) else Tokens()
     check_budget(prompts, paid, Tokens(*bounds(prompts, first)))
+
+
+def check_proxies() -> None:
+    """UserError if the proxies that the environment names cannot be used."""
+    from openai import DefaultHttpxClient
+
+    try:
+        DefaultHttpxClient().close()
+    except Exception as error:  # ImportError, ValueError or the HTTP library's own
+        raise UserError(
+            f"HTTP_PROXY, HTTPS_PROXY or ALL_PROXY is no proxy that can be used ({error}); expected "
+            "http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT"
+        ) from error

@@ -49,6 +49,7 @@ def forget() -> None:
 def _is_sound(database: Path) -> bool:
     try:
         with closing(sqlite3.connect(database)) as opened:
-            return opened.execute("PRAGMA quick_check").fetchall() == [("ok",)]
+            is_ok = opened.execute("PRAGMA quick_check").fetchall() == [("ok",)]
+            return is_ok and bool(opened.execute("SELECT version_num FROM alembic_version").fetchall())
     except sqlite3.Error:
         return False

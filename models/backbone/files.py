@@ -27,7 +27,6 @@ def locate(name: str, patterns: list[str]) -> Path:
             f"backbone: {EXPECTED}, got {name!r}, which is not a folder; name 'pocket', a folder or a hub id"
         )
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HTTPError
 
     try:
         return Path(snapshot_download(name, allow_patterns=patterns, local_files_only=True))
@@ -35,10 +34,10 @@ def locate(name: str, patterns: list[str]) -> Path:
         pass
     try:
         return Path(snapshot_download(name, allow_patterns=patterns))
-    except (OSError, ValueError, HTTPError) as error:
+    except Exception as error:  # the hub's client, its HTTP library and that library's proxies share no base error
         raise UserError(
             f"backbone: {name!r} is not a local folder and could not be downloaded as a hub id "
-            f"({type(error).__name__}); check the name and the network, or give a folder"
+            f"({type(error).__name__}); check the name, the network and its proxy, or give a folder"
         ) from error
 
 
