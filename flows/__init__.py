@@ -6,6 +6,8 @@ from models.errors import UserError
 
 with warnings.catch_warnings(record=True) as _said:  # which name the file where the error does not
     try:
+        import prefect.context  # noqa: F401  # reads the settings
+
         from tasks.api.proxies import ask_this_machine_directly
     except ImportError:
         raise
