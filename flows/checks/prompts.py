@@ -98,6 +98,6 @@ def check_proxies() -> None:
         DefaultHttpxClient().close()
     except Exception as error:  # ImportError, ValueError or the HTTP library's own
         raise UserError(
-            f"HTTP_PROXY, HTTPS_PROXY or ALL_PROXY is no proxy that can be used ({error}); expected "
+            f"HTTP_PROXY, HTTPS_PROXY or ALL_PROXY is not a proxy that can be used ({error}); expected "
             "http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT"
         ) from error

@@ -95,6 +95,6 @@ def _facts_above(path: Path, form: str) -> dict[str, Any] | None:
             if facts["format"] != form:
                 raise UserError(f"{path}: is of an export in the format {facts['format']}, not {form}; change --format")
             if folder != path and "masks" not in path.absolute().relative_to(folder).parts:
-                raise UserError(f"{path}: is no folder of masks of the export; give the export itself")
+                raise UserError(f"{path}: is not a folder of masks of the export; give the export itself")
             return facts
     return None

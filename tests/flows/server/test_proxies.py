@@ -142,7 +142,7 @@ def test_language_models_and_hubs_are_asked_through_the_proxy_and_the_server_is_
 def test_a_proxy_that_cannot_be_used_is_named_before_prompts_are_bought(monkeypatch, proxy):
     check_proxies()
     monkeypatch.setenv("ALL_PROXY", proxy)
-    with pytest.raises(UserError, match="ALL_PROXY is no proxy that can be used"):
+    with pytest.raises(UserError, match="ALL_PROXY is not a proxy that can be used"):
         check_proxies()
 
 

@@ -191,8 +191,8 @@ REFUSED = {
     "a mask of no sample": ("folders", painted("000999.png", DRAWN), "no mask of sample 999"),
     "a mask of a planned sample": ("folders", painted("new.png", DRAWN), "keep the names"),
     "no folder": ("folders", lambda out: out / "maskmill.json", "expected a folder"),
-    "no masks": ("folders", lambda out: out / "train", "is no folder of masks"),
-    "images": ("folders", lambda out: out / "train" / "images", "is no folder of masks"),
+    "no masks": ("folders", lambda out: out / "train", "is not a folder of masks"),
+    "images": ("folders", lambda out: out / "train" / "images", "is not a folder of masks"),
     "no XML in it": ("cvat", lambda out: out / "images", "has no annotations.xml in it"),
     "no format": ("coco", lambda out: out, "--format: expected cvat"),
 }  # fmt: skip
