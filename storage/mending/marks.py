@@ -52,7 +52,9 @@ def index_of(name: str) -> tuple[int, Mark | None]:
     stem = PurePosixPath(name.replace("\\", "/")).stem
     found = re.fullmatch(r"(\d{6,18})(?:-(v\d+)-([0-9A-Z]+))?", stem)
     if found is None:
-        raise UserError(f"{name}: is not the name of a sample; expected one as 000012.png; keep the names of the export")
+        raise UserError(
+            f"{name}: is not the name of a sample; expected one as 000012.png; keep the names of the export"
+        )
     return int(found[1]), Mark(found[2], found[3]) if found[2] else None
 
 
