@@ -7,6 +7,8 @@ from models.errors import UserError
 with warnings.catch_warnings(record=True) as _said:  # which name the file where the error does not
     try:
         import prefect.context  # noqa: F401
+
+        from tasks.api.proxies import ask_this_machine_directly
     except ImportError:
         raise
     except Exception as error:  # of several libraries: Prefect reads its settings when it is imported
@@ -16,7 +18,4 @@ with warnings.catch_warnings(record=True) as _said:  # which name the file where
         ) from error
 for _one in _said:
     warnings.warn(_one.message, stacklevel=2)
-
-from tasks.api.proxies import ask_this_machine_directly
-
 ask_this_machine_directly()
