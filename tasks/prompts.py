@@ -87,7 +87,7 @@ def _mend_of(why: str) -> str:
 def key_of(config: PromptConfig) -> str | None:
     """The endpoint's key, from a Prefect Secret block if one is named, else from the environment; None if not set.
 
-    UserError if the Secret block does not exist.
+    UserError if the Secret block does not exist, or no server is configured that could have it.
     """
     from models.prompts.endpoint import usable_key
 
@@ -98,14 +98,18 @@ def key_of(config: PromptConfig) -> str | None:
 
 def _secret(name: str) -> str:
     from prefect.blocks.system import Secret
+    from prefect.settings import PREFECT_API_URL
 
+    url = PREFECT_API_URL.value()
     try:
-        return str(Secret.load(name).get())  # type: ignore[union-attr]
-    except ValueError as error:
-        raise UserError(
-            f"prompts.secret: Prefect has no Secret block named {name!r}; create it, or leave the setting out and set "
-            "OPENAI_API_KEY to the key"
-        ) from error
+        if url:
+            return str(Secret.load(name).get())  # type: ignore[union-attr]
+        problem = "no Prefect server is configured to have it; set PREFECT_API_URL to one"
+    except ValueError:
+        problem = f"Prefect has no Secret block named {name!r}; create it"
+    except Exception as error:  # from Prefect and its HTTP library, which share no base error
+        problem = f"{url} did not answer ({type(error).__name__}); start the server"
+    raise UserError(f"prompts.secret: {problem}, or leave the setting out and set OPENAI_API_KEY to the key")
 
 
 @task(name="plan")
