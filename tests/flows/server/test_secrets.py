@@ -14,7 +14,7 @@ CONFIG = PromptConfig(source="llm", model="m", secret="the-key")
 def test_a_block_gives_the_key_and_is_created_where_it_is_missing(prefect_server):
     with pytest.raises(UserError, match="no Secret block named 'the-key'; create it"):
         key_of(CONFIG)
-    Secret(value="sk-1").save("the-key")  # type: ignore[unused-coroutine]
+    Secret(value="sk-1").save("the-key")
     assert key_of(CONFIG) == "sk-1"
 
 
