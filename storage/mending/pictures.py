@@ -14,9 +14,9 @@ from PIL import Image
 from models.errors import UserError
 from storage.exports.folder import FACTS
 from storage.mending.marks import Mark, Mended, check_size, index_of
+from storage.photos.names import is_system
 from storage.photos.pictures import read_mask
 
-SYSTEM = ("Thumbs.db", "desktop.ini")  # left by file managers, as are hidden files
 VOID = 255  # a label map's pixels that are not judged
 
 
@@ -74,7 +74,7 @@ def _mended(
 def _files(path: Path, pattern: str) -> list[Path]:
     """The masks of an export, by the pattern of their paths, or of a folder of masks."""
     pattern = pattern if (path / FACTS).is_file() else "*"
-    files = [file for file in path.glob(pattern) if not file.name.startswith(".") and file.name not in SYSTEM]
+    files = [file for file in path.glob(pattern) if not is_system(file.relative_to(path))]
     if not files:
         raise UserError(f"{path}: holds no mask of this format; give the export or one of its folders of masks")
     for file in files:

@@ -26,7 +26,8 @@ def write_mends(fork: Fork, path: Path, source: Source) -> None:
     attributes, count = attributes_of(group), array_of(group, "status").shape[0]
     if MENDED not in group:
         create_array(group, MENDED, mended_spec(), attributes["shard_size"], count)
-    origin = f"{mends.base} {source.digest()}"
+    digest = source.digest()
+    origin = f"{mends.base} {digest}"
     by_shard: dict[int, list[Mended]] = {}
     for sample in mends.samples:
         by_shard.setdefault(sample.index // attributes["shard_size"], []).append(sample)
@@ -36,7 +37,7 @@ def write_mends(fork: Fork, path: Path, source: Source) -> None:
     mend: dict[str, Any] = {
         "format": source.format,
         "base": mends.base,
-        "digest": source.digest(),
+        "digest": digest,
         "file": source.path.name,
     }
     group.attrs["mends"] = [*attributes.get("mends", []), mend | mends.counts()]

@@ -11,6 +11,7 @@ from storage.dataset.reader import Dataset, Sample
 from storage.exports.formats.base import Facts, Files, Format, made, name_of, png, samples_of
 from storage.exports.formats.polygons import has_holes, polygons
 from storage.exports.plan import Block, Plan
+from storage.mending.run_lengths import counts_of
 
 SUPERCATEGORY = "object"  # of every class: a dataset has one level of classes
 LICENSE = 1  # the id of the only licence
@@ -108,6 +109,4 @@ def run_lengths(mask: np.ndarray) -> dict[str, Any]:
 
     They are a list, as in COCO's own files, which more readers take than the compressed text of pycocotools.
     """
-    values = np.concatenate([[False], mask.ravel(order="F")])
-    changes = np.flatnonzero(values[1:] != values[:-1])
-    return {"size": list(mask.shape), "counts": np.diff([0, *changes, mask.size]).tolist()}
+    return {"size": list(mask.shape), "counts": counts_of(mask.T)}
