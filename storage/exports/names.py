@@ -1,8 +1,25 @@
-"""Class names for files that cannot hold every name: made safe, and kept apart. Knows no format."""
+"""Classes in files that cannot hold all: how many a label map has values for, and names made safe and kept apart.
+
+Knows no format.
+"""
 
 from collections.abc import Callable, Sequence
+from operator import ne
+
+from models.errors import UserError
+from storage.exports.plan import Plan
 
 BACKGROUND = "background"  # the name of value 0 in label maps
+MOST_CLASSES = 254  # values of a byte except 0, the background, and 255, which VOC and trainers ignore
+
+
+def check_label_map(plan: Plan) -> None:
+    """UserError for more classes than a label map has values for."""
+    if len(plan.classes) > MOST_CLASSES:
+        raise UserError(
+            f"format {plan.format}: expected at most {MOST_CLASSES} classes, the dataset has {len(plan.classes)}; "
+            "choose another format"
+        )
 
 
 def safe_names(names: Sequence[str], safe: Callable[[str], str]) -> tuple[str, ...]:
@@ -17,6 +34,11 @@ def safe_names(names: Sequence[str], safe: Callable[[str], str]) -> tuple[str, .
             kept[name] = _free(safe(name) or "class", taken)
             taken.add(kept[name])
     return tuple(kept[name] for name in names)
+
+
+def changed(names: Sequence[str], safe: Sequence[str]) -> int:
+    """How many names were made safe."""
+    return sum(map(ne, names, safe))
 
 
 def _free(name: str, taken: set[str]) -> str:

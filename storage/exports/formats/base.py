@@ -68,6 +68,11 @@ class Format(ABC):
         return {}
 
 
+def count_all(facts: dict[str, Facts], what: str, number: int) -> None:
+    """Count, in `finish`, what concerns all splits; facts: by split, whose counts are summed for the card."""
+    next(iter(facts.values())).counts[what] += number
+
+
 def samples_of(dataset: Dataset, block: Block) -> Iterator[Sample]:
     """A block's samples, one in memory at a time."""
     return (dataset[index] for index in block.indices)

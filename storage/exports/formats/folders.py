@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from storage.dataset.reader import Dataset
-from storage.exports.formats.base import Facts, Files, Format, made, name_of, png, samples_of
+from storage.exports.formats.base import Facts, Files, Format, count_all, made, name_of, png, samples_of
 from storage.exports.plan import Block, Plan
 
 
@@ -42,7 +42,7 @@ class FolderFormat(Format):
         tables = {split: pd.DataFrame(of_split.rows, columns=_COLUMNS) for split, of_split in facts.items()}
         texts = [name for name in _TEXTS if all(_survives(table[name]) for table in tables.values())]
         left_out = len(_TEXTS) - len(texts)
-        next(iter(facts.values())).counts["columns left out of metadata.csv, which pandas would misread"] += left_out
+        count_all(facts, "columns left out of metadata.csv, which pandas would misread", left_out)
         for split, table in tables.items():
             names = table["index"].map(name_of)
             paths = {"file_name": "images/" + names + ".png", "mask_file_name": "masks/" + names + ".png"}

@@ -1,18 +1,14 @@
 """Semantic segmentation: PNG images and label maps, the classes' names, and a list of pairs for each split."""
 
-from operator import ne
 from pathlib import Path
 
 import numpy as np
 
-from models.errors import UserError
 from storage.dataset.reader import Dataset
-from storage.exports.formats.base import Facts, Files, Format, made, name_of, png, samples_of
-from storage.exports.names import BACKGROUND, safe_names
+from storage.exports.formats.base import Facts, Files, Format, count_all, made, name_of, png, samples_of
+from storage.exports.names import BACKGROUND, changed, check_label_map, safe_names
 from storage.exports.plan import Block, Plan
 from storage.text import printable
-
-MOST_CLASSES = 254  # values of a byte except 0, the background, and 255, which trainers ignore
 
 
 class SemanticFormat(Format):
@@ -35,11 +31,7 @@ class SemanticFormat(Format):
     )
 
     def check(self, plan: Plan) -> None:
-        if len(plan.classes) > MOST_CLASSES:
-            raise UserError(
-                f"format semantic: expected at most {MOST_CLASSES} classes, the dataset has {len(plan.classes)}; "
-                "choose another format"
-            )
+        check_label_map(plan)
 
     def write(self, folder: Path, plan: Plan, block: Block, dataset: Dataset) -> Facts:
         images, masks = made(folder / "images" / block.split, folder / "masks" / block.split)
@@ -54,8 +46,7 @@ class SemanticFormat(Format):
     def finish(self, folder: Path, plan: Plan, facts: dict[str, Facts]) -> None:
         names = safe_names(plan.classes, printable)
         (folder / "classes.txt").write_text("\n".join((BACKGROUND, *names)) + "\n", encoding="utf-8")
-        changed = sum(map(ne, plan.classes, names))
-        next(iter(facts.values())).counts["class names changed, since classes.txt cannot hold them"] += changed
+        count_all(facts, "class names changed, since classes.txt cannot hold them", changed(plan.classes, names))
         for split, indices in plan.splits.items():
             paths = (f"{split}/{name_of(index)}.png" for index in indices)
             (folder / f"{split}.txt").write_text("".join(f"images/{path} masks/{path}\n" for path in paths))

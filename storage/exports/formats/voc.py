@@ -1,7 +1,6 @@
 """Pascal VOC, in the folders of VOC2012: images, boxes as XML, and masks of classes and objects as palette PNGs."""
 
 import re
-from operator import ne
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -9,15 +8,14 @@ import numpy as np
 from PIL import Image
 
 from models.cut.masks import box
-from models.errors import UserError
 from storage.dataset.reader import Dataset, Sample
-from storage.exports.formats.base import Facts, Files, Format, file_of, made, name_of, samples_of
-from storage.exports.names import BACKGROUND, safe_names
+from storage.exports.formats.base import Facts, Files, Format, count_all, file_of, made, name_of, samples_of
+from storage.exports.names import BACKGROUND, changed, check_label_map, safe_names
 from storage.exports.plan import Block, Plan
+from storage.photos.labels import VOC_COLOURS
 from storage.text import printable
 
 ROOT = "VOCdevkit/VOC2012"
-MOST_CLASSES = 254  # a palette's 256 values except 0, the background, and 255, which VOC ignores
 QUALITY = 95
 
 
@@ -41,11 +39,7 @@ class VocFormat(Format):
     )
 
     def check(self, plan: Plan) -> None:
-        if len(plan.classes) > MOST_CLASSES:
-            raise UserError(
-                f"format voc: expected at most {MOST_CLASSES} classes, the dataset has {len(plan.classes)}; "
-                "choose another format"
-            )
+        check_label_map(plan)
 
     def write(self, folder: Path, plan: Plan, block: Block, dataset: Dataset) -> Facts:
         root = folder / ROOT
@@ -64,9 +58,8 @@ class VocFormat(Format):
 
     def finish(self, folder: Path, plan: Plan, facts: dict[str, Facts]) -> None:
         (folder / ROOT / "labelmap.txt").write_text(_labelmap(plan), encoding="utf-8")
-        next(iter(facts.values())).counts["class names changed, since labelmap.txt cannot hold them"] += sum(
-            map(ne, plan.classes, _names(plan))
-        )
+        names = changed(plan.classes, _names(plan))
+        count_all(facts, "class names changed, since labelmap.txt cannot hold them", names)
         both = [index for split in ("train", "val") for index in plan.splits.get(split, ())]
         lists = {"trainval": sorted(both)} | plan.splits
         for kind in ("Main", "Segmentation"):
@@ -82,23 +75,13 @@ def _names(plan: Plan) -> tuple[str, ...]:
 
 def _labelmap(plan: Plan) -> str:
     """name:r,g,b:parts:actions of each value in label maps; readers take VOC's own classes without it."""
-    colours = iter(zip(*[iter(palette())] * 3, strict=True))
-    return "".join(f"{name}:{','.join(map(str, next(colours)))}::\n" for name in (BACKGROUND, *_names(plan)))
-
-
-def palette() -> list[int]:
-    """VOC's 256 colours as R, G, B: the bits of a value go to the high bits of the three channels in turn."""
-    values = np.arange(256)
-    colours = np.zeros((256, 3), dtype=int)
-    for bit in range(8):
-        for channel in range(3):
-            colours[:, channel] |= ((values >> (3 * bit + channel)) & 1) << (7 - bit)
-    return colours.ravel().tolist()
+    named = zip((BACKGROUND, *_names(plan)), VOC_COLOURS, strict=False)  # there may be fewer names
+    return "".join(f"{name}:{','.join(map(str, colour))}::\n" for name, colour in named)
 
 
 def _indexed(mask: np.ndarray, value: int) -> bytes:
     image = Image.fromarray(mask.astype(np.uint8) * np.uint8(value)).convert("P")
-    image.putpalette(palette())
+    image.putpalette(VOC_COLOURS.ravel().tolist())
     return file_of(image, "PNG")
 
 
