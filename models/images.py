@@ -28,11 +28,13 @@ def resized_mask(mask: np.ndarray, size: Size) -> np.ndarray:
     return resized_soft(mask.astype(np.float32), size) > 0.5
 
 
-def resized_truth(mask: np.ndarray, void: np.ndarray, size: Size) -> tuple[np.ndarray, np.ndarray]:
-    """A mask and its pixels that are not judged, both (H, W) bool, at another size.
+def resized_truth(mask: np.ndarray, void: np.ndarray | None, size: Size) -> tuple[np.ndarray, np.ndarray | None]:
+    """A mask and its pixels that are not judged, both (H, W) bool, at another size; None if all are judged.
 
     A pixel is void if more than half of its area is, and object if more than half of its judged area is.
     """
+    if void is None:
+        return resized_mask(mask, size), None
     unjudged = resized_soft(void.astype(np.float32), size)
     return resized_soft(mask.astype(np.float32), size) > 0.5 * (1 - unjudged), unjudged > 0.5
 

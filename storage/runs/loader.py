@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from models.config.training import TrainConfig
 from models.errors import UserError
-from models.images import resized, resized_mask, resized_truth
+from models.images import resized, resized_truth
 from models.segmenters.protocol import Batch
 from storage.dataset.reader import Dataset, open_dataset
 from storage.photos.folders import Benchmark
@@ -78,10 +78,8 @@ class FolderSamples(torch.utils.data.Dataset):
     def __getitem__(self, position: int) -> dict[str, Any]:
         index = int(self.indices[position])
         photo, mask, void = self.pairs.judged_pair(index)
-        if void is None:
-            mask, void = resized_mask(mask, self.size), np.zeros(self.size, bool)
-        else:
-            mask, void = resized_truth(mask, void, self.size)
+        mask, void = resized_truth(mask, void, self.size)
+        void = np.zeros(self.size, bool) if void is None else void  # batches are of one shape
         item: dict[str, Any] = {"index": index, "photo": str(self.pairs.photos[index]), "mask": mask, "void": void}
         if self.features is not None:
             return item | {"features": self.features.read(index)}

@@ -12,7 +12,7 @@ from torch import nn
 
 from models.batching import in_batches
 from models.hardware import resolve_device
-from models.images import IMAGENET_MEAN, IMAGENET_STD, resized, resized_mask, resized_soft, resized_truth
+from models.images import IMAGENET_MEAN, IMAGENET_STD, resized, resized_soft, resized_truth
 from models.segmenters.judged import cross_entropy, void_of
 from models.segmenters.protocol import Batch
 from models.segmenters.smp.config import BaselineConfig
@@ -62,13 +62,10 @@ class Segmenter:
     def _truth(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
         """A batch's masks, (B, size, size) float32, 0 or 1, and their void, bool, None without any."""
         masks, void = batch["mask"].numpy(), void_of(batch)
-        if void is None:
-            return torch.from_numpy(np.stack([resized_mask(mask, self.size) for mask in masks])).to(
-                self.device
-            ).float(), None
-        pairs = [resized_truth(mask, unjudged, self.size) for mask, unjudged in zip(masks, void.numpy(), strict=True)]
-        truths, voids = (torch.from_numpy(np.stack(part)).to(self.device) for part in zip(*pairs, strict=True))
-        return truths.float(), voids
+        voids = [None] * len(masks) if void is None else void.numpy()
+        truths, voids = zip(*(resized_truth(*pair, self.size) for pair in zip(masks, voids, strict=True)), strict=True)
+        truth = torch.from_numpy(np.stack(truths)).to(self.device).float()
+        return truth, None if void is None else torch.from_numpy(np.stack(voids)).to(self.device)
 
     def _input(self, images: list[np.ndarray]) -> torch.Tensor:
         """(H, W, 3) uint8 of any sizes -> (B, 3, size, size) float32, normalised."""

@@ -106,10 +106,8 @@ class Segmenter(LatentSegmenter):
         t = torch.randint(len(self.alpha_bar), (len(clean),)).to(self.device)
         alpha_bar = self.alpha_bar[t][:, None, None, None]
         output, hint = network(self._image_latents(rgb), noised(clean, eps, alpha_bar), t, (rgb + 1) / 2)
-        target, weights = (
-            target_of(self.facts.prediction_type, clean, eps, alpha_bar),
-            weights_on(void_of(batch), clean.shape[2:]),
-        )
+        target = target_of(self.facts.prediction_type, clean, eps, alpha_bar)
+        weights = weights_on(void_of(batch), clean.shape[2:])
         loss = squared_error(output.float(), target, weights)
         if hint is None:
             return loss
