@@ -1,11 +1,10 @@
 """Publish a version of a dataset with masks that people mended in another tool. Needs no backbone."""
 
-from pathlib import Path
-
 from flows.base import flow
 from flows.build import BuildRecord, finish, record_of
 from flows.checks.build import load_screening
 from models.config.build import BuildConfig
+from models.paths import GivenPath
 from storage.dataset.reader import open_dataset
 from storage.dataset.writer import DatasetWriter
 from storage.mending.plan import Source
@@ -14,7 +13,7 @@ from tasks.reporting import write_report
 
 
 @flow(name="mend")
-def mend(out: Path, source: Source) -> BuildRecord:
+def mend(out: GivenPath, source: Source) -> BuildRecord:
     """Replace the masks of the dataset at `out` that the source changes, and screen those samples again.
 
     All changes are one commit, so that a killed run has either written none of them, or resumes with their screening.

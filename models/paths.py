@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Annotated
 
+from platformdirs import user_cache_path
 from pydantic import AfterValidator
 
 from models.errors import UserError
@@ -29,6 +30,11 @@ def given_path(given: str | Path) -> Path:
         unknown = f"no user {user} is known" if user else "HOME is not a folder's path"
         raise UserError(f"{text}: expected a path, and {unknown}; write the whole path, from / on")
     return Path(home)
+
+
+def cache_folder() -> Path:
+    """The folder of what maskmill keeps in the user's cache, $XDG_CACHE_HOME/maskmill or ~/.cache/maskmill."""
+    return given_path(user_cache_path("maskmill"))
 
 
 GivenPath = Annotated[Path, AfterValidator(given_path)]

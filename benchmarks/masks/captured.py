@@ -20,10 +20,10 @@ from models.backbone.load import load_backbone
 from models.backbone.stable_diffusion import CONFIGS, HEAVY_FILES
 from models.config.cut import CutConfig
 from models.config.sampling import SamplingConfig
-from models.paths import given_path
+from models.paths import cache_folder
 from models.pocket.scenes import Scene
 
-FOLDER = given_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "maskmill" / "captured"
+FOLDER = cache_folder() / "captured"
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,21 @@ from models.backbone.protocol import BackboneFacts
 from models.clip.categories import check_category
 from models.config.photos import MaskConfig
 from models.errors import UserError
+from storage.photos.notes import Notes
 from storage.photos.pictures import read_photo
 from storage.results.masks import MaskFolder
 from storage.results.outputs import find_photos
 
 
-def check_mask(config: MaskConfig, photos: list[Path], out: Path) -> tuple[list[Path], list[Path], BackboneFacts]:
+def check_mask(
+    config: MaskConfig, photos: list[Path], out: Path, left_out: Notes | None = None
+) -> tuple[list[Path], list[Path], BackboneFacts]:
     """The photos, those of them that are not done, and the backbone's facts; UserError if the run is not possible.
 
-    Writes nothing; loads only CLIP, and only if photos are left to do.
+    left_out: gains the files that are not taken, as in `find_photos`. Writes nothing; loads only CLIP, and only if
+    photos are left to do.
     """
-    files = find_photos(photos)
+    files = find_photos(photos, left_out)
     folder = MaskFolder(out)
     folder.check(files)
     facts = check_backbone(config.backbone)

@@ -20,6 +20,7 @@ from storage.dataset.repository import BUILD
 from storage.lock import check_lockable
 from storage.photos.folders import Benchmark, open_folder
 from storage.photos.inspection import Check, check_readable, usual_check
+from storage.photos.notes import Notes
 from storage.places import check_place
 from storage.results.outputs import find_photos
 from storage.results.predictions import PredictionFolder
@@ -82,16 +83,22 @@ def _check_source(source: Source, run: Path) -> tuple[Source, Dataset | Benchmar
 
 
 def check_predict(
-    run: Path, photos: list[Path], out: Path, category: str | None, overrides: dict[str, Any] | None = None
+    run: Path,
+    photos: list[Path],
+    out: Path,
+    category: str | None,
+    overrides: dict[str, Any] | None = None,
+    left_out: Notes | None = None,
 ) -> tuple[list[Path], list[Path], dict[str, Any]]:
     """The photos, those that are not done, and the identity of their predictions; UserError if the run is not possible.
 
-    The identity has the facts of the weights and the class.
+    The identity has the facts of the weights and the class. left_out: gains the files that are not taken, as in
+    `find_photos`.
     """
     folder = open_run(run, overrides)
     identity = weights_facts(folder) | {"category": category}
     check_run_usable(folder, category)
-    files = find_photos(photos)
+    files = find_photos(photos, left_out)
     predictions = PredictionFolder(out)
     predictions.check(files)
     return files, predictions.pending(files, identity), identity

@@ -10,14 +10,14 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import prefect
-from platformdirs import user_cache_path
 
 from models.atomic import replacing
+from models.paths import cache_folder
 
 
 def kept() -> Path:
     """The cache's database for the installed version of Prefect."""
-    return user_cache_path("maskmill") / f"prefect-{prefect.__version__}.db"
+    return cache_folder() / f"prefect-{prefect.__version__}.db"
 
 
 def copy_to(database: Path) -> None:

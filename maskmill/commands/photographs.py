@@ -36,10 +36,10 @@ def mask(
         from flows.checks.mask import check_mask
         from flows.mask import mask as run_mask
         from maskmill.commands.notes import say
-        from storage.results.outputs import left_out
+        from storage.photos.notes import Notes
 
-        files, todo, _ = check_mask(resolved, photos, out)
-        say(left_out(photos), "photos")
+        files, todo, _ = check_mask(resolved, photos, out, left_out := Notes())
+        say(left_out, "photos")
         if not todo:
             typer.echo(f"Nothing is left to do: {len(files)} photos are masked in {out}")
             return

@@ -83,11 +83,11 @@ def predict(
         from flows.predict import predict as run_predict
         from maskmill.commands.notes import say
         from models.config.overrides import parse_overrides
-        from storage.results.outputs import left_out
+        from storage.photos.notes import Notes
 
         overrides = parse_overrides(assignments)
-        files, todo, _ = check_predict(run, photos, out, category, overrides)
-        say(left_out(photos), "photos")
+        files, todo, _ = check_predict(run, photos, out, category, overrides, left_out := Notes())
+        say(left_out, "photos")
         if not todo:
             typer.echo(f"Nothing is left to do: {len(files)} photos are predicted in {out}")
             return

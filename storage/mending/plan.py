@@ -12,6 +12,7 @@ import numpy as np
 
 from models import digests
 from models.errors import UserError
+from models.paths import GivenPath
 from storage.dataset.reader import Dataset, open_dataset
 from storage.dataset.repository import BUILD
 from storage.dataset.schema import BY_HAND, MENDED
@@ -36,7 +37,7 @@ HAVE_MASKS = ("kept", "rejected")
 class Source:
     """A file or folder of mended masks. version: the one it was exported from, if the file does not say."""
 
-    path: Path
+    path: GivenPath
     format: str
     version: str | None = None
 

@@ -129,14 +129,16 @@ def _value(column_type: Any, text: str) -> Any:
     return column_type(text) if column_type in (str, int) else float(text) if text else None
 
 
-def find_photos(given: Iterable[Path]) -> list[Path]:
-    """The files among `given`, and the pictures directly in its folders; `left_out` says which are not taken.
+def find_photos(given: Iterable[Path], left_out: Notes | None = None) -> list[Path]:
+    """The files among `given`, and the pictures directly in its folders.
 
-    UserError if there are none, or two have the same name without suffix.
+    left_out: gains the files in the folders that are not taken, with the reasons. UserError if there are no photos, or
+    two have the same name without suffix.
     """
-    photos, others = _found(given)
+    left_out = Notes() if left_out is None else left_out
+    photos = _found(given, left_out)
     if not photos:
-        found = f" ({others.line()})" if others else ""
+        found = f" ({left_out.line()})" if left_out else ""
         raise UserError(
             f"photos: found no picture ({', '.join(PHOTO_SUFFIXES)}) directly in {', '.join(map(str, given))}{found}; "
             "name files, or the folders that hold them"
@@ -153,29 +155,23 @@ def find_photos(given: Iterable[Path]) -> list[Path]:
     return list(by_name.values())
 
 
-def left_out(given: Iterable[Path]) -> Notes:
-    """The files in the folders among `given` that `find_photos` does not take, with the reasons."""
-    return _found(given)[1]
-
-
-def _found(given: Iterable[Path]) -> tuple[list[Path], Notes]:
-    """The photos, those found by content last and only if no other has their name; and what is left out."""
+def _found(given: Iterable[Path], left_out: Notes) -> list[Path]:
+    """The photos, those found by content last and only if no other has their name."""
     by_suffix: dict[Path, None] = {}
     by_content: dict[Path, None] = {}
-    notes = Notes()
     for path in given:
         if path.is_dir():
             usual, found, others = pictures_in(path)
             by_suffix |= dict.fromkeys(usual)
             by_content |= dict.fromkeys(found)
-            notes.update(others)
+            left_out.update(others)
         else:
             by_suffix[path] = None
     taken = {encodable(bare(path)) for path in by_suffix}
     for path in by_content.keys() - by_suffix.keys():
         if encodable(bare(path)) in taken:
-            notes.add(NAME_TAKEN, path)
-    return [*by_suffix, *(path for path in by_content if encodable(bare(path)) not in taken)], notes
+            left_out.add(NAME_TAKEN, path)
+    return [*by_suffix, *(path for path in by_content if encodable(bare(path)) not in taken)]
 
 
 def digest(photo: Path, identity: dict[str, Any]) -> str:

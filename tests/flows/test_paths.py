@@ -17,7 +17,7 @@ from maskmill.commands.options import with_given_paths
 from models.errors import UserError
 from models.paths import GivenPath
 
-FLOWS = ("build", "evaluate", "export", "mask", "predict", "pretrain", "recut", "report", "statistics", "train")
+FLOWS = ("build", "evaluate", "export", "mask", "mend", "predict", "pretrain", "recut", "report", "statistics", "train")
 DOORS = {name: name for name in FLOWS} | {"extend": "build"}
 
 
@@ -114,6 +114,8 @@ def test_each_flow_takes_it_in_a_form(home, name):
         forms["config"] = {"format": "coco"}
     elif name == "train":
         forms["config"] = {"segmenter": "unet"}
+    elif name == "mend":
+        forms["source"] |= {"format": "cvat"}
     valid = flow.validate_parameters(read | {name: value for name, value in forms.items() if name in hints})
     for value in (valid[name] for name in read):
         assert value in (home / "x", [home / "x"], {"ECSSD": home / "x"})

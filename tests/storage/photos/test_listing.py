@@ -7,7 +7,8 @@ from PIL import Image
 
 from storage.photos.folders import open_folder
 from storage.photos.listing import FORMATS, pictures_in
-from storage.results.outputs import find_photos, left_out
+from storage.photos.notes import Notes
+from storage.results.outputs import find_photos
 
 IMAGE = Image.new("RGB", (24, 16), (200, 90, 40))
 CALLED = {
@@ -26,6 +27,11 @@ CALLED = {
     "x.mpo": "MPO",
 }
 SYSTEM = ("Thumbs.db", "desktop.ini", "._a.jpg", ".DS_Store", "Icon\r", "a.jpg:Zone.Identifier")
+
+
+def left_out(given: list[Path]) -> Notes:
+    find_photos(given, notes := Notes())
+    return notes
 
 
 def left(notes) -> dict[str, list[str]]:
