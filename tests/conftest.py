@@ -1,4 +1,4 @@
-"""Tiny backbones' folders, made once for all tests that sample, one thread a process, and patience with a busy machine.
+"""Tiny backbones' folders, a home folder, one thread a process, and patience with a busy machine.
 
 Tiny networks gain nothing from a second thread, and lose much where the other core is busy with another test.
 """
@@ -25,3 +25,13 @@ def tiny_folders(tmp_path_factory) -> dict[str, Path]:
         for part, network in tiny_networks(family).items():
             network.save_pretrained(folders[family] / part)
     return folders
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    """The user's home folder, where a test finds itself in `here` beside it."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "here").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "home"

@@ -21,15 +21,6 @@ FLOWS = ("build", "evaluate", "export", "mask", "mend", "predict", "pretrain", "
 DOORS = {name: name for name in FLOWS} | {"extend": "build"}
 
 
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    (tmp_path / "home").mkdir()
-    (tmp_path / "here").mkdir()
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path / "here")
-    return tmp_path / "home"
-
-
 def paths_of(command: typing.Callable[..., None]) -> Iterator[tuple[str, bool]]:
     """The parameters of a command that are paths, and whether each takes several."""
     for name, kind in typing.get_type_hints(command).items():

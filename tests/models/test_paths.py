@@ -16,15 +16,6 @@ from models.pocket.config import PretrainConfig
 from models.segmenters.encoder.config import EncoderConfig
 
 
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    (tmp_path / "home").mkdir()
-    (tmp_path / "here").mkdir()
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path / "here")
-    return tmp_path / "home"
-
-
 @pytest.mark.parametrize("text, below", [("~", ""), ("~/", ""), ("~/a/b", "a/b"), ("~/a~b/~", "a~b/~")])
 def test_a_tilde_is_the_home_folder_even_beside_a_folder_of_that_name(home, text, below):
     (home.parent / "here" / "~").mkdir()
