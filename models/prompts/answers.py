@@ -14,8 +14,8 @@ from typing import Any
 import pydantic_core
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.prompts.error_text import words_of
 from models.prompts.typography import plain_form
-from models.prompts.words import words_of
 
 CUT_OFF = ("length", "max_tokens", "model_length")  # what endpoints call an answer that reached a limit
 REASONED = re.compile(r"</(?:\w+:)?(?:think|thinking|thought|reasoning)\s*>|\[/THINK\]|◁/think▷", re.IGNORECASE)

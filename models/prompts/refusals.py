@@ -11,8 +11,8 @@ import openai
 
 from models.config.prompts import PromptConfig
 from models.prompts.endpoint import SPENT, Client
+from models.prompts.error_text import about, one_line, words_of
 from models.prompts.request import FORMATS, LIMITS, Form
-from models.prompts.words import about, one_line, words_of
 
 LEAST = 256  # tokens of an answer below which the limit is not lowered
 TOO_LONG = re.compile(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from models.prompts.words import about, words_of
+from models.prompts.error_text import about, words_of
 
 BODIES = {
     "OpenAI": {"error": {"message": "MARKER", "type": "invalid_request_error", "param": None, "code": None}},
