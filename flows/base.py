@@ -1,6 +1,4 @@
-"""The flow decorator of this project, and the runners of its tasks: threads, new Dask workers or a Dask cluster.
-
-A flow's work does not depend on Prefect's API (tasks/api/tracking.py).
+"""The flow decorator of this project: a flow whose work does not depend on Prefect's API (tasks/api/tracking.py).
 
 Prefect records a flow's parameters as JSON, which cannot hold file names that are not UTF-8: they are recorded escaped.
 """
@@ -11,11 +9,9 @@ from copy import copy
 from typing import Any
 
 import prefect
-from prefect.task_runners import ConcurrentTaskRunner, TaskRunner
-from prefect_dask import DaskTaskRunner
+from prefect.task_runners import TaskRunner
 
 from flows.server.temporary import why_not_there
-from models.config.run import RunConfig
 from models.errors import encodable
 from tasks.api import tracking
 from tasks.api.tracking import P, R
@@ -60,23 +56,6 @@ def flow(*, name: str) -> Callable[[Callable[P, R]], Flow[P, R]]:
         return Flow(fn, name=name)
 
     return decorated
-
-
-def cut_runner(run: RunConfig) -> TaskRunner[Any]:
-    """The runner of cuts: parallel cuts need processes of one thread each, since PyMaxflow holds the GIL."""
-    if run.address:
-        return DaskTaskRunner(address=run.address)
-    if run.workers:
-        return DaskTaskRunner(
-            cluster_kwargs={
-                "n_workers": run.workers,
-                "threads_per_worker": 1,
-                "processes": True,
-                "dashboard_address": None,
-                "env": {"OMP_NUM_THREADS": "1"},
-            }
-        )
-    return ConcurrentTaskRunner(max_workers=1)
 
 
 def _encodable(value: Any) -> Any:

@@ -10,9 +10,9 @@ from pydantic import BaseModel
 
 from analysis.diversity import diversity_of
 from analysis.statistics import summarise
-from flows.base import cut_runner, flow
+from flows.base import flow
 from flows.checks.build import load_screening, open_writer, preflight
-from flows.progress import sampling_progress
+from flows.runners import cut_runner
 from models.clip.embeddings import embedding_width, text_encoder
 from models.config.build import BuildConfig
 from models.errors import UserError
@@ -21,6 +21,7 @@ from storage.dataset.prompt_store import lacking
 from storage.dataset.reader import open_dataset
 from storage.dataset.shards import Fork
 from storage.dataset.writer import DatasetWriter
+from tasks.api.progress import sampling_progress
 from tasks.base import Result
 from tasks.cutting import cut_shard
 from tasks.prompts import buy_prompts, plan_samples

@@ -8,10 +8,10 @@ from tqdm import tqdm
 
 from flows.base import flow
 from flows.checks.mask import check_mask
-from flows.progress import advance
 from models.config.photos import MaskConfig
 from models.paths import GivenPath
 from storage.results.masks import MaskFolder
+from tasks.api.progress import advance
 from tasks.masking import mask_photos
 
 SHARD = 64  # photos read together, so that photos of equal size can form batches

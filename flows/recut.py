@@ -3,10 +3,11 @@
 If only the screening changes, the masks stay; if its CLIP does not change either, all scores stay too.
 """
 
-from flows.base import cut_runner, flow
+from flows.base import flow
 from flows.build import BuildRecord, finish, record_of
 from flows.checks.build import load_screening
 from flows.checks.recut import changes, check_recut, first_stage
+from flows.runners import cut_runner
 from models.config.build import BuildConfig
 from models.paths import GivenPath
 from storage.dataset.reader import open_dataset

@@ -36,7 +36,7 @@ FLOORS = (
 # library -> the folders or files that alone may import it
 ONLY_IN = {
     "prefect": ("flows", "tasks"),
-    "prefect_dask": ("flows/base.py",),
+    "prefect_dask": ("flows/runners.py",),
     "zarr": ("storage",),
     "icechunk": ("storage",),
     "torch": ("models", "storage", "tasks", "benchmarks"),
