@@ -4,14 +4,13 @@ Prefect records a flow's parameters as JSON, which cannot hold file names that a
 """
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from copy import copy
 from typing import Any
 
 import prefect
 from prefect.task_runners import TaskRunner
 
-from flows.server.temporary import why_not_there
+from flows.server.temporary import temporary_server, why_not_there
 from models.errors import encodable
 from tasks.api import tracking
 from tasks.api.tracking import P, R
@@ -30,23 +29,26 @@ class Flow(prefect.Flow[P, R]):
         return {name: _encodable(value) for name, value in super().serialize_parameters(parameters).items()}
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]  # no return_state
-        outermost = tracking.is_outermost()
-        with tracking.trying_again() if outermost else nullcontext():
-            if outermost and (cause := why_not_there()):
+        if not tracking.is_outermost():
+            return self._run(*args, **kwargs)
+        with temporary_server(), tracking.trying_again():  # also where no command has one: in notebooks and benchmarks
+            if cause := why_not_there():
                 tracking.give_up("its start", cause)
+            return self._run(*args, **kwargs)
 
-            def plain() -> R:
-                with tracking.without_prefect(self.task_runner):
-                    return self.fn(*args, **kwargs)
+    def _run(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        def plain() -> R:
+            with tracking.without_prefect(self.task_runner):
+                return self.fn(*args, **kwargs)
 
-            def tracked(fn: Callable[P, R]) -> R:
-                noting = copy(self)
-                noting.fn = fn
-                return super(Flow, noting).__call__(*args, **kwargs)
+        def tracked(fn: Callable[P, R]) -> R:
+            noting = copy(self)
+            noting.fn = fn
+            return super(Flow, noting).__call__(*args, **kwargs)
 
-            if not tracking.is_tracked():
-                return plain()
-            return tracking.through_prefect(f"the flow {self.name}", tracked, self.fn, plain)
+        if not tracking.is_tracked():
+            return plain()
+        return tracking.through_prefect(f"the flow {self.name}", tracked, self.fn, plain)
 
 
 def flow(*, name: str) -> Callable[[Callable[P, R]], Flow[P, R]]:

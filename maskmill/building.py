@@ -24,7 +24,6 @@ def build(config: BuildConfig, out: str | Path) -> "BuildRecord":
     from flows.build import record_of
     from flows.checks.build import is_finished, load_screening, preflight
     from flows.server.configured import check_server
-    from flows.server.temporary import temporary_server
     from storage.dataset.reader import open_dataset
 
     out = given_path(out)
@@ -34,5 +33,4 @@ def build(config: BuildConfig, out: str | Path) -> "BuildRecord":
     load_screening(config.screen.clip)
     with rooms.first_on_path():
         check_server()
-        with temporary_server():
-            return run_build(plan.config, out)
+        return run_build(plan.config, out)

@@ -90,6 +90,33 @@ def test_the_users_database_is_not_touched_and_a_second_command_starts_from_the_
     assert not list((tmp_path / "tmp").glob("maskmill-prefect-*"))
 
 
+def test_a_flow_that_no_command_wraps_has_a_server_of_ours_too(environment, tmp_path):
+    """As benchmarks and notebooks call flows."""
+    theirs = newer_database(tmp_path / "home" / ".prefect")
+    before = theirs.read_bytes()
+    code = """
+        from flows.base import flow
+        from prefect.client.orchestration import get_client
+
+        @flow(name="work")
+        def work():
+            with get_client(sync_client=True) as client:
+                return [run.state.name for run in client.read_flow_runs()]
+
+        print(work(), work())
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env=environment | {"PREFECT_LOGGING_LEVEL": "CRITICAL"}, cwd=environment["TMPDIR"],
+        text=True, capture_output=True, timeout=180, check=False,
+    )  # fmt: skip
+    assert done.stdout in ("['Running'] ['Completed', 'Running']\n", "['Running'] ['Running', 'Completed']\n"), (
+        done.stderr
+    )
+    assert "track" not in done.stderr
+    assert theirs.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     "changes",
     [
