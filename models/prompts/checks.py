@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from models.backbone.tokens import category_span
-from models.errors import UserError
 from models.prompts.mentions import Names, any_of, phrase_in, plain, plurals
 from models.prompts.typography import plain_form, plain_marks
 

@@ -1,4 +1,4 @@
-"""The word of a class in a prompt is the object's word, over ImageNet's names and CLIP's own vocabulary, or is refused."""
+"""A class's word in a prompt is the object's word or is refused, over ImageNet's names and CLIP's vocabulary."""
 
 import gzip
 import json
