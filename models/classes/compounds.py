@@ -12,10 +12,10 @@ from models.classes.imagenet import labels, merged
 
 # Names that are no kind of what one of their words says, besides ImageNet's.
 NOT_KINDS = (
-    "corn dog, chili dog, prairie dog, gummy bear, sea horse, rocking horse, clothes horse, pommel horse, "
-    "mountain lion, ant lion, crab apple, sea star, couch potato, peanut butter, dragon fruit, toy dog, toy cat, toy car, toy train, "
-    "toy truck, toy boat, model train, model car, paper plane, paper boat, bumper car, cable car, dining car, "
-    "tank top, bow tie, night owl, flower pot, spider monkey, squirrel monkey"
+    "corn dog, chili dog, prairie dog, gummy bear, sea horse, rocking horse, clothes horse, pommel horse, mountain "
+    "lion, ant lion, crab apple, sea star, couch potato, peanut butter, dragon fruit, toy dog, toy cat, toy car, "
+    "toy train, toy truck, toy boat, model train, model car, paper plane, paper boat, bumper car, cable car, dining "
+    "car, tank top, bow tie, night owl, flower pot, spider monkey, squirrel monkey"
 )
 # A class's word before one of these names no object of the class: the object is the second noun.
 HEADS = frozenset(
