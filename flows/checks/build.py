@@ -43,14 +43,14 @@ def preflight(config: BuildConfig, out: Path) -> Plan:
     facts = check_backbone(config.backbone)
     grammar = Grammar.of(config, facts.taught)
     check_classes(grammar, facts, config.screen.clip)
-    image_size, grid = facts.sizes(config.sampling.height, config.sampling.width)
+    image_size, latent = facts.sizes(config.sampling.height, config.sampling.width)
     tokenizer = load_tokenizer(facts.folder)
     for category in config.classes:
         for prompt, phrase in grammar.farthest_prompts(category):
             category_span(tokenizer, prompt, phrase)
     check_machine(config.run, config.screen.clip)  # late, since it may load torch
     check_purchase(config.prompts, grammar, config.count, out)
-    return Plan(config, out, facts, grammar, image_size, grid)
+    return Plan(config, out, facts, grammar, image_size, facts.attention_grid(latent))
 
 
 def check_machine(run: RunConfig, clip: str, field: str = "screen.clip") -> None:

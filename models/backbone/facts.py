@@ -5,7 +5,7 @@ Imports no torch, so that bad input is refused before slow work starts. Loads no
 
 from dataclasses import replace
 
-from models.backbone import stable_diffusion
+from models.backbone import stable_diffusion, stable_diffusion_xl
 from models.backbone.files import EXPECTED, locate, read_json
 from models.backbone.protocol import BackboneFacts, Family
 from models.classes import pocket
@@ -16,6 +16,7 @@ from models.errors import UserError
 # The pipeline's class name in model_index.json -> family: one line each.
 FAMILIES: dict[str, Family] = {
     stable_diffusion.PIPELINE: stable_diffusion,
+    stable_diffusion_xl.PIPELINE: stable_diffusion_xl,
 }
 
 

@@ -8,7 +8,7 @@ from models.config.backbone import is_pocket
 from models.errors import UserError
 
 POCKET_FOLDER = Path(__file__).parents[1] / "pocket" / "weights"
-EXPECTED = "expected Stable Diffusion 1.x or 2.x in the diffusers layout"
+EXPECTED = "expected Stable Diffusion 1.x, 2.x or XL in the diffusers layout"
 
 
 def is_local(name: str) -> bool:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from models.backbone.files import EXPECTED, is_local, locate, read_json, refuse_missing
 from models.backbone.protocol import BackboneFacts, Conditioning
 from models.backbone.tokens import load_tokenizer
-from models.backbone.unet import UNetBackbone, num_cross, num_middle
+from models.backbone.unet.checks import Checks, refuse_other_networks
+from models.backbone.unet.facts import facts_from
+from models.backbone.unet.watched import UNetBackbone
 from models.errors import UserError
 
 if TYPE_CHECKING:
@@ -47,59 +49,17 @@ def facts_of(name: str, folder: Path) -> BackboneFacts:
             raise UserError(f"backbone {name}: {EXPECTED}, got an architecture with a {part}; choose another")
     config = {part: read_json(name, folder / file) for part, file in CONFIGS.items()}
     refuse_missing(name, folder, (TOKENIZER, *WEIGHTS) if is_local(name) else (TOKENIZER,))
-    _refuse_other_networks(name, **config)
-    factor = 2 ** (len(config["vae"]["block_out_channels"]) - 1)
-    size = config["unet"]["sample_size"]
-    h, w = size if isinstance(size, list) else (size, size)
-    num_halvings = len(config["unet"]["block_out_channels"]) - 1
-    return BackboneFacts(
-        name=name,
-        folder=folder,
-        family=PIPELINE,
-        image_size=(h * factor, w * factor),
-        latent_channels=config["vae"]["latent_channels"],
-        latent_size=(h, w),
-        vae_factor=factor,
-        multiple=factor * 2**num_halvings,
-        prediction_type=config["scheduler"].get("prediction_type", "epsilon"),
-        num_cross=num_cross(config["unet"]),
-        num_halvings=num_halvings,
-        num_middle=num_middle(config["unet"]),
-        cross_width=config["unet"]["cross_attention_dim"],
-    )
+    refuse_other_networks(name, config["unet"], config["vae"], config["scheduler"], _checks(**config))
+    return facts_from(name, folder, PIPELINE, config["unet"], config["vae"], config["scheduler"])
 
 
-def _refuse_other_networks(name: str, unet: dict, vae: dict, text_encoder: dict, scheduler: dict) -> None:
-    checks = {
-        "unet/config.json: _class_name": (unet.get("_class_name"), ("UNet2DConditionModel",)),
-        "unet/config.json: in_channels": (unet.get("in_channels"), (vae.get("latent_channels"),)),
+def _checks(unet: dict, text_encoder: dict, **_: dict) -> Checks:
+    width = text_encoder.get("hidden_size")
+    return {
         "unet/config.json: addition_embed_type": (unet.get("addition_embed_type"), (None,)),
-        "unet/config.json: num_class_embeds": (unet.get("num_class_embeds"), (None,)),
-        "unet/config.json: class_embed_type": (unet.get("class_embed_type"), (None,)),
-        "unet/config.json: cross_attention_dim": (unet.get("cross_attention_dim"), (text_encoder.get("hidden_size"),)),
-        "vae/config.json: _class_name": (vae.get("_class_name"), ("AutoencoderKL",)),
+        "unet/config.json: cross_attention_dim": (unet.get("cross_attention_dim"), (width,)),
         "text_encoder/config.json: model_type": (text_encoder.get("model_type"), ("clip_text_model", "clip")),
-        "scheduler/scheduler_config.json: num_train_timesteps": (scheduler.get("num_train_timesteps", 1000), (1000,)),
-        "scheduler/scheduler_config.json: prediction_type": (
-            scheduler.get("prediction_type", "epsilon"),
-            ("epsilon", "v_prediction"),
-        ),
     }
-    in_unet = ("sample_size", "down_block_types", "up_block_types", "block_out_channels", "cross_attention_dim")
-    needed = [("unet", unet, key) for key in in_unet]
-    needed += [("vae", vae, key) for key in ("block_out_channels", "latent_channels")]
-    for part, config, key in needed:
-        if not config.get(key):
-            raise UserError(f"backbone {name}: {EXPECTED}; {part}/config.json lacks {key}; download it again")
-    if not isinstance(vae.get("scaling_factor", 1.0), (int, float)):
-        checks["vae/config.json: scaling_factor"] = (vae["scaling_factor"], ("a number",))
-    size = unet["sample_size"]
-    if not all(isinstance(side, int) and side > 0 for side in (size if isinstance(size, list) else [size])):
-        checks["unet/config.json: sample_size"] = (size, ("a number of cells",))
-    for field, (got, allowed) in checks.items():
-        if got not in allowed:
-            expected = " or ".join(map(str, allowed))
-            raise UserError(f"backbone {name}: {EXPECTED}; {field}: expected {expected}, got {got}; choose another")
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +78,9 @@ class StableDiffusion(UNetBackbone):
         ids = self.tokenizer(prompts, padding="max_length", truncation=True, return_tensors="pt").input_ids
         with torch.no_grad():
             return Conditioning(self.text_encoder(ids.to(self.device))[0])
+
+    def unconditional(self) -> Conditioning:
+        return self.encode_text([""])
 
     def predict(self, latents: "torch.Tensor", t: int, conditioning: Conditioning) -> "torch.Tensor":
         return self.unet(latents.to(self.dtype), t, encoder_hidden_states=conditioning.tokens).sample.float()
@@ -146,11 +109,14 @@ def load_network(facts: BackboneFacts, part: str, device: str = "cpu", dtype: st
     """
     import torch
     from diffusers import AutoencoderKL, UNet2DConditionModel
-    from transformers import CLIPTextModel
+    from transformers import CLIPTextModel, CLIPTextModelWithProjection
     from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
     disable_progress_bar()
-    network_class: Any = {"vae": AutoencoderKL, "unet": UNet2DConditionModel, "text_encoder": CLIPTextModel}[part]
+    network_class: Any = {
+        "vae": AutoencoderKL, "unet": UNet2DConditionModel,
+        "text_encoder": CLIPTextModel, "text_encoder_2": CLIPTextModelWithProjection,
+    }[part]  # fmt: skip
     folder = facts.folder if is_local(facts.name) else locate(facts.name, LIGHT_FILES + HEAVY_FILES)
     set_verbosity_error()  # transformers' report of missing tensors takes several lines; they are an error below
     options = {"torch_dtype": getattr(torch, dtype), "local_files_only": True, "output_loading_info": True}

@@ -11,7 +11,7 @@ from models.backbone.features import feature_shapes, features_of, record_feature
 from models.backbone.files import POCKET_FOLDER
 from models.backbone.inversion import invert
 from models.backbone.sampling import ddim_step, denoise
-from models.backbone.unet import feature_modules
+from models.backbone.unet.watched import feature_modules
 
 PROMPTS = ["a cat", ""]
 

@@ -1,4 +1,4 @@
-"""What all families on a UNet2DConditionModel share: layers counted from its configuration, and layers watched.
+"""A loaded UNet2DConditionModel and its AutoencoderKL as any family has them: latents, and layers that are watched.
 
 Importing it imports no torch. Knows nothing of a family's texts, files or pipelines. Letters as in
 models/backbone/protocol.py.
@@ -21,40 +21,6 @@ from models.backbone.protocol import (
 if TYPE_CHECKING:
     import torch
     from transformers import CLIPTokenizer
-
-
-def num_cross(unet: dict[str, Any]) -> int:
-    """Number of cross-attention layers: of the down and up blocks that have them, and of the middle."""
-    down, up = unet["down_block_types"], unet["up_block_types"]
-    layers = _of_each(unet.get("layers_per_block", 2), len(down))
-    depth = _of_each(unet.get("transformer_layers_per_block", 1), len(down))
-    up_depth = unet.get("reverse_transformer_layers_per_block") or depth[::-1]  # given where the UNet is asymmetric
-    blocks = [*zip(down, layers, depth, strict=True)]
-    blocks += [(block, n + 1, d) for block, n, d in zip(up, layers[::-1], up_depth, strict=True)]
-    return num_middle(unet) + sum(_stacked(d, n) for block, n, d in blocks if "CrossAttn" in block)
-
-
-def num_middle(unet: dict[str, Any]) -> int:
-    """Number of transformer blocks in the middle."""
-    depth = _of_each(unet.get("transformer_layers_per_block", 1), 1)[-1]
-    has = "CrossAttn" in (unet.get("mid_block_type", "UNetMidBlock2DCrossAttn") or "")
-    return has * _stacked(depth, 1)
-
-
-def attention_halvings(unet: dict[str, Any]) -> int:
-    """Times the latent grid is halved for the finest attention layers: SDXL has none in its first block."""
-    down, up = unet["down_block_types"], unet["up_block_types"]
-    return next(i for i, pair in enumerate(zip(down, up[::-1], strict=True)) if "CrossAttn" in "".join(pair))
-
-
-def _of_each(value: Any, blocks: int) -> list[Any]:
-    """A value for each block; a configuration may give one for all."""
-    return [value] * blocks if isinstance(value, int) else list(value)
-
-
-def _stacked(depth: int | list[int], layers: int) -> int:
-    """Transformer blocks of a block with so many layers; `depth` is that of each layer, or one for all."""
-    return layers * depth if isinstance(depth, int) else sum(depth[:layers])
 
 
 @dataclass(frozen=True, eq=False)
