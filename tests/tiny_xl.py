@@ -43,8 +43,7 @@ def tiny_text(width: int, tokenizer: CLIPTokenizer, **changes: Any) -> CLIPTextC
 def tiny_xl(folder: Path, unet: dict[str, Any] | None = None, **vae: Any) -> Path:
     """The folder, as StableDiffusionXLPipeline.save_pretrained writes it; changes to the parts' configurations."""
     torch.manual_seed(7)
-    tokenizer = tiny_tokenizer()
-    tokenizer.save_pretrained(folder / "second")
+    tokenizer = tiny_tokenizer(("!",))
     pipeline = StableDiffusionXLPipeline(
         vae=AutoencoderKL(
             down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
@@ -53,7 +52,7 @@ def tiny_xl(folder: Path, unet: dict[str, Any] | None = None, **vae: Any) -> Pat
         text_encoder=CLIPTextModel(tiny_text(16, tokenizer)),
         text_encoder_2=CLIPTextModelWithProjection(tiny_text(24, tokenizer, projection_dim=12, hidden_act="gelu")),
         tokenizer=tokenizer,
-        tokenizer_2=CLIPTokenizer.from_pretrained(folder / "second", pad_token="a"),
+        tokenizer_2=tiny_tokenizer(("!",), pad_token="!"),
         unet=with_sharp_attention(UNet2DConditionModel(**UNET | (unet or {}))),
         scheduler=EulerDiscreteScheduler(**SCHEDULE, timestep_spacing="leading"),
         add_watermarker=False,

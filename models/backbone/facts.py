@@ -24,7 +24,7 @@ def check_backbone(name: str) -> BackboneFacts:
     """Facts of the named backbone; UserError if it is not valid. Downloads no weights, imports no torch."""
     folder = locate(name, light_files())
     index = folder / "model_index.json"
-    pipeline = read_json(name, index).get("_class_name", "") if index.is_file() else ""
+    pipeline = str(read_json(name, index).get("_class_name") or "") if index.is_file() else ""
     family = FAMILIES.get(pipeline or stable_diffusion.PIPELINE)  # without an index, facts_of checks the parts
     if family is None:
         raise UserError(f"backbone {name}: {EXPECTED}, got a {pipeline}; choose a {' or '.join(FAMILIES)}")

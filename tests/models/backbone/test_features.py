@@ -35,10 +35,13 @@ def outputs(backbone, names, latents, t, text):
 
 @pytest.mark.parametrize("blocks", ["encoder", "decoder"])
 def test_the_mean_over_the_reverse_pass_is_eq_8(backbone, blocks):
-    names = {
-        "encoder": [f"down_blocks.{i}.attentions.0" for i in (0, 1, 2)],
-        "decoder": [f"up_blocks.{i}.attentions.1" for i in (1, 2, 3)],
-    }[blocks]
+    group, layer, numbers = {
+        ("StableDiffusionPipeline", "encoder"): ("down_blocks", 0, (0, 1, 2)),
+        ("StableDiffusionPipeline", "decoder"): ("up_blocks", 1, (1, 2, 3)),
+        ("StableDiffusionXLPipeline", "encoder"): ("down_blocks", 0, (1, 2)),
+        ("StableDiffusionXLPipeline", "decoder"): ("up_blocks", 1, (0, 1)),
+    }[backbone.facts.family, blocks]
+    names = [f"{group}.{i}.attentions.{layer}" for i in numbers]
     found = features_of(backbone, pictures(), PROMPTS, 4, blocks)
     latents, text = invert(backbone, pictures(), PROMPTS, 4), backbone.encode_text(PROMPTS)
     kept = []
