@@ -40,6 +40,8 @@ class BackboneFacts:
     num_middle: int  # transformer blocks in the UNet's middle
     cross_width: int  # channels of the text embeddings that cross-attention attends to
     attention_halvings: int = 0  # times the latent grid is halved for the finest attention; evidence lies on that grid
+    parts: tuple[str, ...] = ()  # folders of the networks that weights are read for
+    commit: str | None = None  # of the hub's repository; None for a folder
     taught: Taught | None = None  # the classes and words it was trained on; None if not limited to a list
 
     def sizes(self, height: int | None, width: int | None) -> tuple[tuple[int, int], tuple[int, int]]:

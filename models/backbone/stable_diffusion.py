@@ -5,17 +5,18 @@ diffusers layout. Importing it imports no torch. Knows nothing of sampling or of
 models/backbone/protocol.py.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
-from models.backbone.files import EXPECTED, is_local, locate, read_json, refuse_missing
+from models.backbone.files import EXPECTED, read_json, refuse_missing
 from models.backbone.protocol import BackboneFacts, Conditioning
 from models.backbone.tokens import load_tokenizer
 from models.backbone.unet.checks import Checks, refuse_other_networks
 from models.backbone.unet.facts import facts_from
 from models.backbone.unet.watched import UNetBackbone
+from models.backbone.weights.networks import load_network
 from models.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,18 +29,10 @@ CONFIGS = {
     "text_encoder": "text_encoder/config.json",
     "scheduler": "scheduler/scheduler_config.json",
 }
-# Each part is stored as one of its groups of files.
+# Stored as one of these groups of files.
 TOKENIZER = (("tokenizer/tokenizer.json",), ("tokenizer/vocab.json", "tokenizer/merges.txt"))
-WEIGHTS = tuple(
-    ((f"{part}/{stem}.safetensors",), (f"{part}/{old}.bin",))
-    for part, stem, old in (
-        ("unet", "diffusion_pytorch_model", "diffusion_pytorch_model"),
-        ("vae", "diffusion_pytorch_model", "diffusion_pytorch_model"),
-        ("text_encoder", "model", "pytorch_model"),
-    )
-)
 LIGHT_FILES = ["model_index.json", *CONFIGS.values(), "tokenizer/*"]
-HEAVY_FILES = [group[0][0] for group in WEIGHTS]
+PARTS = ("vae", "unet", "text_encoder")
 
 
 def facts_of(name: str, folder: Path) -> BackboneFacts:
@@ -48,9 +41,10 @@ def facts_of(name: str, folder: Path) -> BackboneFacts:
         if (folder / part).is_dir():
             raise UserError(f"backbone {name}: {EXPECTED}, got an architecture with a {part}; choose another")
     config = {part: read_json(name, folder / file) for part, file in CONFIGS.items()}
-    refuse_missing(name, folder, (TOKENIZER, *WEIGHTS) if is_local(name) else (TOKENIZER,))
+    refuse_missing(name, folder, (TOKENIZER,))
     refuse_other_networks(name, config["unet"], config["vae"], config["scheduler"], _checks(**config))
-    return facts_from(name, folder, PIPELINE, config["unet"], config["vae"], config["scheduler"])
+    facts = facts_from(name, folder, PIPELINE, config["unet"], config["vae"], config["scheduler"])
+    return replace(facts, parts=PARTS)
 
 
 def _checks(unet: dict, text_encoder: dict, **_: dict) -> Checks:
@@ -100,37 +94,6 @@ def load(facts: BackboneFacts, device: str, dtype: str) -> StableDiffusion:
         device=torch.device(device),
         dtype=getattr(torch, dtype),
     )
-
-
-def load_network(facts: BackboneFacts, part: str, device: str = "cpu", dtype: str = "float32") -> Any:
-    """One network of a checked backbone, frozen and in evaluation mode: 'vae', 'unet' or 'text_encoder'.
-
-    UserError if it cannot be loaded.
-    """
-    import torch
-    from diffusers import AutoencoderKL, UNet2DConditionModel
-    from transformers import CLIPTextModel, CLIPTextModelWithProjection
-    from transformers.utils.logging import disable_progress_bar, set_verbosity_error
-
-    disable_progress_bar()
-    network_class: Any = {
-        "vae": AutoencoderKL, "unet": UNet2DConditionModel,
-        "text_encoder": CLIPTextModel, "text_encoder_2": CLIPTextModelWithProjection,
-    }[part]  # fmt: skip
-    folder = facts.folder if is_local(facts.name) else locate(facts.name, LIGHT_FILES + HEAVY_FILES)
-    set_verbosity_error()  # transformers' report of missing tensors takes several lines; they are an error below
-    options = {"torch_dtype": getattr(torch, dtype), "local_files_only": True, "output_loading_info": True}
-    try:
-        network, info = network_class.from_pretrained(folder, subfolder=part, **options)
-        if missing_keys := sorted(info["missing_keys"]):
-            raise UserError(f"{len(missing_keys)} tensors are missing, for example {missing_keys[0]}")
-    except Exception as error:  # from diffusers, transformers, safetensors and torch
-        why = shorten(f"{type(error).__name__}: {error}", 160)
-        raise UserError(
-            f"backbone {facts.name}: {part}/ could not be loaded: its weights do not match its config.json ({why}); "
-            "download it again"
-        ) from error
-    return network.to(device).eval().requires_grad_(False)
 
 
 def load_scheduler(facts: BackboneFacts) -> Any:

@@ -10,14 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.backbone.files import EXPECTED, is_local, read_json, refuse_missing
+from models.backbone.files import EXPECTED, read_json, refuse_missing
 from models.backbone.protocol import BackboneFacts, Conditioning
 from models.backbone.stable_diffusion import CONFIGS as COMMON_CONFIGS
-from models.backbone.stable_diffusion import TOKENIZER, WEIGHTS, load_network, load_scheduler
+from models.backbone.stable_diffusion import PARTS as COMMON_PARTS
+from models.backbone.stable_diffusion import TOKENIZER, load_scheduler
 from models.backbone.tokens import load_tokenizer
 from models.backbone.unet.checks import Checks, refuse_other_networks
 from models.backbone.unet.facts import attention_halvings, facts_from
 from models.backbone.unet.watched import UNetBackbone
+from models.backbone.weights.networks import load_network
 from models.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,9 +29,8 @@ if TYPE_CHECKING:
 PIPELINE = "StableDiffusionXLPipeline"
 CONFIGS = COMMON_CONFIGS | {"text_encoder_2": "text_encoder_2/config.json"}
 TOKENIZER_2 = tuple(tuple(file.replace("tokenizer/", "tokenizer_2/") for file in files) for files in TOKENIZER)
-TEXT_ENCODER_2 = (("text_encoder_2/model.safetensors",), ("text_encoder_2/pytorch_model.bin",))
 LIGHT_FILES = ["model_index.json", *CONFIGS.values(), "tokenizer/*", "tokenizer_2/*"]
-HEAVY_FILES = [group[0][0] for group in (*WEIGHTS, TEXT_ENCODER_2)]
+PARTS = (*COMMON_PARTS, "text_encoder_2")
 NUM_SIZES = 6  # what the UNet is told of an image: original size, the crop's corner, target size
 
 
@@ -38,13 +39,12 @@ def facts_of(name: str, folder: Path) -> BackboneFacts:
     index = read_json(name, folder / "model_index.json")
     _refuse_refiner(name, index)
     config = {part: read_json(name, folder / file) for part, file in CONFIGS.items()}
-    tokenizers = (TOKENIZER, TOKENIZER_2)
-    refuse_missing(name, folder, (*tokenizers, *WEIGHTS, TEXT_ENCODER_2) if is_local(name) else tokenizers)
+    refuse_missing(name, folder, (TOKENIZER, TOKENIZER_2))
     unet, vae, scheduler = config["unet"], config["vae"], config["scheduler"]
     refuse_other_networks(name, unet, vae, scheduler, _checks(**config))
     _refuse_other_ids(name, folder)
     facts = facts_from(name, folder, PIPELINE, unet, vae, scheduler)
-    return replace(facts, attention_halvings=attention_halvings(unet))
+    return replace(facts, attention_halvings=attention_halvings(unet), parts=PARTS)
 
 
 def _refuse_refiner(name: str, index: dict[str, Any]) -> None:
