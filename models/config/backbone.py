@@ -38,7 +38,7 @@ class BackboneConfig(Config):
         POCKET,
         min_length=1,
         max_length=1000,
-        description="'pocket', a diffusers folder, or a hub id of Stable Diffusion 1.x / 2.x",
+        description="'pocket', a diffusers folder, or a hub id of Stable Diffusion 1.x, 2.x or XL",
     )
 
     @classmethod

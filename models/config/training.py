@@ -231,8 +231,8 @@ class LatentConfig(TrainConfig, BackboneConfig):
 
     def check(self, facts: Facts | None, training: TrainingSet | None) -> None:
         assert facts is not None, "uses_backbone names a backbone, so its facts are given"
-        super().check(facts, training)
         refuse_other_families(facts, self.segmenter)
+        super().check(facts, training)
         if self.size % facts.multiple:
             fits = f"a multiple of {facts.multiple} for backbone {self.backbone}"
             raise UserError(f"size: expected {fits}, got {self.size}; change it")

@@ -36,8 +36,8 @@ class DiffusionSegConfig(DecoderConfig, BackboneConfig):
     def check(self, facts: Facts | None, training: TrainingSet | None) -> None:
         """UserError unless the samples are a dataset's, with known classes and a size that the backbone can take."""
         assert facts is not None, "uses_backbone names a backbone, so its facts are given"
-        super().check(facts, training)
         refuse_other_families(facts, self.segmenter)
+        super().check(facts, training)
         if facts.vae_factor != 8:
             raise UserError(
                 f"backbone {self.backbone}: expected latents of 1/8 of the image's size, as the decoder needs, got "

@@ -101,8 +101,8 @@ def test_photographs_are_masked(config, tmp_path):
 
 @pytest.mark.parametrize("segmenter", ["diffusionseg", "sod-diffusion", "diffdis"])
 def test_segmenters_refuse_it_before_anything_is_written(config, built, tmp_path, segmenter):
-    few = ("--set", f"backbone={config.backbone}", "--set", "run.device=cpu")
-    result = run("train", segmenter, "--data", built, "--run", tmp_path / "run", *few)
+    backbone = ("--set", f"backbone={config.backbone}", "--set", "gradient_accumulation_steps=1")
+    result = run("train", segmenter, "--data", built, "--run", tmp_path / "run", *backbone)
     assert result.exit_code == 2 and "trains on Stable Diffusion 1.x or 2.x, got a StableDiffusionXL" in result.output
     assert not (tmp_path / "run").exists()
 

@@ -9,16 +9,19 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
 
+from benchmarks.fullsize import full_size_xl
 from models.backbone.ddim import noise
 from models.backbone.facts import check_backbone
 from models.backbone.load import load_backbone
-from models.backbone.sampling import decode, denoise
+from models.backbone.sampling import decode, denoise, sample
 from models.backbone.stable_diffusion_xl import load
 from models.backbone.tokens import category_span
 from models.backbone.unet.facts import attention_halvings, num_cross, num_middle
+from models.config.cut import CutConfig
+from models.config.sampling import SamplingConfig
 from models.errors import UserError
 from tests.models.backbone.test_facts import ODD
-from tests.tiny_xl import UNET, edit, tiny_xl
+from tests.tiny_xl import SCHEDULE, UNET, edit, tiny_xl
 
 PROMPTS = ["a cat", "one red box"]
 BASE = {"layers_per_block": 2, "transformer_layers_per_block": [1, 2, 10], "attention_head_dim": [5, 10, 20]}
@@ -211,3 +214,40 @@ def test_json_of_any_content_gives_facts_or_one_line(copy, part):
             file.write_text(json.dumps(whole | {key: value}))
             with suppress(UserError):
                 check_backbone(str(copy))
+
+
+@pytest.mark.slow
+def test_full_size(tmp_path):
+    """SDXL base as published, with random weights, a guided step at 256x256: layers, evidence, the pipeline's image."""
+    folder = full_size_xl(tmp_path / "sdxl")
+    facts = check_backbone(str(folder))
+    assert (facts.image_size, facts.latent_size, facts.num_cross, facts.num_middle) == ((1024,) * 2, (128,) * 2, 70, 10)
+    assert facts.attention_grid(facts.latent_size) == (64, 64) and facts.cross_width == 2048
+    xl = load(facts, "cpu", "bfloat16")
+    shutil.rmtree(folder)  # 7 GB
+    assert sum(p.numel() for p in xl.unet.parameters()) == 2_567_463_684
+    seen, config = {}, SamplingConfig(steps=1, guidance=5.0, height=256, width=256, keep_pooled=True)
+    watch = lambda layer, query, key, _: seen.update({layer: (query.shape[1:], key.shape[2])})  # noqa: E731
+    with xl.watch_attention(1, watch):
+        (made,) = sample(xl, ["a red box"], ["red box"], [0], config, CutConfig())
+    assert len(seen) == 140 and sum(layer.is_cross for layer in seen) == 70
+    for layer, ((heads, cells, width), keys) in seen.items():
+        assert (heads, cells, width) == {1: (10, 16**2, 64), 2: (20, 8**2, 64)}[layer.halvings], layer
+        assert keys == (77 if layer.is_cross else cells)
+    assert sum(layer.halvings == 1 for layer in seen) == 20
+    assert made.finite and made.layer_maps.shape == (70, 16, 16) and made.evidence.affinities.shape == (4, 16, 16)
+    scheduler = DDIMScheduler(**SCHEDULE, set_alpha_to_one=False, clip_sample=False)
+    pipeline = StableDiffusionXLPipeline(
+        xl.vae,
+        xl.text_encoder,
+        xl.text_encoder_2,
+        xl.tokenizer,
+        xl.tokenizer_2,
+        xl.unet,
+        scheduler,
+        add_watermarker=False,
+    )
+    latents = noise(0, (4, 32, 32))[None]
+    asked = {"num_inference_steps": 1, "guidance_scale": 5.0, "height": 256, "width": 256, "output_type": "np"}
+    image = pipeline("a red box", latents=latents.bfloat16(), **asked).images[0]
+    assert np.abs(made.image / 255 - image).mean() <= 0.02
