@@ -111,13 +111,11 @@ def _link(folder: Path, weights: Weights, view: Path) -> None:
         (view / name).symlink_to((folder / file).absolute())
 
 
-def count_parameters(facts: BackboneFacts) -> int:
-    """The numbers that all networks hold once they are loaded; fetches no weights."""
-    return sum(_count(facts, part) for part in facts.parts)
+def count_parameters(facts: BackboneFacts, part: str) -> int:
+    """The numbers that a network holds once it is loaded; fetches no weights.
 
-
-def _count(facts: BackboneFacts, part: str) -> int:
-    """A network's numbers, by its files' headers; where these do not tell, by its configuration, on no device."""
+    By the headers of its files; where these do not tell, by its configuration, which imports torch.
+    """
     try:
         weights = weights_in(facts.name, facts.folder, part)
     except Missing:  # of a hub id, not yet fetched
