@@ -66,18 +66,17 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             is_api = path.startswith("api/models/")
             owner, name, *rest = path.removeprefix("api/models/").split("/")
             repository = hub.repositories.get(f"{owner}/{name}")
+            index = None if repository is None else repository.commit_of(rest[1] if len(rest) > 1 else "main")
             if repository is None or repository.access == "private":
-                return self._refuse(401, "RepoNotFound")
-            revision = rest[1] if len(rest) > 1 else "main"
-            index = repository.commit_of(revision)
-            if index is None:
-                return self._refuse(404, "RevisionNotFound")
-            folder = repository.commits[index]
-            if is_api:
-                return self._tell(f"{owner}/{name}", folder, commit_hash(index), tree=rest[:1] == ["tree"])
-            if repository.access == "gated":
-                return self._refuse(403, "GatedRepo")
-            self._send(f"{owner}/{name}", folder, "/".join(rest[2:]), commit_hash(index))
+                self._refuse(401, "RepoNotFound")
+            elif index is None:
+                self._refuse(404, "RevisionNotFound")
+            elif is_api:
+                self._tell(f"{owner}/{name}", repository.commits[index], commit_hash(index), rest[:1] == ["tree"])
+            elif repository.access == "gated":
+                self._refuse(403, "GatedRepo")
+            else:
+                self._send(f"{owner}/{name}", repository.commits[index], "/".join(rest[2:]), commit_hash(index))
 
         def _tell(self, name: str, folder: Path, commit: str, tree: bool) -> None:
             files = [
@@ -90,13 +89,13 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
 
         def _send(self, name: str, folder: Path, file: str, commit: str) -> None:
             if not (folder / file).is_file():
-                return self._refuse(404, "EntryNotFound")
-            if any(file.endswith(end) for end in hub.failing):
-                return self._refuse(500, "")
-            if self.command == "GET":
-                hub.asked.append(f"{name}/{file}")
-            headers = {"ETag": f'"{_etag(folder / file)}"', "X-Repo-Commit": commit}
-            self._answer(200, (folder / file).read_bytes(), headers)
+                self._refuse(404, "EntryNotFound")
+            elif any(file.endswith(end) for end in hub.failing):
+                self._refuse(410, "")
+            else:
+                hub.asked += [f"{name}/{file}"] if self.command == "GET" else []
+                headers = {"ETag": f'"{_etag(folder / file)}"', "X-Repo-Commit": commit}
+                self._answer(200, (folder / file).read_bytes(), headers)
 
         def _refuse(self, code: int, error: str) -> None:
             self._answer(code, b"", {"X-Error-Code": error})

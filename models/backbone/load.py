@@ -1,4 +1,7 @@
-"""Load a checked backbone of any family, once per process, or fetch or measure what will be loaded. Knows nothing of attention or of sampling."""
+"""Load a checked backbone of any family, once per process; fetch or measure what will be loaded.
+
+Knows nothing of attention or of sampling.
+"""
 
 from functools import lru_cache
 

@@ -49,7 +49,7 @@ class BackboneConfig(Config):
     )
 
     def identity(self) -> dict[str, Any]:
-        """As of every configuration, but without a revision that is not given: digests made before it was stay valid."""
+        """As of every configuration, without a revision that is not given: older digests stay valid."""
         identity = super().identity()
         return {name: value for name, value in identity.items() if name != "revision" or value is not None}
 

@@ -57,7 +57,9 @@ def _half_in_cache(facts: BackboneFacts, part: str, error: UserError) -> Weights
         weights = weights_in(facts.name, facts.folder, part, (True,))
     except Missing:
         raise error from None
-    logger.warning("maskmill: %s: %s/ is read in its variant %s, which the cache has: %s", facts.name, part, HALF, error)
+    logger.warning(
+        "maskmill: %s: %s/ is read in its variant %s, which the cache has: %s", facts.name, part, HALF, error
+    )
     return weights
 
 
@@ -99,8 +101,8 @@ def load_network(facts: BackboneFacts, part: str, device: str = "cpu", dtype: st
         except Exception as error:  # from diffusers, transformers, safetensors and torch
             why = shorten(f"{type(error).__name__}: {error}".replace(view, part), 160)
             raise UserError(
-                f"backbone {facts.name}: {part}/ could not be loaded: its weights do not match its config.json ({why}); "
-                "download it again"
+                f"backbone {facts.name}: {part}/ could not be loaded: its weights do not match its config.json "
+                f"({why}); download it again"
             ) from error
     return network.to(device).eval().requires_grad_(False)
 

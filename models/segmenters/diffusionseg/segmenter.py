@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.backbone.features import feature_shapes, features_of
 from models.backbone.facts import check_backbone
+from models.backbone.features import feature_shapes, features_of
 from models.backbone.load import load_backbone
 from models.backbone.sampling import OnStep
 from models.batching import in_batches

