@@ -102,6 +102,20 @@ def test_sampled_latents_and_images_equal_diffusers_pipeline(xl, pipeline, guida
     assert np.abs(decode(xl, found[1]) - image).max() <= 1e-3
 
 
+@pytest.mark.parametrize("zero_snr", [False, True])
+def test_v_prediction_equals_diffusers_pipeline(copy, pipeline, zero_snr):
+    """As fine-tunes of SDXL have it, with and without a last level of pure noise."""
+    edit(copy / "scheduler" / "scheduler_config.json", prediction_type="v_prediction", rescale_betas_zero_snr=zero_snr)
+    xl, latents = load_backbone(str(copy), "cpu"), noise(1, (4, 16, 16))[None]
+    changes = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": zero_snr}
+    pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, **changes)
+    expected = pipeline(
+        "a cat", latents=latents, num_inference_steps=5, guidance_scale=5.0, output_type="latent"
+    ).images
+    found = denoise(xl, latents, xl.encode_text(["a cat"]), xl.unconditional(), 5, 5.0)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
 @torch.no_grad()
 def test_the_network_is_told_the_size_of_the_image(xl):
     """The pooled embedding of the prompt, then original size, corner of the crop and target size, each as sinusoids."""
