@@ -60,7 +60,7 @@ def check_sampling(facts: BackboneFacts, sampling: SamplingConfig) -> None:
     if zero_snr and sampling.scheduler == "ddim" and facts.prediction_type == "epsilon" and 999 in levels:
         raise UserError(
             f"sampling.spacing: {sampling.spacing or 'leading'} in {sampling.steps} steps begins at level 999, where "
-            f"{facts.name} has no signal (rescale_betas_zero_snr), by which DDIM would divide, since it predicts epsilon; "
+            f"{facts.name} has no signal (rescale_betas_zero_snr), by which DDIM divides where epsilon is predicted; "
             "use leading with at most 499 steps, or sampling.scheduler=euler"
         )
 

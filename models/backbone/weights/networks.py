@@ -57,9 +57,7 @@ def _half_in_cache(facts: BackboneFacts, part: str, error: UserError) -> Weights
         weights = weights_in(facts.name, facts.folder, part, (True,))
     except Missing:
         raise error from None
-    logger.warning(
-        "maskmill: %s: %s/ is read in its variant %s, which the cache has: %s", facts.name, part, HALF, error
-    )
+    logger.warning("maskmill: %s: %s/ is read in its variant %s, which the cache has: %s", facts.name, part, HALF, error)
     return weights
 
 

@@ -40,13 +40,10 @@ def by_diffusers(backbone: Backbone, scheduler: str, latents: torch.Tensor, step
         warnings.simplefilter("ignore")  # deprecations of an offset of 0, which the pipeline sets to 1
         pipeline = pipeline_of(backbone, getattr(diffusers, name).from_config(fields))
     pipeline.set_progress_bar_config(disable=True)
-    size = {
-        side: cells * backbone.facts.vae_factor
-        for side, cells in zip(("height", "width"), latents.shape[2:], strict=True)
-    }
+    height, width = (cells * backbone.facts.vae_factor for cells in latents.shape[2:])
     return pipeline(
         PROMPTS[: len(latents)], latents=latents.clone(), num_inference_steps=steps, guidance_scale=guidance,
-        output_type="latent", **size,
+        output_type="latent", height=height, width=width,
     ).images  # fmt: skip
 
 
