@@ -128,7 +128,7 @@ class StableDiffusionXL(UNetBackbone):
             return empty
         return SizedConditioning(empty.tokens.new_zeros(empty.tokens.shape), empty.pooled.new_zeros(empty.pooled.shape))
 
-    def predict(self, latents: "torch.Tensor", t: int, conditioning: Conditioning) -> "torch.Tensor":
+    def predict(self, latents: "torch.Tensor", t: float, conditioning: Conditioning) -> "torch.Tensor":
         assert isinstance(conditioning, SizedConditioning)
         height, width = (side * self.facts.vae_factor for side in latents.shape[2:])
         sizes = conditioning.tokens.new_tensor([height, width, 0, 0, height, width])  # uncropped, at its own size
