@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from models.config.sampling import steps_line
 from storage.exports.formats.base import Format
 from storage.exports.plan import Plan
 from storage.exports.tables import CSV, PARQUET
@@ -67,7 +68,7 @@ def _body(plan: Plan, form: Format, notes: list[str]) -> list[str]:
         "",
         f"{len(plan)} images with the mask of one object each, {width} x {height} pixels. {_drawn(plan)} "
         f"maskmill made images and masks with the text-to-image model "
-        f"{escape(plan.config.get('backbone', 'unknown'))} and screened them.",
+        f"{escape(plan.config.get('backbone', 'unknown'))}{_sampled(plan)} and screened them.",
         "",
         "| split | samples |",
         "|---|---|",
@@ -101,6 +102,11 @@ def _body(plan: Plan, form: Format, notes: list[str]) -> list[str]:
         "|---|---|",
         *(f"| {label} | {escape(name)} |" for label, name in enumerate(plan.classes)),
     ]
+
+
+def _sampled(plan: Plan) -> str:
+    steps = steps_line(plan.config.get("sampling", {}))
+    return f", in {escape(steps)}," if steps else ""
 
 
 def _drawn(plan: Plan) -> str:
