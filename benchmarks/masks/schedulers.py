@@ -21,16 +21,11 @@ from models.prompts.grammar import Grammar
 SEED = 3
 ROWS: list[dict[str, Any]] = [
     {"steps": 40},
-    {"steps": 20},
-    {"steps": 10},
     {"steps": 10, "spacing": "trailing"},
-    {"steps": 4, "spacing": "trailing"},
     {"scheduler": "dpm++", "steps": 20, "spacing": "linspace"},
     {"scheduler": "dpm++", "steps": 10, "spacing": "linspace"},
-    {"scheduler": "dpm++", "steps": 10, "spacing": "trailing"},
     {"scheduler": "dpm++", "steps": 4, "spacing": "trailing"},
     {"scheduler": "euler", "steps": 20, "spacing": "linspace"},
-    {"scheduler": "euler", "steps": 10, "spacing": "trailing"},
 ]
 
 
