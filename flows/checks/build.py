@@ -11,7 +11,7 @@ from models.backbone.tokens import category_span, load_tokenizer
 from models.config.backbone import is_pocket
 from models.config.build import BuildConfig
 from models.config.run import RunConfig
-from models.config.sampling import SamplingConfig
+from models.config.sampling import SamplingConfig, steps_line
 from models.cut.seeds import seed_cells
 from models.hardware import resolve_device
 from models.prompts.grammar import Grammar, check_classes
@@ -118,11 +118,12 @@ def open_writer(plan: Plan) -> DatasetWriter:
 def describe(plan: Plan) -> list[str]:
     """The lines of a dry run: the planned samples, and upper bounds of disk and memory."""
     config, facts = plan.config, plan.facts
+    steps = steps_line(config.sampling.model_dump()) or f"{config.sampling.steps} steps"
     return [
         f"backbone    {config.backbone}: images {plan.image_size[0]}x{plan.image_size[1]}, "
         f"attention grid {plan.grid[0]}x{plan.grid[1]}, {facts.prediction_type}",
         f"samples     {config.count} of {len(config.classes)} classes in {-(-config.count // config.shard_size)} "
-        f"shards of {config.shard_size}, {config.sampling.steps} steps each, guidance {config.sampling.guidance:g}",
+        f"shards of {config.shard_size}, {steps} each, guidance {config.sampling.guidance:g}",
         f"first       {plan_line(plan, 0)}",
         f"prompts     {describe_prompts(config.prompts, plan.grammar, config.count, plan.out)}",
         f"disk        {_disk(plan)}",

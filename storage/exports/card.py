@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from models.config.sampling import steps_line
 from storage.exports.formats.base import Format
 from storage.exports.plan import Plan
 from storage.exports.tables import CSV, PARQUET
@@ -67,7 +68,7 @@ def _body(plan: Plan, form: Format, notes: list[str]) -> list[str]:
         "",
         f"{len(plan)} images with the mask of one object each, {width} x {height} pixels. {_drawn(plan)} "
         f"maskmill made images and masks with the text-to-image model "
-        f"{escape(plan.config.get('backbone', 'unknown'))}{_at_commit(plan)} and screened them.",
+        f"{escape(plan.config.get('backbone', 'unknown'))}{_details(plan)}{_sampled(plan)} and screened them.",
         "",
         "| split | samples |",
         "|---|---|",
@@ -103,9 +104,14 @@ def _body(plan: Plan, form: Format, notes: list[str]) -> list[str]:
     ]
 
 
-def _at_commit(plan: Plan) -> str:
+def _details(plan: Plan) -> str:
     revision = plan.config.get("revision")
     return f" (revision {escape(revision)})" if revision else ""
+
+
+def _sampled(plan: Plan) -> str:
+    steps = steps_line(plan.config.get("sampling", {}))
+    return f", in {escape(steps)}," if steps else ""
 
 
 def _drawn(plan: Plan) -> str:

@@ -164,6 +164,12 @@ BAD = {
     "a class and none": (["s0.png"], ["--class", "ball", "--no-prior"], ["--class", "--no-prior"]),
     "an empty class": (["s0.png"], ["--class", ""], ["prior.category"]),
     "guidance, of which inversion has none": (["s0.png"], ["--set", "sampling.guidance=2"], ["sampling.guidance"]),
+    "a scheduler, of which inversion has DDIM": (
+        ["s0.png"],
+        ["--set", "sampling.scheduler=euler"],
+        ["sampling.scheduler"],
+    ),
+    "a spacing, likewise": (["s0.png"], ["--set", "sampling.spacing=trailing"], ["sampling.spacing"]),
     "a CLIP there is not": (["s0.png"], ["--set", "prior.clip=nothing:openai"], ["prior.clip", "nothing"]),
     "a table of others": (["s0.png"], ["--out", "taken"], ["masks.csv", "table"]),
 }

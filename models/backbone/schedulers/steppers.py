@@ -5,6 +5,7 @@ Knows nothing of prompts, guidance or attention. Letters: B samples, C latent ch
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from textwrap import shorten
 from typing import Any, Protocol
@@ -51,17 +52,25 @@ def stepper_of(backbone: Backbone, steps: int, scheduler: Scheduler, spacing: Sp
 
 
 def check_sampling(facts: BackboneFacts, sampling: SamplingConfig) -> None:
-    """UserError if the configured scheduler cannot be made from the backbone's configuration. Loads no network."""
-    if is_papers(sampling.scheduler, sampling.spacing):
-        levels: Sequence[float] = timesteps(sampling.steps)
-    else:
-        levels = OfDiffusers(facts, sampling.steps, sampling.scheduler, sampling.spacing).timesteps
-    zero_snr = facts.scheduler.get("rescale_betas_zero_snr")
-    if zero_snr and sampling.scheduler == "ddim" and facts.prediction_type == "epsilon" and 999 in levels:
+    """UserError if the backbone's scheduler configuration does not allow the configured steps. Loads no network.
+
+    They are tried out on latents of one cell, with a network that predicts zeros.
+    """
+    spacing = sampling.spacing
+    if is_papers(sampling.scheduler, spacing):
+        spacing, facts = "leading", replace(facts, scheduler={**facts.scheduler, "steps_offset": 1})
+    stepper = OfDiffusers(facts, sampling.steps, sampling.scheduler, spacing)
+    latents = torch.full((1, 1, 1, 1), stepper.initial_sigma)
+    try:
+        for t in stepper.timesteps:
+            latents = stepper.step(0 * stepper.scaled(latents, t), t, latents)
+    except Exception as error:  # as in OfDiffusers
+        raise _refusal(facts, sampling.scheduler, error) from error
+    if not latents.isfinite().all():
         raise UserError(
-            f"sampling.spacing: {sampling.spacing or 'leading'} in {sampling.steps} steps begins at level 999, where "
-            f"{facts.name} has no signal (rescale_betas_zero_snr), by which DDIM divides where epsilon is predicted; "
-            "use leading with at most 499 steps, or sampling.scheduler=euler"
+            f"sampling.spacing: {sampling.scheduler} in {sampling.steps} {spacing or ''} steps begins where backbone "
+            f"{facts.name} has no signal (rescale_betas_zero_snr) and divides by it, since {facts.prediction_type} is "
+            "predicted; use leading or sampling.scheduler=euler"
         )
 
 
@@ -119,15 +128,11 @@ class OfDiffusers:
         try:
             self._scheduler = getattr(diffusers, name).from_config(fields)
             self._scheduler.set_timesteps(steps, device=device)
-        except Exception as error:  # from diffusers, torch and numpy, for values that no schedule can have
-            why = shorten(f"{type(error).__name__}: {error}", 160)
-            raise UserError(
-                f"backbone {facts.name}: no {scheduler} scheduler can be made from scheduler/scheduler_config.json "
-                f"({why}); use sampling.scheduler=ddim"
-            ) from error
-        self._drop_surplus(steps)
-        self.timesteps: list[float] = self._scheduler.timesteps.tolist()
-        self.initial_sigma = float(self._scheduler.init_noise_sigma)
+            self._drop_surplus(steps)
+            self.timesteps: list[float] = self._scheduler.timesteps.tolist()
+            self.initial_sigma = float(self._scheduler.init_noise_sigma)
+        except Exception as error:
+            raise _refusal(facts, scheduler, error) from error
 
     def _drop_surplus(self, steps: int) -> None:
         """Drop the level -1 that rounding adds to 61, 103 and some other numbers of trailing steps."""
@@ -141,3 +146,12 @@ class OfDiffusers:
 
     def step(self, output: torch.Tensor, t: float, latents: torch.Tensor) -> torch.Tensor:
         return self._scheduler.step(output, t, latents, return_dict=False)[0]
+
+
+def _refusal(facts: BackboneFacts, scheduler: Scheduler, error: Exception) -> UserError:
+    """For errors from diffusers, torch and numpy, which they raise for values that no schedule can have."""
+    why = shorten(f"{type(error).__name__}: {error}", 160)
+    return UserError(
+        f"backbone {facts.name}: no {scheduler} scheduler can be made from scheduler/scheduler_config.json ({why}); "
+        "mend it, or choose another sampling.scheduler"
+    )
