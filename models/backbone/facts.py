@@ -10,6 +10,7 @@ from pathlib import Path
 from models.backbone import stable_diffusion, stable_diffusion_xl
 from models.backbone.files import EXPECTED, Missing, is_hub_id, locate, read_json
 from models.backbone.protocol import BackboneFacts, Family
+from models.backbone.single_file.contents import SUFFIXES, folder_for, is_single_file
 from models.backbone.weights import hub
 from models.backbone.weights.networks import check_weights
 from models.classes import pocket
@@ -31,6 +32,8 @@ def check_backbone(name: str, revision: str | None = None) -> BackboneFacts:
 
     revision: a hub id's branch, tag or commit; if None, the commit in the user's cache, else the main branch's.
     """
+    if Path(name).is_file():
+        return _facts_of_file(name, Path(name))
     if not is_hub_id(name):
         return _facts_in(name, locate(name, light_files(), revision))
     before = hub.cached(name, revision)
@@ -48,8 +51,16 @@ def check_backbone(name: str, revision: str | None = None) -> BackboneFacts:
         raise
 
 
-def _facts_in(name: str, folder: Path) -> BackboneFacts:
-    """Facts of the backbone whose files are in that folder, and whose weights are there or at the hub."""
+def _facts_of_file(name: str, file: Path) -> BackboneFacts:
+    """Facts of the backbone in a single file."""
+    if not is_single_file(name):
+        expected = " or ".join(SUFFIXES)
+        raise UserError(f"backbone {name}: {EXPECTED}, or a single file ({expected}), got a file of another kind")
+    return replace(_facts_in(name, folder_for(file), file), file=file)
+
+
+def _facts_in(name: str, folder: Path, file: Path | None = None) -> BackboneFacts:
+    """Facts of the backbone whose files are in that folder, and whose weights are there, at the hub or in a file."""
     index = folder / "model_index.json"
     pipeline = str(read_json(name, index).get("_class_name") or "") if index.is_file() else ""
     family = FAMILIES.get(pipeline or stable_diffusion.PIPELINE)  # without an index, facts_of checks the parts
@@ -65,7 +76,8 @@ def _facts_in(name: str, folder: Path) -> BackboneFacts:
             f"({type(error).__name__}: {error}); download it again"
         ) from error
     facts = replace(facts, taught=taught(name), commit=folder.name if is_hub_id(name) else None)
-    check_weights(facts)
+    if file is None:
+        check_weights(facts)
     return facts
 
 

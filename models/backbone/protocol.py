@@ -43,6 +43,7 @@ class BackboneFacts:
     parts: tuple[str, ...] = ()  # folders of the networks that weights are read for
     upcast: tuple[str, ...] = ()  # those of them that stay in float32 where the others are in float16
     commit: str | None = None  # of the hub's repository; None for a folder
+    file: Path | None = None  # the single file that has all weights; `folder` then has their configurations
     taught: Taught | None = None  # the classes and words it was trained on; None if not limited to a list
 
     def sizes(self, height: int | None, width: int | None) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from models.backbone.files import Missing, is_hub_id, read_json
 from models.backbone.protocol import BackboneFacts
+from models.backbone.single_file.networks import load_part
 from models.backbone.weights import hub
 from models.backbone.weights.layouts import HALF, Layout, Weights, choose, shapes_in, shards, weights_in
 from models.errors import UserError
@@ -57,7 +58,9 @@ def _half_in_cache(facts: BackboneFacts, part: str, error: UserError) -> Weights
         weights = weights_in(facts.name, facts.folder, part, (True,))
     except Missing:
         raise error from None
-    logger.warning("maskmill: %s: %s/ is read in its variant %s, which the cache has: %s", facts.name, part, HALF, error)
+    logger.warning(
+        "maskmill: %s: %s/ is read in its variant %s, which the cache has: %s", facts.name, part, HALF, error
+    )
     return weights
 
 
@@ -85,6 +88,9 @@ def load_network(facts: BackboneFacts, part: str, device: str = "cpu", dtype: st
 
     disable_progress_bar()
     set_verbosity_error()  # transformers' report of missing tensors takes several lines; they are an error below
+    if facts.file is not None:
+        network = load_part(facts.file, facts.folder, part, _class_of(part), getattr(torch, dtype))
+        return network.to(device).eval().requires_grad_(False)
     weights = weights_of(facts, part, dtype)
     options = {"torch_dtype": getattr(torch, dtype), "local_files_only": True, "output_loading_info": True}
     with TemporaryDirectory(prefix="maskmill-") as view:
@@ -116,6 +122,8 @@ def count_parameters(facts: BackboneFacts, part: str) -> int:
 
     By the headers of its files; where these do not tell, by its configuration, which imports torch.
     """
+    if facts.file is not None:
+        return _count_by_config(facts, part)
     try:
         weights = weights_in(facts.name, facts.folder, part)
     except Missing:  # of a hub id, not yet fetched
