@@ -75,7 +75,7 @@ def _at_hub(facts: BackboneFacts, part: str, halves: tuple[bool, ...], lacking: 
         hub.fetch(facts.name, [layout.file], facts.folder.name)
         return shards(facts.name, layout, facts.folder / layout.file)
 
-    return choose(facts.name, part, halves, names.__contains__, read_index)
+    return choose(facts.name, part, halves, names, read_index)
 
 
 def load_network(facts: BackboneFacts, part: str, device: str = "cpu", dtype: str = "float32") -> Any:
@@ -84,9 +84,11 @@ def load_network(facts: BackboneFacts, part: str, device: str = "cpu", dtype: st
     UserError if it cannot be loaded.
     """
     import torch
+    from diffusers.utils import logging as of_diffusers
     from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
     disable_progress_bar()
+    of_diffusers.disable_progress_bar()
     set_verbosity_error()  # transformers' report of missing tensors takes several lines; they are an error below
     if facts.file is not None:
         network = load_part(facts.file, facts.folder, part, _class_of(part), getattr(torch, dtype))
@@ -97,7 +99,8 @@ def load_network(facts: BackboneFacts, part: str, device: str = "cpu", dtype: st
         _link(facts.folder, weights, Path(view))
         try:
             network, info = _class_of(part).from_pretrained(view, use_safetensors=weights.layout.is_safe, **options)
-            if missing_keys := sorted(info["missing_keys"]):
+            unread = (name for name, value in network.named_parameters() if value.is_meta)  # of shards, by their index
+            if missing_keys := sorted({*info["missing_keys"], *unread}):
                 raise UserError(f"{len(missing_keys)} tensors are missing, for example {missing_keys[0]}")
         except Exception as error:  # from diffusers, transformers, safetensors and torch
             why = shorten(f"{type(error).__name__}: {error}".replace(view, part), 160)
