@@ -1,4 +1,4 @@
-"""A diffusers folder written as one file in the original layout, as fine-tunes are shared: the inverse of a conversion."""
+"""A diffusers folder written as one file in the original layout, the inverse of diffusers' conversion."""
 
 import re
 import shutil

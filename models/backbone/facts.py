@@ -3,16 +3,19 @@
 Imports no torch, so that bad input is refused before slow work starts. Loads no network.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from models.backbone import stable_diffusion, stable_diffusion_xl
 from models.backbone.files import EXPECTED, Missing, is_hub_id, locate, read_json
+from models.backbone.lora.files import read_lora
+from models.backbone.lora.fusing import check_fit
 from models.backbone.protocol import BackboneFacts, Family
 from models.backbone.single_file.contents import SUFFIXES, folder_for, is_single_file
 from models.backbone.weights import hub
-from models.backbone.weights.networks import check_weights
+from models.backbone.weights.networks import check_weights, outline
 from models.classes import pocket
 from models.classes.pocket import Taught
 from models.config.backbone import is_pocket
@@ -27,11 +30,21 @@ FAMILIES: dict[str, Family] = {
 ALWAYS_THERE = ("model_index.json", "tokenizer/tokenizer_config.json")  # in a repository; a folder may do without
 
 
-def check_backbone(name: str, revision: str | None = None) -> BackboneFacts:
-    """Facts of the named backbone; UserError if it is not valid. Downloads no weights, imports no torch.
+def check_backbone(name: str, revision: str | None = None, lora: Sequence[str] = ()) -> BackboneFacts:
+    """Facts of the named backbone; UserError if it is not valid. Downloads no weights; imports no torch without LoRAs.
 
     revision: a hub id's branch, tag or commit; if None, the commit in the user's cache, else the main branch's.
+    lora: the LoRAs to fuse into it, PATH or PATH:WEIGHT each; UserError if one does not fit.
     """
+    facts = _facts_of(name, revision)
+    if not lora:
+        return facts
+    loras = tuple(map(read_lora, lora))
+    check_fit(loras, {part: outline(facts, part) for part in facts.parts if part != "vae"})
+    return replace(facts, lora=loras)
+
+
+def _facts_of(name: str, revision: str | None) -> BackboneFacts:
     if Path(name).is_file():
         return _facts_of_file(name, Path(name))
     if not is_hub_id(name):

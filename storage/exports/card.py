@@ -67,7 +67,7 @@ def _body(plan: Plan, form: Format, notes: list[str]) -> list[str]:
         "",
         f"{len(plan)} images with the mask of one object each, {width} x {height} pixels. {_drawn(plan)} "
         f"maskmill made images and masks with the text-to-image model "
-        f"{escape(plan.config.get('backbone', 'unknown'))}{_at_commit(plan)} and screened them.",
+        f"{escape(plan.config.get('backbone', 'unknown'))}{_details(plan)} and screened them.",
         "",
         "| split | samples |",
         "|---|---|",
@@ -103,9 +103,11 @@ def _body(plan: Plan, form: Format, notes: list[str]) -> list[str]:
     ]
 
 
-def _at_commit(plan: Plan) -> str:
-    revision = plan.config.get("revision")
-    return f" (revision {escape(revision)})" if revision else ""
+def _details(plan: Plan) -> str:
+    revision, loras = plan.config.get("revision"), plan.config.get("lora", [])
+    details = [f"revision {revision}"] if revision else []
+    details += [f"with the LoRA {Path(given).name}" for given in loras]
+    return f" ({escape(', '.join(details))})" if details else ""
 
 
 def _drawn(plan: Plan) -> str:

@@ -1,4 +1,4 @@
-"""The configurations that a single file lacks: of Stable Diffusion 1.x, 2.x and XL, as a folder in the diffusers layout.
+"""The configurations that a single file lacks, of Stable Diffusion 1.x, 2.x and XL, as a folder as diffusers has it.
 
 The values are those of the models' published configurations. A folder beside the file, with its name and no suffix, is
 used in their place. Imports no torch, loads no network.

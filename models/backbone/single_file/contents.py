@@ -1,4 +1,4 @@
-"""What a single file holds, by the names and shapes of its tensors: a Stable Diffusion that is read, or what else it is.
+"""What a single file holds, by its tensors' names and shapes: a Stable Diffusion that is read, or what else it is.
 
 Importing it imports no torch; reading a .ckpt does. Loads no network.
 """
@@ -15,7 +15,7 @@ from models.errors import UserError
 SUFFIXES = (".safetensors", ".ckpt")
 EXPECTED = "expected all of Stable Diffusion 1.x, 2.x or XL in one file"
 FIRST = "model.diffusion_model.input_blocks.0.0.weight"  # the UNet's first convolution
-PREFIXES = {"unet": ("model.diffusion_model.",), "vae": ("first_stage_model.",)}
+PREFIXES: dict[str, tuple[str, ...]] = {"unet": ("model.diffusion_model.",), "vae": ("first_stage_model.",)}
 TEXTS = {
     "1.x": {"text_encoder": "cond_stage_model.transformer."},
     "2.x": {"text_encoder": "cond_stage_model.model."},
@@ -75,14 +75,13 @@ def _kind(file: Path, shapes: Mapping[str, tuple[int, ...]]) -> str:
         raise UserError(f"backbone {file}: {EXPECTED}, got {what}; choose one that makes images from text alone")
     if any(name.startswith("conditioner.embedders.0.model.") for name in shapes):
         raise UserError(f"backbone {file}: {EXPECTED}, got SDXL's refiner; choose the base")
-    for kind, prefixes in reversed(TEXTS.items()):
-        if all(any(name.startswith(prefix) for name in shapes) for prefix in prefixes.values()):
-            break
-    else:
+    kinds = (kind for kind, texts in TEXTS.items() if all(any(n.startswith(p) for n in shapes) for p in texts.values()))
+    found = next(kinds, "")
+    if not found:
         raise UserError(f"backbone {file}: {EXPECTED}, got one without a text encoder; choose the complete file")
     if not any(name.startswith(PREFIXES["vae"]) for name in shapes):
         raise UserError(f"backbone {file}: {EXPECTED}, got one without a VAE; choose the complete file")
-    return kind
+    return found
 
 
 @lru_cache(maxsize=4)
@@ -102,7 +101,7 @@ def tensor_shapes(file: Path) -> dict[str, tuple[int, ...]]:
 
 
 def unpickled(file: Path) -> dict[str, Any]:
-    """The tensors of a .ckpt by name, read without running code (weights_only) and mapped into memory where possible."""
+    """The tensors of a .ckpt by name, read without running code (weights_only), mapped into memory if it is a zip."""
     import pickle
 
     import torch

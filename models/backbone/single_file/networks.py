@@ -28,8 +28,8 @@ def load_part(file: Path, folder: Path, part: str, network_class: Any, dtype: An
     except Exception as error:  # from diffusers, transformers, accelerate and torch
         why = shorten(f"{type(error).__name__}: {error}", 160)
         raise UserError(
-            f"backbone {file}: its {part} could not be loaded: its tensors do not fit the configuration ({why}); download "
-            "it again, or put a folder with its configurations beside it"
+            f"backbone {file}: its {part} could not be loaded: its tensors do not fit the configuration ({why}); "
+            "download it again, or put a folder with its configurations beside it"
         ) from error
     return network
 

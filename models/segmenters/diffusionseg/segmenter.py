@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.backbone.features import feature_shapes, features_of
 from models.backbone.facts import check_backbone
+from models.backbone.features import feature_shapes, features_of
 from models.backbone.load import load_backbone
 from models.backbone.sampling import OnStep
 from models.batching import in_batches
@@ -31,7 +31,7 @@ class Segmenter:
     def __init__(self, config: DiffusionSegConfig):
         self.config = config
         self.backbone = load_backbone(
-            check_backbone(config.backbone, config.revision), config.run.device, config.run.dtype
+            check_backbone(config.backbone, config.revision, config.lora), config.run.device, config.run.dtype
         )
         config.check(self.backbone.facts, None)
         self.size = self.backbone.facts.image_size

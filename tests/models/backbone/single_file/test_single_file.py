@@ -1,4 +1,4 @@
-"""A backbone in one file is that of the folder it was written from, bit for bit; other files are refused by what they are."""
+"""A backbone in one file is that of the folder it was written from, bit for bit; other files are refused."""
 
 import io
 import json

@@ -64,7 +64,9 @@ def sharded_half(folder: Path) -> None:
     for part, kind in PARTS.items():
         network = kind.from_pretrained(folder, subfolder=part).half()
         file_of(folder, part).unlink()
-        network.save_pretrained(folder / part, max_shard_size="4KB" if part == "text_encoder" else "25KB", variant="fp16")
+        network.save_pretrained(
+            folder / part, max_shard_size="4KB" if part == "text_encoder" else "25KB", variant="fp16"
+        )
 
 
 def pickled_shards(folder: Path) -> None:

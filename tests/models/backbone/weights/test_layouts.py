@@ -108,7 +108,9 @@ def test_a_missing_shard_is_named(source, tmp_path, layout, part):
 
 
 @pytest.mark.parametrize("layout", [laid.sharded, laid.pickled_shards], ids=lambda x: x.__name__)
-@pytest.mark.parametrize("name", ["../x.safetensors", "/etc/x.safetensors", "a/b.safetensors", "..", "..\\x.bin", "x.exe"])
+@pytest.mark.parametrize(
+    "name", ["../x.safetensors", "/etc/x.safetensors", "a/b.safetensors", "..", "..\\x.bin", "x.exe"]
+)
 def test_an_index_that_names_files_elsewhere_is_refused(source, tmp_path, layout, name):
     folder = laid_out(source, tmp_path / "there", layout)
     save_file({}, tmp_path / "x.safetensors")
@@ -119,7 +121,9 @@ def test_an_index_that_names_files_elsewhere_is_refused(source, tmp_path, layout
     refused(folder, index.name, repr(name), "in its own folder")
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"weight_map": {}}', '{"weight_map": [1]}', '{"weight_map": null}'])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", "{}", '{"weight_map": {}}', '{"weight_map": [1]}', '{"weight_map": null}']
+)
 def test_an_index_that_is_not_valid_is_named(source, tmp_path, content):
     folder = laid_out(source, tmp_path / "there", laid.sharded)
     (index,) = (folder / "vae").glob("*.index.json")
@@ -178,7 +182,10 @@ def test_a_shard_that_is_missing_is_not_replaced_by_the_variant_in_silence(sourc
 
 
 def test_a_whole_file_is_read_where_an_older_index_lost_its_shards(source, tmp_path):
-    folder, shards = laid_out(source, tmp_path / "there", laid.untouched), laid_out(source, tmp_path / "s", laid.sharded)
+    folder, shards = (
+        laid_out(source, tmp_path / "there", laid.untouched),
+        laid_out(source, tmp_path / "s", laid.sharded),
+    )
     shutil.copy(next((shards / "unet").glob("*.index.json")), folder / "unet")
     assert load_network(check_backbone(str(folder)), "unet") is not None
 
