@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from flows.checks.prompts import check_purchase, describe_prompts, with_author
 from models.backbone.facts import check_backbone
@@ -13,6 +14,7 @@ from models.config.build import BuildConfig
 from models.config.run import RunConfig
 from models.config.sampling import SamplingConfig, steps_line
 from models.cut.seeds import seed_cells
+from models.errors import UserError
 from models.hardware import resolve_device
 from models.prompts.grammar import Grammar, check_classes
 from storage.dataset import target
@@ -45,7 +47,8 @@ def preflight(config: BuildConfig, out: Path) -> Plan:
     config = config.model_copy(update={"prompts": with_author(config.prompts, out)})
     config, revision = _pinned(config, out)
     check_target(out, config.identity(), config.count)
-    facts = check_backbone(config.backbone, revision)
+    facts = check_backbone(config.backbone, revision, config.lora)
+    _refuse_other_loras(facts, out)
     grammar = Grammar.of(config, facts.taught)
     check_classes(grammar, facts, config.screen.clip)
     image_size, latent = facts.sizes(config.sampling.height, config.sampling.width)
@@ -80,6 +83,17 @@ def _pinned(config: BuildConfig, out: Path) -> tuple[BuildConfig, str | None]:
     return config, before.backbone_commit
 
 
+def _refuse_other_loras(facts: BackboneFacts, out: Path) -> None:
+    """UserError if a LoRA's file is another than the one that the dataset at `out` was begun with."""
+    before = open_dataset(out, "build").loras if is_dataset(out) else []
+    for lora, stored in zip(facts.lora, before, strict=False):
+        if lora.sha256 != stored["sha256"]:
+            raise UserError(
+                f"lora {lora.given}: {out} was begun with a file of sha256 {stored['sha256'][:16]}..., this one has "
+                f"{lora.sha256[:16]}...; bring that one back, or build another dataset"
+            )
+
+
 def check_machine(run: RunConfig, clip: str, field: str = "screen.clip") -> None:
     """UserError if the device or the CLIP model does not exist; fetches nothing, imports torch only if necessary."""
     if run.device.startswith("cuda"):
@@ -112,7 +126,13 @@ def open_writer(plan: Plan) -> DatasetWriter:
     config = plan.config
     stored = config.model_dump(mode="json", by_alias=True)
     sizes = (plan.image_size, plan.grid, config.shard_size, config.count, plan.pooled)
-    return DatasetWriter.open(plan.out, stored, config.identity(), *sizes, commit=plan.facts.commit)
+    return DatasetWriter.open(plan.out, stored, config.identity(), *sizes, provenance=provenance_of(plan.facts))
+
+
+def provenance_of(facts: BackboneFacts) -> dict[str, Any]:
+    """What a dataset keeps of its backbone besides its name: the hub's commit and the LoRAs, where there are any."""
+    commit = {} if facts.commit is None else {"backbone_commit": facts.commit}
+    return commit | ({"lora": [lora.facts() for lora in facts.lora]} if facts.lora else {})
 
 
 def describe(plan: Plan) -> list[str]:
@@ -122,6 +142,7 @@ def describe(plan: Plan) -> list[str]:
     return [
         f"backbone    {config.backbone}: images {plan.image_size[0]}x{plan.image_size[1]}, "
         f"attention grid {plan.grid[0]}x{plan.grid[1]}, {facts.prediction_type}",
+        *(f"lora        {lora.file.name} at weight {lora.weight:g}, {len(lora.pairs)} layers" for lora in facts.lora),
         f"samples     {config.count} of {len(config.classes)} classes in {-(-config.count // config.shard_size)} "
         f"shards of {config.shard_size}, {steps} each, guidance {config.sampling.guidance:g}",
         f"first       {plan_line(plan, 0)}",

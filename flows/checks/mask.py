@@ -26,7 +26,7 @@ def check_mask(
     files = find_photos(photos, left_out)
     folder = MaskFolder(out)
     folder.check(files)
-    facts = check_backbone(config.backbone, config.revision)
+    facts = check_backbone(config.backbone, config.revision, config.lora)
     check_category(config.prior.category, facts)
     clip = "none" if config.prior.category else config.prior.clip
     check_machine(config.run, clip, "prior.clip")

@@ -149,8 +149,8 @@ def check_segmenter(config: TrainConfig, training: TrainingSet | None, category:
     """
     check_machine(config.run, config.clip_asked(category), "prior.clip")
     backbone = config.uses_backbone()
-    revision = config.revision if isinstance(config, BackboneConfig) else None
-    facts = None if backbone is None else check_backbone(backbone, revision)
+    revision, lora = (config.revision, config.lora) if isinstance(config, BackboneConfig) else (None, ())
+    facts = None if backbone is None else check_backbone(backbone, revision, lora)
     if facts is not None:
         check_category(category, facts)
     config.check(facts, training)

@@ -3,15 +3,19 @@
 Imports no torch, so that bad input is refused before slow work starts. Loads no network.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from models.backbone import stable_diffusion, stable_diffusion_xl
 from models.backbone.files import EXPECTED, Missing, is_hub_id, locate, read_json
+from models.backbone.lora.files import read_lora
+from models.backbone.lora.fusing import check_fit
 from models.backbone.protocol import BackboneFacts, Family
+from models.backbone.single_file.contents import SUFFIXES, folder_for, is_single_file
 from models.backbone.weights import hub
-from models.backbone.weights.networks import check_weights
+from models.backbone.weights.networks import check_weights, outline
 from models.classes import pocket
 from models.classes.pocket import Taught
 from models.config.backbone import is_pocket
@@ -26,11 +30,23 @@ FAMILIES: dict[str, Family] = {
 ALWAYS_THERE = ("model_index.json", "tokenizer/tokenizer_config.json")  # in a repository; a folder may do without
 
 
-def check_backbone(name: str, revision: str | None = None) -> BackboneFacts:
-    """Facts of the named backbone; UserError if it is not valid. Downloads no weights, imports no torch.
+def check_backbone(name: str, revision: str | None = None, lora: Sequence[str] = ()) -> BackboneFacts:
+    """Facts of the named backbone; UserError if it is not valid. Downloads no weights; imports no torch without LoRAs.
 
     revision: a hub id's branch, tag or commit; if None, the commit in the user's cache, else the main branch's.
+    lora: the LoRAs to fuse into it, PATH or PATH:WEIGHT each; UserError if one does not fit.
     """
+    facts = _facts_of(name, revision)
+    if not lora:
+        return facts
+    loras = tuple(map(read_lora, lora))
+    check_fit(loras, {part: outline(facts, part) for part in facts.parts if part != "vae"})
+    return replace(facts, lora=loras)
+
+
+def _facts_of(name: str, revision: str | None) -> BackboneFacts:
+    if Path(name).is_file():
+        return _facts_of_file(name, Path(name))
     if not is_hub_id(name):
         return _facts_in(name, locate(name, light_files(), revision))
     before = hub.cached(name, revision)
@@ -48,8 +64,16 @@ def check_backbone(name: str, revision: str | None = None) -> BackboneFacts:
         raise
 
 
-def _facts_in(name: str, folder: Path) -> BackboneFacts:
-    """Facts of the backbone whose files are in that folder, and whose weights are there or at the hub."""
+def _facts_of_file(name: str, file: Path) -> BackboneFacts:
+    """Facts of the backbone in a single file."""
+    if not is_single_file(name):
+        expected = " or ".join(SUFFIXES)
+        raise UserError(f"backbone {name}: {EXPECTED}, or a single file ({expected}), got a file of another kind")
+    return replace(_facts_in(name, folder_for(file), file), file=file)
+
+
+def _facts_in(name: str, folder: Path, file: Path | None = None) -> BackboneFacts:
+    """Facts of the backbone whose files are in that folder, and whose weights are there, at the hub or in a file."""
     index = folder / "model_index.json"
     pipeline = str(read_json(name, index).get("_class_name") or "") if index.is_file() else ""
     family = FAMILIES.get(pipeline or stable_diffusion.PIPELINE)  # without an index, facts_of checks the parts
@@ -65,7 +89,8 @@ def _facts_in(name: str, folder: Path) -> BackboneFacts:
             f"({type(error).__name__}: {error}); download it again"
         ) from error
     facts = replace(facts, taught=taught(name), commit=folder.name if is_hub_id(name) else None)
-    check_weights(facts)
+    if file is None:
+        check_weights(facts)
     return facts
 
 

@@ -19,7 +19,8 @@ def is_local(name: str) -> bool:
 
 def is_hub_id(name: str) -> bool:
     """Whether a backbone's name can be a hub id, OWNER/NAME, and is not that of a local folder."""
-    return not is_local(name) and name.count("/") == 1 and not name.startswith((".", "/", "~"))
+    is_file = name.endswith((".safetensors", ".ckpt"))  # a single file that is not there
+    return not is_local(name) and name.count("/") == 1 and not name.startswith((".", "/", "~")) and not is_file
 
 
 def locate(name: str, patterns: list[str], revision: str | None = None) -> Path:
@@ -34,7 +35,10 @@ def locate(name: str, patterns: list[str], revision: str | None = None) -> Path:
         return POCKET_FOLDER
     if Path(name).is_dir():
         return Path(name)
-    raise UserError(f"backbone: {EXPECTED}, got {name!r}, which is not a folder; name 'pocket', a folder or a hub id")
+    raise UserError(
+        f"backbone: {EXPECTED}, got {name!r}, which is not there; name 'pocket', a folder, a .safetensors or .ckpt file, "
+        "or a hub id"
+    )
 
 
 class Missing(UserError):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import CLIPTokenizer
 
+    from models.backbone.lora.files import Lora
+
 Blocks = Literal["encoder", "decoder"]
 
 
@@ -44,6 +46,8 @@ class BackboneFacts:
     upcast: tuple[str, ...] = ()  # those of them that stay in float32 where the others are in float16
     commit: str | None = None  # of the hub's repository; None for a folder
     scheduler: Mapping[str, Any] = field(default_factory=dict, hash=False)  # its configuration, as diffusers reads it
+    file: Path | None = None  # the single file that has all weights; `folder` then has their configurations
+    lora: "tuple[Lora, ...]" = ()  # fused into the networks at their load
     taught: Taught | None = None  # the classes and words it was trained on; None if not limited to a list
 
     def sizes(self, height: int | None, width: int | None) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -48,10 +48,14 @@ class BackboneConfig(Config):
         description="branch, tag or commit of a hub id; absent, the commit in the cache, else that of its main branch",
     )
 
+    lora: Annotated[tuple[str, ...], PLACE] = Field(
+        (), max_length=20, description="LoRAs fused into the backbone: each a file or folder, as PATH or PATH:WEIGHT"
+    )
+
     def identity(self) -> dict[str, Any]:
-        """As of every configuration, without a revision that is not given: older digests stay valid."""
+        """As of every configuration, without a revision or LoRAs that are not given: earlier digests stay valid."""
         identity = super().identity()
-        return {name: value for name, value in identity.items() if name != "revision" or value is not None}
+        return {name: value for name, value in identity.items() if name not in ("revision", "lora") or value}
 
     @classmethod
     def presets(cls, given: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

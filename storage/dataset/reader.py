@@ -113,6 +113,11 @@ class Dataset:
         return attributes_of(self.group).get("backbone_commit")
 
     @property
+    def loras(self) -> list[dict[str, Any]]:
+        """The LoRAs that were fused into the backbone: file, weight and sha256 of each."""
+        return attributes_of(self.group).get("lora", [])
+
+    @property
     def image_size(self) -> tuple[int, int]:
         """(H, W) in pixels."""
         height, width = attributes_of(self.group)["image_size"]

@@ -105,8 +105,10 @@ def _body(plan: Plan, form: Format, notes: list[str]) -> list[str]:
 
 
 def _details(plan: Plan) -> str:
-    revision = plan.config.get("revision")
-    return f" (revision {escape(revision)})" if revision else ""
+    revision, loras = plan.config.get("revision"), plan.config.get("lora", [])
+    details = [f"revision {revision}"] if revision else []
+    details += [f"with the LoRA {Path(given).name}" for given in loras]
+    return f" ({escape(', '.join(details))})" if details else ""
 
 
 def _sampled(plan: Plan) -> str:

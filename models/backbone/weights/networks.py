@@ -14,7 +14,9 @@ from textwrap import shorten
 from typing import Any
 
 from models.backbone.files import Missing, is_hub_id, read_json
+from models.backbone.lora.fusing import fuse
 from models.backbone.protocol import BackboneFacts
+from models.backbone.single_file.networks import load_part
 from models.backbone.weights import hub
 from models.backbone.weights.layouts import HALF, Layout, Weights, choose, shapes_in, shards, weights_in
 from models.errors import UserError
@@ -89,6 +91,9 @@ def load_network(facts: BackboneFacts, part: str, device: str = "cpu", dtype: st
     disable_progress_bar()
     of_diffusers.disable_progress_bar()
     set_verbosity_error()  # transformers' report of missing tensors takes several lines; they are an error below
+    if facts.file is not None:
+        network = load_part(facts.file, facts.folder, part, _class_of(part), getattr(torch, dtype))
+        return _ready(network, facts, part, device)
     weights = weights_of(facts, part, dtype)
     options = {"torch_dtype": getattr(torch, dtype), "local_files_only": True, "output_loading_info": True}
     with TemporaryDirectory(prefix="maskmill-") as view:
@@ -104,6 +109,12 @@ def load_network(facts: BackboneFacts, part: str, device: str = "cpu", dtype: st
                 f"backbone {facts.name}: {part}/ could not be loaded: its weights do not match its config.json "
                 f"({why}); download it again"
             ) from error
+    return _ready(network, facts, part, device)
+
+
+def _ready(network: Any, facts: BackboneFacts, part: str, device: str) -> Any:
+    """The network with its LoRAs, on its device, frozen and in evaluation mode."""
+    fuse(network, part, facts.lora)
     return network.to(device).eval().requires_grad_(False)
 
 
@@ -121,17 +132,20 @@ def count_parameters(facts: BackboneFacts, part: str) -> int:
 
     By the headers of its files; where these do not tell, by its configuration, which imports torch.
     """
+    if facts.file is not None:
+        return _num_of(outline(facts, part))
     try:
         weights = weights_in(facts.name, facts.folder, part)
     except Missing:  # of a hub id, not yet fetched
-        return _count_by_config(facts, part)
+        return _num_of(outline(facts, part))
     if not weights.layout.is_safe:
-        return _count_by_config(facts, part)
+        return _num_of(outline(facts, part))
     shapes = [shape for file in weights.files for shape in (shapes_in(facts.folder / file) or {}).values()]
     return sum(math.prod(sizes) for kind, sizes in shapes if "F" in kind)  # not the positions, which are integers
 
 
-def _count_by_config(facts: BackboneFacts, part: str) -> int:
+def outline(facts: BackboneFacts, part: str) -> Any:
+    """A network without weights (on the meta device), by its configuration; imports torch. UserError if not valid."""
     import torch
 
     config = read_json(facts.name, facts.folder / part / "config.json")
@@ -139,12 +153,14 @@ def _count_by_config(facts: BackboneFacts, part: str) -> int:
     try:
         with torch.device("meta"):
             if config_class := getattr(network_class, "config_class", None):
-                network = network_class(config_class.from_dict(config))
-            else:
-                network = network_class.from_config(config)
+                return network_class(config_class.from_dict(config))
+            return network_class.from_config(config)
     except Exception as error:  # from diffusers and transformers, for values that no network can have
         why = shorten(f"{type(error).__name__}: {error}", 160)
         raise UserError(f"backbone {facts.name}: {part}/config.json is not valid ({why}); download it again") from error
+
+
+def _num_of(network: Any) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 

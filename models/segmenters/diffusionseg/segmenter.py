@@ -31,7 +31,7 @@ class Segmenter:
     def __init__(self, config: DiffusionSegConfig):
         self.config = config
         self.backbone = load_backbone(
-            check_backbone(config.backbone, config.revision), config.run.device, config.run.dtype
+            check_backbone(config.backbone, config.revision, config.lora), config.run.device, config.run.dtype
         )
         config.check(self.backbone.facts, None)
         self.size = self.backbone.facts.image_size
