@@ -1,6 +1,7 @@
-"""Adaptive thresholds against the paper's numbers and pocket's preset, in every world (docs/decisions/adaptive-cut.md).
+"""Adaptive thresholds against the paper's numbers and pocket's preset, in every world.
 
-The constants of models/cut/levels.py were chosen on the photographs of even index; here those of odd index are measured.
+The constants of models/cut/levels.py were chosen on the photographs of even index; here the others are measured.
+docs/decisions/adaptive-cut.md says what follows.
 """
 
 from pathlib import Path

@@ -10,7 +10,6 @@ from pydantic import Field, ValidationInfo, model_validator
 
 from models.config.base import Config
 
-
 ADAPTIVE_LAMBDA = 6.0  # lambda under adaptive thresholds, unless it is given (docs/decisions/adaptive-cut.md)
 FIXED = ("tau", "alpha", "objectness")  # what the paper's thresholds consist of
 
@@ -23,8 +22,8 @@ class CutConfig(Config):
 
     thresholds: Literal["adaptive", "paper"] = Field(
         "adaptive",
-        description="'adaptive' reads tau, alpha and the decision level from each image's maps, with lambda 6 unless it "
-        "is given; 'paper' uses tau, alpha and objectness as they stand here",
+        description="'adaptive' reads tau, alpha and the decision level from each image's maps, with lambda 6 unless "
+        "it is given; 'paper' uses tau, alpha and objectness as they stand here",
     )
     tau: float = Field(
         0.16, ge=0, le=1, description="threshold on the class map (in [0, 1]) whose boundary gives the seeds B"

@@ -1,5 +1,7 @@
 """Adaptive thresholds: Otsu's division against a slow reference, its invariances, and masks over any ground."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from models.config.cut import ADAPTIVE_LAMBDA, CutConfig
-from models.cut.attentioncut import Evidence, cut, objectness_of
+from models.cut.attentioncut import Evidence, attentioncut, cut, objectness_of
 from models.cut.levels import best_sum, taus_of, two_levels, with_half_at
 from models.cut.seeds import normalise, refined_map, seed_columns
 
@@ -19,7 +21,7 @@ def slow_otsu(values: np.ndarray) -> tuple[float, float]:
     x = values.astype(np.float64).ravel()
     found = [(0.0, float(x.max()))]
     levels = np.unique(x)
-    for low, high in zip(levels, levels[1:], strict=False):
+    for low, high in pairwise(levels):
         one, other = x[x <= low], x[x >= high]
         between = one.size * other.size * (one.mean() - other.mean()) ** 2 / x.size**2
         found.append((between / x.var(), (low + high) / 2))
@@ -28,7 +30,7 @@ def slow_otsu(values: np.ndarray) -> tuple[float, float]:
 
 @given(VALUES)
 def test_the_division_is_otsus(values):
-    explained, threshold = slow_otsu(values)
+    explained, _ = slow_otsu(values)
     got = two_levels(values)
     assert got.explained == pytest.approx(explained, abs=1e-9)
     one, other = values[values <= got.threshold], values[values > got.threshold]
@@ -90,8 +92,6 @@ def scene(ground: float, cell: int = 8) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 @pytest.mark.parametrize("ground", [0.0, 0.1, 0.3, 0.6])
 def test_the_object_is_found_over_any_ground(ground):
-    from models.cut.attentioncut import attentioncut
-
     image, truth, class_map, attention = scene(ground)
     mask = attentioncut(image, class_map, attention, CutConfig())
     assert (mask & truth).sum() / (mask | truth).sum() > 0.95
