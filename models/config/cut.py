@@ -4,7 +4,7 @@ Imports no torch and knows nothing of how a cut is solved.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, model_validator
 
@@ -62,6 +62,18 @@ class CutConfig(Config):
             return given
         is_stored = bool(info.context and info.context.get("stored"))  # by a version that had no others
         return given | {"thresholds": "paper"} if is_stored or given.keys() & set(FIXED) else given
+
+    def as_begun(self, stored: Mapping[str, Any]) -> Self:
+        """The cut for a dataset begun with `stored`: the paper's, if nobody chose and there was no choice then.
+
+        A lambda that is the adaptive thresholds' own is left to the paper's unless the stored one is the same.
+        """
+        if "thresholds" in self.model_fields_set or "thresholds" in stored:
+            return self
+        given = self.model_dump(by_alias=True, exclude_unset=True)
+        if given.get("lambda") == ADAPTIVE_LAMBDA != stored.get("lambda"):
+            del given["lambda"]
+        return type(self).model_validate(given | {"thresholds": "paper"})
 
     @classmethod
     def presets(cls, given: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -131,3 +131,27 @@ def test_a_cut_stored_before_there_was_a_choice_is_the_papers():
 def test_a_cut_survives_being_written_down(thresholds, tau, smoothness):
     config = CutConfig.model_validate({"thresholds": thresholds, "tau": tau, "lambda": smoothness})
     assert CutConfig.model_validate(config.model_dump(mode="json", by_alias=True)) == config
+
+
+@pytest.mark.parametrize("stored_lambda", [0.1, 6.0])
+def test_a_dataset_begun_before_there_was_a_choice_resumes_with_the_papers(stored_lambda):
+    """Whether its lambda was the default or given, and even given as what is adaptive thresholds' own now."""
+    given = {} if stored_lambda == 0.1 else {"lambda": stored_lambda}
+    stored = CutConfig.model_validate(given | {"thresholds": "paper"}).model_dump(mode="json", by_alias=True)
+    del stored["thresholds"]
+    resumed = CutConfig.model_validate(given).as_begun(stored)
+    assert resumed == CutConfig.model_validate(stored, context={"stored": True})
+    assert resumed.as_begun(stored) == resumed
+
+
+def test_a_choice_is_kept_whatever_the_dataset_was_begun_with():
+    older, today = {"lambda": 0.1}, CutConfig().model_dump(mode="json", by_alias=True)
+    assert CutConfig(thresholds="adaptive").as_begun(older) == CutConfig()
+    assert CutConfig().as_begun(today) == CutConfig()
+    assert CutConfig.model_validate({"max_hole": 0.2}).as_begun(older) == CutConfig(max_hole=0.2, thresholds="paper")
+
+
+def test_lambda_is_given_by_either_of_its_names():
+    assert CutConfig(lambda_=2.0) == CutConfig.model_validate({"lambda": 2.0})
+    with pytest.raises(ValueError, match="lambda_"):
+        CutConfig.model_validate({"lambda": 2.0, "lambda_": 3.0})
