@@ -27,7 +27,7 @@ def check_recut(config: BuildConfig, out: Path) -> None:
     stored = BuildConfig.of_stored(published.config)
     changed = changes(stored, config)
     unused = [name for name in changed if name.removeprefix("cut.") in FIXED]
-    if unused and config.cut.thresholds == "adaptive":
+    if unused and config.cut.thresholds == stored.cut.thresholds == "adaptive":
         raise UserError(f"{unused[0]}: adaptive thresholds do not use it; add --set cut.thresholds=paper")
     changed = [name for name in changed if name.split(".")[0] not in MAY_CHANGE or name in FROM_KEPT]
     if other := [name for name in changed if name not in FROM_KEPT]:

@@ -75,6 +75,14 @@ class CutConfig(Config):
             del given["lambda"]
         return type(self).model_validate(given | {"thresholds": "paper"})
 
+    def below(self, changes: Any) -> dict[str, Any]:
+        """The cut's JSON values, for `changes` to lie over: other thresholds bring their own lambda, if it was theirs."""
+        values = self.model_dump(mode="json", by_alias=True)
+        brought = type(self)(thresholds=self.thresholds).lambda_
+        if isinstance(changes, dict) and changes.get("thresholds", self.thresholds) != self.thresholds:
+            return {name: value for name, value in values.items() if name != "lambda" or value != brought}
+        return values
+
     @classmethod
     def presets(cls, given: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from super().presets(given)

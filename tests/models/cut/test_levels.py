@@ -155,3 +155,13 @@ def test_lambda_is_given_by_either_of_its_names():
     assert CutConfig(lambda_=2.0) == CutConfig.model_validate({"lambda": 2.0})
     with pytest.raises(ValueError, match="lambda_"):
         CutConfig.model_validate({"lambda": 2.0, "lambda_": 3.0})
+
+
+def test_other_thresholds_bring_their_own_lambda_but_keep_one_that_was_given():
+    for one, other in (("paper", "adaptive"), ("adaptive", "paper")):
+        config, changes = CutConfig(thresholds=one), {"thresholds": other}
+        assert CutConfig.model_validate(config.below(changes) | changes) == CutConfig(thresholds=other)
+        given = CutConfig(thresholds=one, lambda_=2.0)
+        assert CutConfig.model_validate(given.below(changes) | changes).lambda_ == 2.0
+        for same in (None, {}, {"thresholds": one}, {"band": 3}, 7):
+            assert CutConfig.model_validate(config.below(same)) == config and "lambda" in config.below(same)
