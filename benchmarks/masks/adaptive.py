@@ -4,6 +4,8 @@ The constants of models/cut/levels.py were chosen on the photographs of even ind
 docs/decisions/adaptive-cut.md says what follows.
 """
 
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +29,10 @@ GAIN, LOSS, OF_PRESET = 0.05, 0.03, 0.95
 def run(folder: Path, count: int) -> dict[str, Any]:
     """IoU of each setting's masks in each world, of the odd ones of `count` photographs and renders."""
     rows, ious = [], {}
-    worlds = [(world.name, lambda world=world: simulated(world, folder, count)) for world in WORLDS]
-    worlds.append((POCKET, lambda: iter(renders(count))))
+    worlds: list[tuple[str, Callable[[], Iterable[Seen]]]] = [
+        (world.name, partial(simulated, world, folder, count)) for world in WORLDS
+    ]
+    worlds.append((POCKET, partial(renders, count)))
     with tqdm(total=len(worlds) * (count // 2), desc="cutting", unit="img") as bar:
         for name, pictures in worlds:
             ious[name] = measured(seen for i, seen in enumerate(pictures()) if i % 2)

@@ -76,7 +76,7 @@ class CutConfig(Config):
         return type(self).model_validate(given | {"thresholds": "paper"})
 
     def below(self, changes: Any) -> dict[str, Any]:
-        """The cut's JSON values, for `changes` to lie over: other thresholds bring their own lambda, if it was theirs."""
+        """The cut's JSON values to lay `changes` over: other thresholds bring their own lambda, if it was theirs."""
         values = self.model_dump(mode="json", by_alias=True)
         brought = type(self)(thresholds=self.thresholds).lambda_
         if isinstance(changes, dict) and changes.get("thresholds", self.thresholds) != self.thresholds:
