@@ -1,5 +1,6 @@
 """Checks before a build writes anything, and the lines of a dry run. Importing it imports no torch."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from models.backbone.protocol import BackboneFacts
 from models.backbone.tokens import category_span, load_tokenizer
 from models.config.backbone import is_pocket
 from models.config.build import BuildConfig
+from models.config.cut import CutConfig
 from models.config.run import RunConfig
 from models.config.sampling import SamplingConfig, steps_line
 from models.cut.seeds import seed_cells
@@ -23,6 +25,8 @@ from storage.dataset.repository import is_dataset
 from storage.dataset.schema import array_specs
 from storage.dataset.target import check_target
 from storage.dataset.writer import DatasetWriter
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,8 @@ class Plan:
 
 def preflight(config: BuildConfig, out: Path) -> Plan:
     """The plan of a build; UserError if the build is not possible. Writes nothing."""
-    config = config.model_copy(update={"prompts": with_author(config.prompts, out)})
-    config, revision = _pinned(config, out)
+    changes = {"prompts": with_author(config.prompts, out), "cut": _begun_cut(config.cut, out)}
+    config, revision = _pinned(config.model_copy(update=changes), out)
     check_target(out, config.identity(), config.count)
     facts = check_backbone(config.backbone, revision, config.lora)
     _refuse_other_loras(facts, out)
@@ -92,6 +96,16 @@ def _refuse_other_loras(facts: BackboneFacts, out: Path) -> None:
                 f"lora {lora.given}: {out} was begun with a file of sha256 {stored['sha256'][:16]}..., this one has "
                 f"{lora.sha256[:16]}...; bring that one back, or build another dataset"
             )
+
+
+def _begun_cut(cut: CutConfig, out: Path) -> CutConfig:
+    """The cut, which resumes a dataset from before adaptive thresholds with the paper's unless it names its own."""
+    if not is_dataset(out):
+        return cut
+    begun = cut.as_begun(open_dataset(out, "build").config.get("cut", {}))
+    if begun is not cut:
+        logger.warning("maskmill: %s was begun with the paper's thresholds, and resumes with them", out)
+    return begun
 
 
 def check_machine(run: RunConfig, clip: str, field: str = "screen.clip") -> None:

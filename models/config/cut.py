@@ -1,18 +1,30 @@
-"""AttentionCut's parameters; the paper's numbers are the defaults (DiffusionSeg, arXiv 2303.09813).
+"""AttentionCut's parameters: the paper's numbers (DiffusionSeg, arXiv 2303.09813), and thresholds that adapt.
 
 Imports no torch and knows nothing of how a cut is solved.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, model_validator
 
 from models.config.base import Config
 
+ADAPTIVE_LAMBDA = 6.0  # lambda under adaptive thresholds, unless it is given (docs/decisions/adaptive-cut.md)
+FIXED = ("tau", "alpha", "objectness")  # what the paper's thresholds consist of
+
 
 class CutConfig(Config):
-    """AttentionCut: objectness, inner coherence, the graph, and the mask's post-processing."""
+    """AttentionCut: objectness, inner coherence, the graph, and the mask's post-processing.
 
+    Whoever gives tau, alpha or objectness and no thresholds has the paper's, with these values.
+    """
+
+    thresholds: Literal["adaptive", "paper"] = Field(
+        "adaptive",
+        description="'adaptive' reads tau, alpha and the decision level from each image's maps, with lambda 6 unless "
+        "it is given; 'paper' uses tau, alpha and objectness as they stand here",
+    )
     tau: float = Field(
         0.16, ge=0, le=1, description="threshold on the class map (in [0, 1]) whose boundary gives the seeds B"
     )
@@ -41,3 +53,38 @@ class CutConfig(Config):
     )
     max_hole: float = Field(0.005, ge=0, le=1, description="holes smaller than this share of the image are filled")
     bilateral: bool = Field(False, description="smooth the mask with the fast bilateral solver")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _paper_where_its_numbers_are_given(cls, given: Any, info: ValidationInfo) -> Any:
+        """Thresholds of a config that names none: the paper's if it gives their values, or was stored without them."""
+        if not isinstance(given, dict) or "thresholds" in given:
+            return given
+        is_stored = bool(info.context and info.context.get("stored"))  # by a version that had no others
+        return given | {"thresholds": "paper"} if is_stored or given.keys() & set(FIXED) else given
+
+    def as_begun(self, stored: Mapping[str, Any]) -> Self:
+        """The cut for a dataset begun with `stored`: the paper's, if nobody chose and there was no choice then.
+
+        A lambda that is the adaptive thresholds' own is left to the paper's unless the stored one is the same.
+        """
+        if "thresholds" in self.model_fields_set or "thresholds" in stored:
+            return self
+        given = self.model_dump(by_alias=True, exclude_unset=True)
+        if given.get("lambda") == ADAPTIVE_LAMBDA != stored.get("lambda"):
+            del given["lambda"]
+        return type(self).model_validate(given | {"thresholds": "paper"})
+
+    def below(self, changes: Any) -> dict[str, Any]:
+        """The cut's JSON values to lay `changes` over: other thresholds bring their own lambda, if it was theirs."""
+        values = self.model_dump(mode="json", by_alias=True)
+        brought = type(self)(thresholds=self.thresholds).lambda_
+        if isinstance(changes, dict) and changes.get("thresholds", self.thresholds) != self.thresholds:
+            return {name: value for name, value in values.items() if name != "lambda" or value != brought}
+        return values
+
+    @classmethod
+    def presets(cls, given: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        yield from super().presets(given)
+        if given.get("thresholds", "adaptive") == "adaptive":
+            yield {"lambda": ADAPTIVE_LAMBDA}

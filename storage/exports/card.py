@@ -68,7 +68,8 @@ def _body(plan: Plan, form: Format, notes: list[str]) -> list[str]:
         "",
         f"{len(plan)} images with the mask of one object each, {width} x {height} pixels. {_drawn(plan)} "
         f"maskmill made images and masks with the text-to-image model "
-        f"{escape(plan.config.get('backbone', 'unknown'))}{_details(plan)}{_sampled(plan)} and screened them.",
+        f"{escape(plan.config.get('backbone', 'unknown'))}{_details(plan)}{_sampled(plan)} and screened them. "
+        f"{_cut(plan)}",
         "",
         "| split | samples |",
         "|---|---|",
@@ -114,6 +115,15 @@ def _details(plan: Plan) -> str:
 def _sampled(plan: Plan) -> str:
     steps = steps_line(plan.config.get("sampling", {}))
     return f", in {escape(steps)}," if steps else ""
+
+
+def _cut(plan: Plan) -> str:
+    """Which thresholds cut the masks; datasets from before there was a choice have the paper's kind."""
+    cut = plan.config.get("cut", {})
+    if cut.get("thresholds") == "adaptive":
+        return "Thresholds of the cut come from each image's attention (`cut.thresholds: adaptive`, not `paper`)."
+    numbers = (f"{name} {escape(str(cut[name]))}" for name in ("tau", "alpha") if name in cut)
+    return f"Thresholds of the cut are the same for every image ({', '.join(numbers) or 'the defaults'})."
 
 
 def _drawn(plan: Plan) -> str:
