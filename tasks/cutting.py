@@ -13,26 +13,32 @@ from storage.mending.writing import write_mends
 from tasks.base import task
 
 EVIDENCE = ("class_map", "refined", "affinities")
+SETS = "refined_sets"
 KEPT = ("layer_maps", "pooled")  # stored if sampling.keep_pooled is set; class_map and refined are computed from them
 
 
 @task(task_run_name="cut-{shard:05d}")
-def cut_shard(fork: Fork, shard: int, config: CutConfig, top_k: int | None = None) -> Fork:
+def cut_shard(
+    fork: Fork, shard: int, config: CutConfig, top_k: int | None = None, seed_set: int | None = None
+) -> Fork:
     """Apply AttentionCut to the sampled images of the shard; returns the store fork.
 
     If `top_k` is given, A_c and r(p) are computed again from the kept attention, with it and the config's tau and
-    num_seeds.
+    num_seeds. If `seed_set` is given, r(p) becomes the one stored at that position of `refined_sets`.
     """
     from models.cut.attentioncut import Evidence, cut
     from models.cut.masks import box
     from models.cut.seeds import class_and_refined
 
-    stored = read_shard(fork, shard, ["status", "image", *EVIDENCE, *(() if top_k is None else KEPT)])
+    more = (*(() if top_k is None else KEPT), *(() if seed_set is None else (SETS,)))
+    stored = read_shard(fork, shard, ["status", "image", *EVIDENCE, *more])
     rows = np.flatnonzero(stored["status"] == SAMPLED)
     for i in rows if top_k is not None else ():
         layer_maps, pooled = (stored[name][i] for name in KEPT)
         assert top_k is not None
         stored["class_map"][i], stored["refined"][i] = class_and_refined(layer_maps, pooled, top_k, config)
+    if seed_set is not None:
+        stored["refined"][rows] = stored[SETS][rows, seed_set]
     cuts = [cut(stored["image"][i], Evidence(*(stored[name][i] for name in EVIDENCE)), config) for i in rows]
     columns: dict[str, Any] = {
         "mask": np.stack([c.mask for c in cuts]),
@@ -45,7 +51,7 @@ def cut_shard(fork: Fork, shard: int, config: CutConfig, top_k: int | None = Non
         "box": [box(c.mask) for c in cuts],
         "status": [CUT] * len(cuts),
     }
-    if top_k is not None:
+    if more:
         columns |= {name: stored[name][rows] for name in ("class_map", "refined")}
     write_shard(fork, shard, columns, rows=rows)
     return fork

@@ -6,11 +6,12 @@ from flows.checks.build import check_machine
 from models.config.build import BuildConfig
 from models.errors import UserError
 from models.mappings import differences
-from storage.dataset.reader import open_dataset
+from storage.dataset.reader import Dataset, open_dataset
 from storage.lock import check_lockable
 
-MAY_CHANGE = ("cut", "screen", "run")
-FROM_KEPT = ("cut.tau", "cut.num_seeds", "sampling.top_k")  # A_c and r(p) depend on these: see models/cut/seeds.py
+MAY_CHANGE = ("cut", "tuned", "screen", "run")
+FROM_SETS = ("cut.tau",)  # r(p) depends on it, which is stored for a few of its values
+FROM_KEPT = (*FROM_SETS, "cut.num_seeds", "sampling.top_k")  # A_c and r(p) depend on these: see models/cut/seeds.py
 
 
 def check_recut(config: BuildConfig, out: Path) -> None:
@@ -25,6 +26,8 @@ def check_recut(config: BuildConfig, out: Path) -> None:
             f"{', '.join(other)}: cannot change in a recut, which samples no images; keep the value, or build another "
             "dataset with it"
         )
+    if not stored.sampling.keep_pooled:
+        changed = _without_sets(changed, published, config)
     if changed and not stored.sampling.keep_pooled:
         raise UserError(
             f"{', '.join(changed)}: cannot change without the attention at the seed cells, which {out} does not have; "
@@ -32,6 +35,26 @@ def check_recut(config: BuildConfig, out: Path) -> None:
         )
     check_lockable(out)
     check_machine(config.run, config.screen.clip)
+
+
+def _without_sets(changed: list[str], published: Dataset, config: BuildConfig) -> list[str]:
+    """The fields that the stored r(p) do not allow to change; UserError for a tau that none is stored of."""
+    if not published.seed_sets:
+        return changed
+    if new_seed_set(published, config) is None and set(changed) & set(FROM_SETS):
+        raise UserError(
+            f"cut.tau: expected one of {', '.join(map(str, published.seed_sets))}, whose r(p) {published.path} stores, got "
+            f"{config.cut.tau}; take one of them, or build with --set sampling.keep_pooled=true"
+        )
+    return [name for name in changed if name not in FROM_SETS]
+
+
+def new_seed_set(published: Dataset, config: BuildConfig) -> int | None:
+    """The position in `refined_sets` of r(p) for a config with other seeds; None if r(p) stays or is not stored."""
+    if config.cut.seed_set == BuildConfig.of_stored(published.config).cut.seed_set:
+        return None
+    sets = published.seed_sets
+    return sets.index(config.cut.seed_set) if config.cut.seed_set in sets else None
 
 
 def first_stage(changed: list[str]) -> str | None:

@@ -10,6 +10,13 @@ from pydantic import Field
 from models.config.base import Config
 
 
+# The tau whose r(p) every dataset stores, so that a recut may take any of them without the attention itself. A dataset
+# names its own (attribute `seed_sets`), and older ones have none.
+TAUS = (0.16, 0.3, 0.4, 0.5, 0.6, 0.7)
+SeedSet = float  # what chooses the seeds of r(p): tau
+SEED_SETS: tuple[SeedSet, ...] = TAUS
+
+
 class CutConfig(Config):
     """AttentionCut: objectness, inner coherence, the graph, and the mask's post-processing."""
 
@@ -41,3 +48,8 @@ class CutConfig(Config):
     )
     max_hole: float = Field(0.005, ge=0, le=1, description="holes smaller than this share of the image are filled")
     bilateral: bool = Field(False, description="smooth the mask with the fast bilateral solver")
+
+    @property
+    def seed_set(self) -> SeedSet:
+        """What chooses the seeds of r(p), as in SEED_SETS."""
+        return self.tau

@@ -10,11 +10,8 @@ Letters: h x w latent grid, N = h * w cells, K seed cells.
 import numpy as np
 from scipy import ndimage
 
-from models.config.cut import CutConfig
+from models.config.cut import SEED_SETS, CutConfig
 
-# The tau whose r(p) every dataset stores, so that a recut may take any of them without the attention itself.
-TAUS = (0.16, 0.3, 0.4, 0.5, 0.6, 0.7)
-SeedSet = float  # what chooses the seeds: tau
 MAX_SIDE = 48  # seed cells along a side: all cells up to 48, one in 2x2 up to 96, one in 4x4 up to 192
 
 
@@ -64,19 +61,9 @@ def refined_map(columns: np.ndarray, class_map: np.ndarray, config: CutConfig) -
 
 
 def refined_sets(columns: np.ndarray, class_map: np.ndarray, config: CutConfig) -> np.ndarray:
-    """r(p) for each of `seed_sets`, (T, h, w) float16; columns: (N, K) as from `seed_columns`, class_map: (h, w)."""
-    maps = [refined_map(columns, class_map, config.model_copy(update={"tau": tau})) for tau in seed_sets()]
+    """r(p) for each of SEED_SETS, (T, h, w) float16; columns: (N, K) as from `seed_columns`, class_map: (h, w)."""
+    maps = [refined_map(columns, class_map, config.model_copy(update={"tau": tau})) for tau in SEED_SETS]
     return np.stack(maps).astype(np.float16)
-
-
-def seed_sets() -> tuple[SeedSet, ...]:
-    """The seed sets whose r(p) is stored, in the order of `refined_sets`."""
-    return TAUS
-
-
-def seed_set_of(config: CutConfig) -> SeedSet:
-    """What the seeds of a cut are chosen by."""
-    return config.tau
 
 
 def boundary_cells(class_map: np.ndarray, tau: float) -> np.ndarray:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.config.cut import CutConfig
+from models.config.cut import CutConfig, SeedSet
 from models.cut.attentioncut import Cut, Evidence, cut
-from models.cut.seeds import SeedSet, seed_set_of
 
 
 @dataclass(frozen=True)
@@ -38,12 +37,12 @@ class Trial:
 
     def evidence(self, setting: Setting) -> Evidence:
         """The evidence of the cut under a setting, which must be one of `can_solve`."""
-        refined = self.refined[setting.top_k, seed_set_of(setting.cut)]
+        refined = self.refined[setting.top_k, setting.cut.seed_set]
         return Evidence(self.class_maps[setting.top_k], refined, self.affinities)
 
     def can_solve(self, setting: Setting) -> bool:
         """Whether the stored evidence suffices for the setting's k and seeds."""
-        return (setting.top_k, seed_set_of(setting.cut)) in self.refined
+        return (setting.top_k, setting.cut.seed_set) in self.refined
 
 
 def solve(trial: Trial, setting: Setting) -> Cut:
