@@ -49,7 +49,10 @@ def summarise(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def describe(path: Path | str) -> dict[str, Any]:
-    """The output of `maskmill info --json`: version (None if unpublished), counts, image size, trial, prompts, config."""
+    """The output of `maskmill info --json`: version (None if unpublished), counts, image size, prompts and config.
+
+    And the figures of the trial, if there was one.
+    """
     build = open_dataset(path, "build")
     dataset = open_dataset(path) if build.versions else build
     frame = dataset.frame()
@@ -59,9 +62,9 @@ def describe(path: Path | str) -> dict[str, Any]:
         "versions": list(dataset.versions),
         **{name: counts[name] for name in ("planned", "kept", "rejected", "failed", "unfinished")},
         "image_size": list(dataset.image_size),
-        "trial": dataset.statistics.get("trial"),
         "prompts": prompt_facts(dataset) | {"diversity": dataset.statistics.get("prompts") or diversity_of(frame)},
         "config": dataset.config,
+        **({"trial": dataset.statistics["trial"]} if "trial" in dataset.statistics else {}),
     }
 
 

@@ -29,6 +29,8 @@ def cut_shard(fork: Fork, shard: int, config: CutConfig, top_k: int | None = Non
 
     stored = read_shard(fork, shard, ["status", "image", *EVIDENCE, *(() if top_k is None else KEPT)])
     rows = np.flatnonzero(stored["status"] == SAMPLED)
+    if not rows.size:  # all of the shard's samples failed
+        return fork
     for i in rows if top_k is not None else ():
         layer_maps, pooled = (stored[name][i] for name in KEPT)
         assert top_k is not None

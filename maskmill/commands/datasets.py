@@ -37,9 +37,8 @@ def build(
     with checked():
         options: dict[str, Any] = {"backbone": backbone, "count": count, "seed": seed, "shard_size": shard_size}
         options["classes"] = classes
-        options["trial"] = False if no_trial else None
         options["run"] = None if workers is None else {"workers": workers}
-        resolved = resolve(BuildConfig, config, options, assignments)
+        resolved = resolve(BuildConfig, config, options, [*assignments, *(["trial=false"] if no_trial else [])])
         from flows.checks.build import describe, is_finished, load_screening, preflight
 
         plan = preflight(resolved, out)
