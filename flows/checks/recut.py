@@ -9,7 +9,7 @@ from models.mappings import differences
 from storage.dataset.reader import open_dataset
 from storage.lock import check_lockable
 
-MAY_CHANGE = ("cut", "screen", "run")
+MAY_CHANGE = ("cut", "tuned", "screen", "run")
 FROM_KEPT = ("cut.tau", "cut.num_seeds", "sampling.top_k")  # A_c and r(p) depend on these: see models/cut/seeds.py
 
 

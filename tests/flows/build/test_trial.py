@@ -1,5 +1,7 @@
 """The trial that a build begins with: it stops the build, or leaves no trace in what is built."""
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,13 @@ from typer.testing import CliRunner
 from flows.build import build, extend
 from flows.recut import recut
 from maskmill.cli import app
+from models import pocket
 from models.backbone import sampling
-from models.config.build import TrialConfig
+from models.config.build import BuildConfig, TrialConfig
+from models.config.cut import CutConfig
 from models.errors import TrialStopped, UserError
 from storage.dataset.reader import open_dataset
+from tasks.sampling import sample_shard
 from tests.flows.build.test_build import files_of
 from tests.flows.build.test_kill import is_half_sampled, start, stop_when  # noqa: F401  # start is a fixture
 from tests.flows.conftest import assert_equal, changed
@@ -69,8 +74,6 @@ def halted(config, tmp_path_factory) -> Path:
 @pytest.fixture
 def again(halted, tmp_path) -> Path:
     """A copy of it."""
-    import shutil
-
     return Path(shutil.copytree(halted, tmp_path / "again"))
 
 
@@ -115,16 +118,32 @@ def test_a_longer_trial_samples_only_what_it_lacks(config, again, tmp_path):
     assert_equal(again, tmp_path / "six")
 
 
+def test_an_interrupted_trial_resumes_as_a_trial(config, tmp_path, monkeypatch):
+    def interrupted(fork, shard, *rest):
+        if shard == 1:
+            raise OSError("interrupted")
+        return sample_shard(fork, shard, *rest)
+
+    limits, out = STOPS.model_copy(update={"samples": 6}), tmp_path / "dataset"  # of two shards
+    monkeypatch.setattr("flows.build.sample_shard", interrupted)
+    with pytest.raises(OSError, match="interrupted"):
+        build(changed(config, trial=limits), out)
+    monkeypatch.undo()
+    begun = open_dataset(out, "build")
+    assert len(begun) == 6 and not begun.versions and is_half_sampled(begun.frame())
+    stopped(changed(config, trial=limits), out, match="^trial: 6 of 6 masks")
+    build(changed(config, count=6), tmp_path / "six")
+    assert_equal(out, tmp_path / "six")
+
+
+@pytest.mark.slow
 def test_a_killed_trial_resumes_as_a_trial(config, start, server_url, tmp_path):  # noqa: F811
     limits = STOPS.model_copy(update={"samples": 6})  # of two shards
     file, out = tmp_path / "config.yaml", tmp_path / "dataset"
     file.write_text(yaml.safe_dump(changed(config, trial=limits).model_dump(mode="json", by_alias=True)))
     stop_when(start(server_url), out, is_half_sampled)
     assert len(open_dataset(out, "build")) == 6 and not open_dataset(out, "build").versions
-    last = start(server_url)
-    said, errors = last.communicate(timeout=300)
-    assert last.returncode == 1 and not said
-    assert errors.splitlines()[-1].startswith("maskmill: trial: 6 of 6 masks cover less than 0 % or more than 5 %")
+    stopped(changed(config, trial=limits), out, match="^trial: 6 of 6 masks")
     build(changed(config, count=6), tmp_path / "six")
     assert_equal(out, tmp_path / "six")
 
@@ -189,3 +208,26 @@ def test_a_deployment_may_say_false(config):
         schema.validate({"config": values | {"trial": trial}, "out": "data"})
         assert build.validate_parameters({"config": values | {"trial": trial}, "out": Path("data")})
     assert not schema.is_valid({"config": values | {"trial": "off"}, "out": "data"})
+
+
+@pytest.fixture
+def toy(tmp_path) -> BuildConfig:
+    """A build by pocket's weights in a folder of another name, which has neither pocket's preset nor its tuned cut."""
+    shutil.copytree(Path(pocket.__file__).parent / "weights", tmp_path / "toy")
+    sections = {"sampling": {"steps": 6, "guidance": 3.0, "top_k": 8}, "screen": {"clip": "none"}}
+    given = {"backbone": str(tmp_path / "toy"), "classes": ["ball", "star"], "count": 6, "shard_size": 4}
+    config = BuildConfig.model_validate(given | sections | {"trial": {"samples": 4}})
+    return config.model_copy(update={"cut": CutConfig()})  # the paper's numbers
+
+
+def test_the_papers_numbers_stop_where_pockets_are_missing_and_its_own_continue(toy, tmp_path):
+    out, cut = tmp_path / "dataset", BuildConfig(classes=("ball",), count=1).cut
+    line = stopped(toy, out, match="^trial: [2-4] of 4 masks cover less than 5 % or more than 70 % of the picture")
+    assert int(re.search(r"median area (\d+) %", line)[1]) > 70
+    tuned = toy.model_copy(update={"cut": cut, "tuned": True})
+    with pytest.raises(UserError, match="another config: cut.affinity_scale"):
+        build(tuned, out)
+    kept_tau = cut.model_copy(update={"tau": toy.cut.tau})  # without keep_pooled tau stays
+    tuned = tuned.model_copy(update={"cut": kept_tau})
+    recut(tuned.model_copy(update={"count": 4}), out)
+    assert build(tuned, out).planned == 6
