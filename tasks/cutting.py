@@ -33,6 +33,8 @@ def cut_shard(
     more = (*(() if top_k is None else KEPT), *(() if seed_set is None else (SETS,)))
     stored = read_shard(fork, shard, ["status", "image", *EVIDENCE, *more])
     rows = np.flatnonzero(stored["status"] == SAMPLED)
+    if not rows.size:  # all of the shard's samples failed
+        return fork
     for i in rows if top_k is not None else ():
         layer_maps, pooled = (stored[name][i] for name in KEPT)
         assert top_k is not None

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.checks.prompts import check_purchase, describe_prompts, with_author
+from flows.checks.trial import describe_trial
 from models.backbone.facts import check_backbone
 from models.backbone.protocol import BackboneFacts
 from models.backbone.tokens import category_span, load_tokenizer
@@ -90,6 +91,7 @@ def describe(plan: Plan) -> list[str]:
         f"attention grid {plan.grid[0]}x{plan.grid[1]}, {facts.prediction_type}",
         f"samples     {config.count} of {len(config.classes)} classes in {-(-config.count // config.shard_size)} "
         f"shards of {config.shard_size}, {config.sampling.steps} steps each, guidance {config.sampling.guidance:g}",
+        *describe_trial(config, plan.out),
         f"first       {plan_line(plan, 0)}",
         f"prompts     {describe_prompts(config.prompts, plan.grammar, config.count, plan.out)}",
         f"disk        {_disk(plan)}",

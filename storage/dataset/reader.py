@@ -19,6 +19,7 @@ from models.config.cut import SeedSet
 from models.errors import UserError
 from models.mappings import differences
 from models.paths import given_path
+from models.screening.trial import Trial
 from storage.dataset import schema
 from storage.dataset.prompt_store import read_prompt_store
 from storage.dataset.repository import (
@@ -97,6 +98,12 @@ class Dataset:
     def statistics(self) -> dict[str, Any]:
         """The summary statistics stored when this version was published."""
         return attributes_of(self.group).get("statistics", {})
+
+    @property
+    def trial(self) -> Trial | None:
+        """The figures of the first samples when this version was published; None if its build has no trial."""
+        figures = self.statistics.get("trial")
+        return None if figures is None else Trial(**figures)
 
     @property
     def mends(self) -> list[dict[str, Any]]:
