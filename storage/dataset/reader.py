@@ -112,7 +112,7 @@ class Dataset:
 
     @property
     def seed_sets(self) -> tuple[SeedSet, ...]:
-        """The tau whose r(p) is stored for every sample, in the order of `refined_sets`; empty in older datasets."""
+        """The seed sets whose r(p) every sample has in `refined_sets`, in its order; empty in older datasets."""
         return tuple(attributes_of(self.group).get("seed_sets", ()))
 
     @property
