@@ -40,8 +40,8 @@ def _check_sets(changed: list[str], published: Dataset, config: BuildConfig) -> 
     lacking = [name for name in changed if name not in FROM_SETS or not is_stored]
     if lacking and sets and set(lacking) <= set(FROM_SETS):
         raise UserError(
-            f"cut.tau: expected one of {', '.join(map(str, sets))}, whose r(p) {published.path} stores, got {seeds}; take "
-            "one of them, or build with --set sampling.keep_pooled=true"
+            f"cut.tau: expected one of {', '.join(map(str, sets))}, whose r(p) {published.path} stores, got {seeds}; "
+            "take one of them, or build with --set sampling.keep_pooled=true"
         )
     if lacking:
         raise UserError(

@@ -10,7 +10,6 @@ from pydantic import Field, ValidationInfo, model_validator
 
 from models.config.base import Config
 
-
 ADAPTIVE_LAMBDA = 6.0  # lambda under adaptive thresholds, unless it is given (docs/decisions/adaptive-cut.md)
 FIXED = ("tau", "alpha", "objectness")  # what the paper's thresholds consist of
 SeedSet = float | Literal["adaptive"]  # what chooses the seeds of r(p): tau, or each image's own
@@ -81,7 +80,7 @@ class CutConfig(Config):
         return "adaptive" if self.thresholds == "adaptive" else self.tau
 
     def with_seed_set(self, seeds: SeedSet) -> Self:
-        """This config with the seeds of r(p) chosen otherwise."""
+        """The config with the seeds of r(p) chosen by `seeds`."""
         if seeds == "adaptive":
             return self.model_copy(update={"thresholds": "adaptive"})
         return self.model_copy(update={"thresholds": "paper", "tau": seeds})

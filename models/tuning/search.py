@@ -1,6 +1,6 @@
 """The search for the setting with the best score. Knows nothing of datasets.
 
-Settings are solved on the attention grid, where a cut takes a millisecond: first every combination of thresholds, seeds,
+Settings are solved on the attention grid, where a cut takes milliseconds: first every combination of thresholds, tau,
 alpha, objectness and a few lambda, then, around the best few, affinity_scale, geodesic_scale, k and lambda between. The
 best few of those are solved as the build solves them, and of these the best is chosen. Nothing is random.
 """
@@ -94,10 +94,12 @@ def check(score: Score, count: int) -> None:
     elif score.explained < MIN_EXPLAINED:
         why = f"the masks explain {score.explained:.0%} of what varies in the attention, less than {MIN_EXPLAINED:.0%}"
     elif score.step < MIN_STEP:
-        why = f"colour changes {score.step:.2g} times as much at the outlines as elsewhere, less than {MIN_STEP:g} times"
+        why = (
+            f"colour changes {score.step:.2g} times as much at the outlines as elsewhere, less than {MIN_STEP:g} times"
+        )
     else:
         return
     raise UserError(
-        f"tune: no setting gives good masks of these {count} samples: under the best one, {why}; nothing is written: look "
-        "at the images and the attention in the report, and change the prompts, the backbone or sampling.guidance"
+        f"tune: no setting gives good masks of these {count} samples: under the best one, {why}; nothing is written: "
+        "look at the images and the attention in the report, and change the prompts, the backbone or sampling.guidance"
     )

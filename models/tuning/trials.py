@@ -58,7 +58,7 @@ class Trial:
         return Evidence(self.class_maps[setting.top_k], refined, self.affinities)
 
     def on_cells(self) -> "Trial":
-        """This trial with the image's mean in each cell as its image: its cuts take a millisecond."""
+        """The trial with the image's mean in each cell as its image: its cuts take a millisecond."""
         small = np.rint(shrink(self.image, self.grid) * 255).astype(np.uint8)
         return replace(self, image=small)
 
