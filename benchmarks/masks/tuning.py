@@ -16,7 +16,7 @@ from benchmarks.masks.cut import iou
 from benchmarks.masks.worlds import POCKET, Seen, World, renders, simulated
 from models.config.backbone import BACKBONE_PRESETS
 from models.config.cut import CutConfig
-from models.tuning.search import around, best, first_settings, search
+from models.tuning.search import around, first_settings, search
 from models.tuning.trials import Setting, Trial, of_attention, solve
 
 PAPER = Setting(CutConfig(thresholds="paper"), top_k=5)
@@ -94,17 +94,17 @@ def best_with_truth(trials: Sequence[Trial], truths: Sequence[np.ndarray]) -> li
         for trial, truth in zip(trials, truths, strict=True)
     ]
     small = [share.image[..., 0] > 127 for share in shares]
-    scores: dict[Setting, float] = {}
+    ious: dict[Setting, float] = {}
 
     def try_all(settings: Sequence[Setting]) -> None:
         for setting in settings:
-            if setting not in scores:
-                scores[setting] = mean_iou(cells, small, setting.on_cells(trials[0]))
+            if setting not in ious:
+                ious[setting] = mean_iou(cells, small, setting.on_cells(trials[0]))
 
     try_all(list(first_settings(PAPER, trials[0])))
-    for setting in best(scores, 3):
+    for setting in sorted(ious, key=lambda each: -ious[each])[:3]:
         try_all(list(around(setting, trials[0])))
-    return best(scores, FINALISTS)
+    return sorted(ious, key=lambda each: -ious[each])[:FINALISTS]
 
 
 def preset_on_pocket(count: int) -> float:

@@ -1,8 +1,9 @@
 """The search for the setting with the best score. Knows nothing of datasets.
 
 Settings are solved on the attention grid, where a cut takes milliseconds: first every combination of thresholds, tau,
-alpha, objectness and a few lambda, then, around the best few, affinity_scale, geodesic_scale, k and lambda between. The
-best few of those are solved as the build solves them, and of these the best is chosen. Nothing is random.
+alpha, objectness and a few lambda, then, around the best few, affinity_scale, geodesic_scale, k and lambda between. Those
+that score about as well as the best one are solved as the build solves them, at full size, and the one whose outlines
+follow the colours best is chosen. Nothing is random.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,8 @@ LAMBDAS = (1.0, 3.0, 6.0, 12.0)
 AFFINITIES: tuple[Any, ...] = ("range", 0.0)
 GEODESICS = (5.0, 10.0, 20.0)
 FACTORS = (0.7, 1.4)  # of lambda
-AROUND, FINALISTS = 3, 4  # settings that are varied further, and that are solved as the build solves them
+AROUND, FINALISTS = 3, 6  # settings that are varied further, and that are solved at full size at most
+ABOUT = 0.98  # the share of the best setting's score, or step, from which another is about as good
 MIN_STEP, MIN_EXPLAINED, MAX_OUTSIDE = 1.5, 0.15, 0.5  # a setting scores well within these
 
 OnStep = Callable[[int, int], None]  # settings scored, and how many there are to score
@@ -27,7 +29,7 @@ OnStep = Callable[[int, int], None]  # settings scored, and how many there are t
 
 @dataclass(frozen=True)
 class Found:
-    """The best setting with its score, and the score of the setting that the search began with."""
+    """The chosen setting with its score, and the score of the setting that the search began with, at full size."""
 
     setting: Setting
     score: Score
@@ -35,26 +37,43 @@ class Found:
 
 
 def search(trials: Sequence[Trial], start: Setting, on_step: OnStep | None = None) -> Found:
-    """The setting that scores best on the trials, at least one, `start` among them; the same each time.
+    """The setting to choose by the trials, at least one; the same each time.
 
-    What is not searched stays as in `start`. UserError if no setting scores well.
+    What is not searched stays as in `start`, which stays whole if no other is clearly better. UserError if no setting
+    scores well.
     """
-    cells, scores = [trial.on_cells() for trial in trials], dict[Setting, float]()
+    cells, scores = [trial.on_cells() for trial in trials], dict[Setting, Score]()
 
     def try_all(settings: list[Setting], later: int) -> None:
         new = [setting for setting in dict.fromkeys(settings) if setting not in scores and trials[0].can_solve(setting)]
         for i, setting in enumerate(new):
-            scores[setting] = score_of(cells, setting.on_cells(trials[0])).value
+            scores[setting] = score_of(cells, setting.on_cells(trials[0]))
             if on_step:
                 on_step(len(scores), len(scores) + len(new) - 1 - i + later)
 
-    try_all([start, *first_settings(start, trials[0])], later=AROUND * len(list(around(start, trials[0]))))
+    more = len(list(around(start, trials[0])))
+    try_all([start, *first_settings(start, trials[0])], later=AROUND * more)
     for turn, setting in enumerate(best(scores, AROUND)):
-        try_all(list(around(setting, trials[0])), later=(AROUND - 1 - turn) * len(list(around(start, trials[0]))))
-    finals = {setting: score_of(trials, setting) for setting in dict.fromkeys([start, *best(scores, FINALISTS)])}
-    found = max(finals, key=lambda setting: finals[setting].value)  # of equals the first, so `start`
-    check(finals[found], len(trials))
-    return Found(found, finals[found], finals[start])
+        try_all(list(around(setting, trials[0])), later=(AROUND - 1 - turn) * more)
+    check(scores[best(scores, 1)[0]], len(trials))
+    return _of_the_finalists(trials, start, finalists(scores, start))
+
+
+def finalists(scores: dict[Setting, Score], start: Setting) -> list[Setting]:
+    """The settings whose masks on the cells are about as good as the best one's; `start` first if it is among them."""
+    top = best(scores, FINALISTS)
+    bar = ABOUT * scores[top[0]].value
+    close = [setting for setting in top if scores[setting].value >= bar]
+    return list(dict.fromkeys([start, *close])) if scores[start].value >= bar else close
+
+
+def _of_the_finalists(trials: Sequence[Trial], start: Setting, close: list[Setting]) -> Found:
+    """That whose outlines follow the colours best at full size, where the attention says no more; or `start`."""
+    full = {setting: score_of(trials, setting) for setting in dict.fromkeys([start, *close])}
+    found = max(close, key=lambda setting: full[setting].step)  # of equals, the better one on the cells
+    if start in close and full[start].step >= ABOUT * full[found].step:
+        found = start
+    return Found(found, full[found], full[start])
 
 
 def first_settings(start: Setting, trial: Trial) -> Iterator[Setting]:
@@ -82,9 +101,9 @@ def changed(setting: Setting, **fields: Any) -> Setting:
     return replace(setting, cut=setting.cut.model_copy(update=fields))
 
 
-def best(scores: dict[Setting, float], count: int) -> list[Setting]:
+def best(scores: dict[Setting, Score], count: int) -> list[Setting]:
     """The settings of the largest scores, best first; of equals, the one that was scored first."""
-    return sorted(scores, key=lambda setting: -scores[setting])[:count]
+    return sorted(scores, key=lambda setting: -scores[setting].value)[:count]
 
 
 def check(score: Score, count: int) -> None:

@@ -74,7 +74,7 @@ def test_where_no_setting_scores_well_it_says_so(kind):
     else:
         flat = np.full((SIDE, SIDE), 0.5, np.float32)
         trials = [trial_of(i) for i in range(COUNT)]
-        trials = [replace(t, class_maps={2: flat}, refined={key: flat for key in t.refined}) for t in trials]
+        trials = [replace(t, class_maps={2: flat}, refined=dict.fromkeys(t.refined, flat)) for t in trials]
     with pytest.raises(UserError, match="^tune: no setting gives good masks of these 6 samples: .*nothing is written"):
         search(trials, PAPER)
 
