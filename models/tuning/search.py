@@ -1,9 +1,9 @@
 """The search for the setting with the best score. Knows nothing of datasets.
 
 Settings are solved on the attention grid, where a cut takes milliseconds: first every combination of thresholds, tau,
-alpha, objectness and a few lambda, then, around the best few, affinity_scale, geodesic_scale, k and lambda between. Those
-that score about as well as the best one are solved as the build solves them, at full size, and the one whose outlines
-follow the colours best is chosen. Nothing is random.
+alpha, objectness and a few lambda, then, around the best few, affinity_scale, geodesic_scale, k and lambda between.
+Those that score about as well as the best one are solved as the build solves them, at full size, and the one whose
+outlines follow the colours best is chosen. Nothing is random.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +22,7 @@ GEODESICS = (5.0, 10.0, 20.0)
 FACTORS = (0.7, 1.4)  # of lambda
 AROUND, FINALISTS = 3, 6  # settings that are varied further, and that are solved at full size at most
 ABOUT = 0.98  # the share of the best setting's score, or step, from which another is about as good
-MIN_STEP, MIN_EXPLAINED, MAX_OUTSIDE = 1.5, 0.15, 0.5  # a setting scores well within these
+MIN_SCORE = 0.8  # on the cells: worlds of attention have 1.0 and more, attention that shows no object 0.3 to 0.8
 
 OnStep = Callable[[int, int], None]  # settings scored, and how many there are to score
 
@@ -107,18 +107,11 @@ def best(scores: dict[Setting, Score], count: int) -> list[Setting]:
 
 
 def check(score: Score, count: int) -> None:
-    """UserError if even the best setting does not score well: there is nothing to choose from."""
-    if score.outside > MAX_OUTSIDE:
-        why = f"{score.outside:.0%} of the masks cover less than 5 % or more than 70 % of the picture"
-    elif score.explained < MIN_EXPLAINED:
-        why = f"the masks explain {score.explained:.0%} of what varies in the attention, less than {MIN_EXPLAINED:.0%}"
-    elif score.step < MIN_STEP:
-        why = (
-            f"colour changes {score.step:.2g} times as much at the outlines as elsewhere, less than {MIN_STEP:g} times"
+    """UserError if even the best setting, on the cells, does not score well: there is nothing to choose from."""
+    if score.value < MIN_SCORE:
+        raise UserError(
+            f"tune: no setting gives good masks of these {count} samples: the best scores {score.value:.2f}, less than "
+            f"{MIN_SCORE:g} (colour changes {score.step:.1f} times as much at its outlines as elsewhere, its masks explain "
+            f"{score.explained:.0%} of the attention's variance, {score.outside:.0%} of them cover less than 5 % or more "
+            "than 70 %); nothing is written: look at A_c and r in the report, and change the prompts or the backbone"
         )
-    else:
-        return
-    raise UserError(
-        f"tune: no setting gives good masks of these {count} samples: under the best one, {why}; nothing is written: "
-        "look at the images and the attention in the report, and change the prompts, the backbone or sampling.guidance"
-    )

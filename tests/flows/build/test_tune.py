@@ -205,7 +205,7 @@ def test_what_cannot_be_tuned_is_refused_before_anything_is_written(out, pocket,
 
 
 def test_no_good_setting_is_an_error_and_writes_nothing(out, monkeypatch):
-    monkeypatch.setattr(searching, "MIN_STEP", 1e9)
+    monkeypatch.setattr(searching, "MIN_SCORE", 1e9)
     before = files_of(out)
     result = CliRunner().invoke(app, ["tune", str(out), "--samples", "3"])
     assert result.exit_code == 1 and "no setting gives good masks of these 3 samples" in result.output
