@@ -22,7 +22,9 @@ GEODESICS = (5.0, 10.0, 20.0)
 FACTORS = (0.7, 1.4)  # of lambda
 AROUND, FINALISTS = 3, 6  # settings that are varied further, and that are solved at full size at most
 ABOUT = 0.98  # the share of the best setting's score, or step, from which another is about as good
-MIN_SCORE = 0.8  # on the cells: worlds of attention have 1.0 and more, attention that shows no object 0.3 to 0.8
+# On the cells, worlds of attention have a score of 1.0 and more and a step of 2.9 and more; attention that shows no object,
+# or that of another picture, has less than one of these.
+MIN_SCORE, MIN_STEP = 0.8, 1.5
 
 OnStep = Callable[[int, int], None]  # settings scored, and how many there are to score
 
@@ -108,10 +110,12 @@ def best(scores: dict[Setting, Score], count: int) -> list[Setting]:
 
 def check(score: Score, count: int) -> None:
     """UserError if even the best setting, on the cells, does not score well: there is nothing to choose from."""
-    if score.value < MIN_SCORE:
-        raise UserError(
-            f"tune: no setting gives good masks of these {count} samples: the best scores {score.value:.2f}, less than "
-            f"{MIN_SCORE:g} (colour changes {score.step:.1f} times as much at its outlines as elsewhere, its masks explain "
-            f"{score.explained:.0%} of the attention's variance, {score.outside:.0%} of them cover less than 5 % or more "
-            "than 70 %); nothing is written: look at A_c and r in the report, and change the prompts or the backbone"
-        )
+    if score.value >= MIN_SCORE and score.step >= MIN_STEP:
+        return
+    raise UserError(
+        f"tune: no setting gives good masks of these {count} samples: the best scores {score.value:.2f}, of at least "
+        f"{MIN_SCORE:g}; colour changes {score.step:.1f} times as much at its outlines as elsewhere, of at least "
+        f"{MIN_STEP:g}; its masks explain {score.explained:.0%} of the attention's variance, and {score.outside:.0%} "
+        "cover less than 5 % or more than 70 %; nothing is written: look at A_c and r in the report, and change the "
+        "prompts or the backbone"
+    )
