@@ -6,6 +6,7 @@ page's data by `script`, and in markdown by `escape`.
 
 import base64
 import json
+import shlex
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 # The paper's Table 2: shape complexity, polygon length and shape diversity.
 TABLE_2 = {"complexity": "SC", "polygon_length": "PL", DIVERSITY: "SD"}
 PUBLISHED = {"DUTS-TR, as published": (27.1, 2.96, 2.31), "DiffusionSeg's data, as published": (29.9, 2.78, 1.91)}
+OF_SIZE = ("empty", "too small", "too large")  # reasons for rejection that depend on the size of a mask
 MARKDOWN_LIMIT = 100_000  # bytes, since Prefect's database stores the artifact
 
 
@@ -91,6 +93,21 @@ def provenance_of(dataset: "Dataset") -> dict[str, str]:
     }
 
 
+def advice_on(dataset: "Dataset", summary: dict[str, Any]) -> list[str]:
+    """Sentences above the report's tabs: the trial's figures, and what to do if most masks have an unlikely size."""
+    trial, command = dataset.trial, f"maskmill tune {shlex.quote(str(dataset.path))}"
+    lines = [] if trial is None else [f"The first masks: {trial}."]
+    reason, count = next(iter(summary["rejected"].items()), ("", 0))
+    if trial is not None and not trial.passes:
+        lines.append(f"The cut does not fit this backbone. To choose one from these samples, run: {command}")
+    elif reason in OF_SIZE and count > 0.5 * summary["planned"]:
+        lines.append(
+            f"{count} of {summary['planned']} masks are {reason}: the cut or screen.min_area and screen.max_area do not "
+            f"fit. To choose a cut from these samples, run: {command}"
+        )
+    return lines
+
+
 def thumbnails_markdown(dataset: "Dataset", count: int = 8) -> str:
     """Counts, reasons and a picture of `count` kept samples, as markdown under 100 kB with the picture embedded."""
     summary = summarise(dataset.frame())
@@ -142,13 +159,15 @@ def _page(
     since: Changes | None,
     changed: list[dict[str, Any]],
 ) -> str:
+    summary = summarise(frame)
     return template("report.html.j2").render(
         name=Path(dataset.path).name,
         version=dataset.version,
         config_text=json.dumps(dict(dataset.config), indent=2, ensure_ascii=False),
         provenance={name: text for name, text in provenance_of(dataset).items() if name != "version"},
         image_size=dataset.image_size,
-        summary=summarise(frame),
+        summary=summary,
+        advice=advice_on(dataset, summary),
         since=since,
         changed=changed,
         table_2=_table_2(measured),

@@ -49,7 +49,10 @@ def summarise(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def describe(path: Path | str) -> dict[str, Any]:
-    """The output of `maskmill info --json`: version (None if unpublished), counts, image size, prompts and config."""
+    """The output of `maskmill info --json`: version (None if unpublished), counts, image size, prompts and config.
+
+    And the figures of the trial, if there was one.
+    """
     build = open_dataset(path, "build")
     dataset = open_dataset(path) if build.versions else build
     frame = dataset.frame()
@@ -61,6 +64,7 @@ def describe(path: Path | str) -> dict[str, Any]:
         "image_size": list(dataset.image_size),
         "prompts": prompt_facts(dataset) | {"diversity": dataset.statistics.get("prompts") or diversity_of(frame)},
         "config": dataset.config,
+        **({"trial": dataset.statistics["trial"]} if "trial" in dataset.statistics else {}),
     }
 
 

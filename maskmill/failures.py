@@ -19,7 +19,7 @@ from typing import Any
 
 import typer
 
-from models.errors import UserError
+from models.errors import TrialStopped, UserError
 
 KEPT = "committed work is kept"
 STOPPED = f"maskmill: stopped; {KEPT}, the same command resumes"
@@ -53,6 +53,8 @@ def running() -> Iterator[None]:
     except KeyboardInterrupt:
         typer.echo(STOPPED, err=True)
         raise typer.Exit(1) from None
+    except TrialStopped as stop:
+        raise _end(in_a_line(stop)) from None
     except UserError as error:  # its message says what to do; without that, the same command would fail again
         raise _end(f"failed: {in_a_line(error)}; {KEPT}") from None
     except OSError as error:

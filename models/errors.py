@@ -1,4 +1,4 @@
-"""The one error class that is meant for users; any other exception is a bug and keeps its traceback."""
+"""The error class that is meant for users, with a build's stop; any other exception is a bug and keeps its traceback."""
 
 
 class UserError(ValueError):
@@ -9,6 +9,10 @@ class UserError(ValueError):
 
     def __init__(self, line: object = "") -> None:
         super().__init__(encodable(str(line)))
+
+
+class TrialStopped(UserError):
+    """The trial of a build stopped it: its samples are published, and the same command stops again."""
 
 
 def encodable(text: str) -> str:

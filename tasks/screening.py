@@ -1,17 +1,21 @@
-"""Screening: score the samples of one shard; when all are scored, keep or reject each, with the reason."""
+"""Screening: score the samples of one shard; when all are scored, keep or reject each; judge the first of them."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from prefect.artifacts import create_markdown_artifact
 
-from models.config.build import BuildConfig
+from models.config.build import BuildConfig, TrialConfig
 from storage.dataset.repository import group_of
 from storage.dataset.schema import BY_HAND, CUT, KEPT, REJECTED
-from storage.dataset.shards import Fork, is_mended, read_columns, read_shard, rows_of, write_changes, write_shard
+from storage.dataset.shards import Fork, array_of, is_mended, read_columns, read_shard, rows_of, write_changes, write_shard
+from tasks.api.tracking import attempt
 from tasks.base import task
 
 if TYPE_CHECKING:
     from models.screening.rules import Score
+    from models.screening.trial import Trial
 
 REJECTED_BY_HAND = "rejected by hand"  # the reason of samples that a person rejected, whatever the rules say
 
@@ -60,6 +64,23 @@ def rank_samples(fork: Fork, config: BuildConfig) -> Fork:
         stored[name][rows] = values
     write_changes(fork, {name: stored[name] for name in columns})
     return fork
+
+
+@task(name="trial")
+def judge_trial(path: Path, config: TrialConfig) -> "Trial | None":
+    """The figures of the first samples of the dataset's build, which are cut; None if none of them has a mask."""
+    from models.cut.masks import border_of
+    from models.screening.trial import judged
+    from storage.dataset.reader import open_dataset
+
+    first = slice(config.samples)
+    dataset = open_dataset(path, "build")
+    columns = {name: dataset.read(name, first) for name in ("area", "uncertainty", "num_clamped")}
+    columns["border"] = np.array([border_of(mask) for mask in dataset.read("mask", first)])
+    trial = judged(columns, int(np.prod(array_of(dataset.group, "objectness").shape[1:])), config)
+    about = f"trial of {path}: {'no masks' if trial is None else trial}"
+    attempt("the trial's figures", lambda: create_markdown_artifact(about, key="trial", description=str(path)))
+    return trial
 
 
 def _score(score: "Score", stored: dict[str, Any], count: int) -> Any:

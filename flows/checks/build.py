@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.checks.prompts import check_purchase, describe_prompts, with_author
+from flows.checks.trial import describe_trial
 from models.backbone.facts import check_backbone
 from models.backbone.load import fetch_weights, weight_bytes
 from models.backbone.protocol import BackboneFacts
@@ -159,6 +160,7 @@ def describe(plan: Plan) -> list[str]:
         *(f"lora        {lora.file.name} at weight {lora.weight:g}, {len(lora.pairs)} layers" for lora in facts.lora),
         f"samples     {config.count} of {len(config.classes)} classes in {-(-config.count // config.shard_size)} "
         f"shards of {config.shard_size}, {steps} each, guidance {config.sampling.guidance:g}",
+        *describe_trial(config, plan.out),
         f"first       {plan_line(plan, 0)}",
         f"prompts     {describe_prompts(config.prompts, plan.grammar, config.count, plan.out)}",
         f"disk        {_disk(plan)}",

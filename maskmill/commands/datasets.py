@@ -23,9 +23,14 @@ def build(
     workers: Annotated[int | None, typer.Option(help="Dask processes for the cuts; 0 uses threads.")] = None,
     config: ConfigFile = None,
     assignments: Assignments = [],  # noqa: B006
+    no_trial: Annotated[bool, typer.Option("--no-trial", help="Do not stop after the first samples.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, disk and memory; write nothing.")] = False,
 ) -> None:
-    """Build a dataset of images and masks. Run it again to resume, or with a larger count to extend the dataset."""
+    """Build a dataset of images and masks. Run it again to resume, or with a larger count to extend the dataset.
+
+    With a backbone other than pocket it stops after a trial of 32 samples (exit code 1) if too many of their masks are
+    very small or very large; docs/gpu.md says how to continue.
+    """
     from models.config.build import BuildConfig
     from models.config.overrides import resolve
 
@@ -33,7 +38,7 @@ def build(
         options: dict[str, Any] = {"backbone": backbone, "count": count, "seed": seed, "shard_size": shard_size}
         options["classes"] = classes
         options["run"] = None if workers is None else {"workers": workers}
-        resolved = resolve(BuildConfig, config, options, assignments)
+        resolved = resolve(BuildConfig, config, options, [*assignments, *(["trial=false"] if no_trial else [])])
         from flows.checks.build import describe, fetch_networks, is_finished, preflight
 
         plan = preflight(resolved, out)
@@ -208,10 +213,12 @@ def summary(path: Path) -> str:
     from storage.dataset.reader import open_dataset
 
     facts = describe(path)
-    written = prompt_line(open_dataset(path, "build"))
+    build = open_dataset(path, "build")
+    written = prompt_line(build)
+    trial = f"\ntrial     {build.trial}" if build.trial else ""
     reasons = ", ".join(f"{n} {reason}" for reason, n in facts["rejected"].items()) or "none"
     return (
         f"dataset   {path}\nversion   {facts['version']}\nplanned   {facts['planned']}\nkept      {facts['kept']}\n"
         f"prompts   {written}\n"
-        f"rejected  {sum(facts['rejected'].values())} ({reasons})\nfailed    {facts['failed']}"
+        f"rejected  {sum(facts['rejected'].values())} ({reasons})\nfailed    {facts['failed']}{trial}"
     )

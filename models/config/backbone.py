@@ -70,6 +70,7 @@ BACKBONE_PRESETS: dict[str, dict[str, Any]] = {
         "cut": {"thresholds": "paper", "tau": 0.7, "objectness": "mean", "lambda": 6.0, "affinity_scale": 0.0},
         "screen": {"clip": POCKET, "min_area": 0.06, "drop_uncertain": 0.1},
         "prior": {"clip": POCKET},
+        "trial": {"samples": 0},  # the cut above is tuned
     },
 }
 # The paper's values that differ from the defaults, for all other backbones. The defaults themselves do not change,

@@ -37,8 +37,39 @@ def _templates(templates: tuple[str, ...]) -> tuple[str, ...]:
     return templates
 
 
+def _or_a_boolean(schema: dict[str, Any]) -> None:
+    """Let Prefect's form and deployments say `trial: false` too."""
+    schema["anyOf"] = [{"$ref": schema.pop("$ref")}, {"type": "boolean"}]
+
+
 Templates = Annotated[tuple[str, ...], AfterValidator(_templates)]
 ClassNames = Annotated[tuple[str, ...], AfterValidator(_class_names)]
+
+
+class TrialConfig(Config):
+    """The first samples, whose masks are judged before the rest is sampled; `trial: false` builds without."""
+
+    samples: int = Field(32, ge=0, description="number of samples of the trial; 0 builds without a trial")
+    max_share: float = Field(
+        0.2, ge=0, le=1, description="largest share of them whose mask may be smaller or larger than these two"
+    )
+    min_area: float = Field(0.05, ge=0, le=1, description="share of the image that a mask covers at least")
+    max_area: float = Field(0.7, ge=0, le=1, description="share of the image that a mask covers at most")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_a_boolean(cls, given: Any) -> Any:
+        if given in (False, "false"):
+            return {"samples": 0}
+        return {} if given in (True, "true") else given
+
+    @model_validator(mode="after")
+    def _areas_are_in_order(self) -> Self:
+        if self.min_area > self.max_area:
+            raise UserError(
+                f"trial.min_area: expected at most trial.max_area, {self.max_area:g}, got {self.min_area:g}; change one"
+            )
+        return self
 
 
 class BuildConfig(BackboneConfig):
@@ -64,7 +95,15 @@ class BuildConfig(BackboneConfig):
     prompts: PromptConfig = Field(default_factory=PromptConfig, description="who writes the prompts")
     sampling: SamplingConfig = Field(default_factory=SamplingConfig, description="sampling and capture")
     cut: CutConfig = Field(default_factory=CutConfig, description="AttentionCut")
+    tuned: Annotated[bool, FREE] = Field(
+        False, description="whether `maskmill tune` chose the cut for this dataset, which then needs no trial"
+    )
     screen: ScreenConfig = Field(default_factory=ScreenConfig, description="screening")
+    trial: Annotated[TrialConfig, FREE] = Field(
+        default_factory=TrialConfig,
+        description="the first samples, judged before the rest",
+        json_schema_extra=_or_a_boolean,
+    )
     run: Annotated[RunConfig, FREE] = Field(default_factory=RunConfig, description="use of the machine")
 
     @classmethod
@@ -110,6 +149,7 @@ class BuildConfig(BackboneConfig):
 
         UserError if this version of maskmill lacks one of its fields or has narrower bounds.
         """
+        stored = {"trial": False} | stored  # an older dataset was begun without one
         types = {name: field.annotation for name, field in cls.model_fields.items()}
         try:
             sections = {

@@ -12,6 +12,11 @@ from models.config.base import Config
 
 ADAPTIVE_LAMBDA = 6.0  # lambda under adaptive thresholds, unless it is given (docs/decisions/adaptive-cut.md)
 FIXED = ("tau", "alpha", "objectness")  # what the paper's thresholds consist of
+SeedSet = float | Literal["adaptive"]  # what chooses the seeds of r(p): tau, or each image's own
+# The seed sets whose r(p) every dataset stores, so that a recut may take any of them without the attention itself. A
+# dataset names its own (attribute `seed_sets`), and older ones have none.
+TAUS = (0.16, 0.3, 0.4, 0.5, 0.6, 0.7)
+SEED_SETS: tuple[SeedSet, ...] = (*TAUS, "adaptive")
 
 
 class CutConfig(Config):
@@ -88,3 +93,14 @@ class CutConfig(Config):
         yield from super().presets(given)
         if given.get("thresholds", "adaptive") == "adaptive":
             yield {"lambda": ADAPTIVE_LAMBDA}
+
+    @property
+    def seed_set(self) -> SeedSet:
+        """What chooses the seeds of r(p), as in SEED_SETS."""
+        return "adaptive" if self.thresholds == "adaptive" else self.tau
+
+    def with_seed_set(self, seeds: SeedSet) -> Self:
+        """The config with the seeds of r(p) chosen by `seeds`."""
+        if seeds == "adaptive":
+            return self.model_copy(update={"thresholds": "adaptive"})
+        return self.model_copy(update={"thresholds": "paper", "tau": seeds})

@@ -10,7 +10,7 @@ Letters: h x w latent grid, N = h * w cells, K seed cells.
 import numpy as np
 from scipy import ndimage
 
-from models.config.cut import CutConfig
+from models.config.cut import SEED_SETS, CutConfig
 from models.cut.levels import best_sum, taus_of
 
 MAX_SIDE = 48  # seed cells along a side: all cells up to 48, one in 2x2 up to 96, one in 4x4 up to 192
@@ -69,6 +69,12 @@ def mean_to_boundary(columns: np.ndarray, class_map: np.ndarray, tau: float, num
     if not len(chosen):
         return np.zeros(class_map.shape, dtype=np.float32)
     return columns[:, chosen].astype(np.float32).mean(axis=1).reshape(class_map.shape)
+
+
+def refined_sets(columns: np.ndarray, class_map: np.ndarray, config: CutConfig) -> np.ndarray:
+    """r(p) for each of SEED_SETS, (T, h, w) float16; columns: (N, K) as from `seed_columns`, class_map: (h, w)."""
+    maps = [refined_map(columns, class_map, config.with_seed_set(seeds)) for seeds in SEED_SETS]
+    return np.stack(maps).astype(np.float16)
 
 
 def boundary_cells(class_map: np.ndarray, tau: float) -> np.ndarray:

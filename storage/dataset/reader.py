@@ -15,9 +15,11 @@ import zarr
 from numpy.typing import NDArray
 
 from models import digests
+from models.config.cut import SeedSet
 from models.errors import UserError
 from models.mappings import differences
 from models.paths import given_path
+from models.screening.trial import Trial
 from storage.dataset import schema
 from storage.dataset.prompt_store import read_prompt_store
 from storage.dataset.repository import (
@@ -98,9 +100,20 @@ class Dataset:
         return attributes_of(self.group).get("statistics", {})
 
     @property
+    def trial(self) -> Trial | None:
+        """The figures of the first samples when this version was published; None if its build has no trial."""
+        figures = self.statistics.get("trial")
+        return None if figures is None else Trial(**figures)
+
+    @property
     def mends(self) -> list[dict[str, Any]]:
         """The files that masks were mended by, oldest first: format, base (a version), digest, file, and counts."""
         return attributes_of(self.group).get("mends", [])
+
+    @property
+    def seed_sets(self) -> tuple[SeedSet, ...]:
+        """The seed sets whose r(p) every sample has in `refined_sets`, in its order; empty in older datasets."""
+        return tuple(attributes_of(self.group).get("seed_sets", ()))
 
     @property
     def maskmill_version(self) -> str:

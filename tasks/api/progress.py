@@ -12,14 +12,14 @@ from tasks.api.tracking import attempt
 
 
 @contextmanager
-def sampling_progress(total: int) -> Iterator[Callable[[int, int], None]]:
-    """A bar and an artifact for `total` samples, updated by a callback(samples done in a shard, shard size)."""
+def sampling_progress(total: int, title: str = "sampling") -> Iterator[Callable[[int, int], None]]:
+    """A titled bar and an artifact for `total` samples, updated by a callback(samples done in a shard, shard size)."""
 
     def create() -> UUID:
         return cast(UUID, create_progress_artifact(0.0, key="sampling", description=f"{total} samples to draw"))
 
     artifact = attempt("the progress of sampling", create)
-    bar, before = tqdm(total=total, desc="sampling", unit="img", disable=total == 0), 0
+    bar, before = tqdm(total=total, desc=title, unit="img", disable=total == 0), 0
 
     def on_step(done: int, of: int) -> None:
         nonlocal before

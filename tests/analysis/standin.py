@@ -67,6 +67,8 @@ class InMemoryDataset:
         image, mask = self.group["image"][index], self.group["mask"][index]
         return Sample(image, mask, row["prompt"], row["category"], row["status"], row["reason"])
 
+    trial = None
+
     def frame(self) -> pd.DataFrame:
         return self._frame
 
