@@ -11,6 +11,7 @@ from models.backbone.tokens import category_span, load_tokenizer
 from models.config.backbone import is_pocket
 from models.config.build import BuildConfig
 from models.config.run import RunConfig
+from models.config.sampling import SamplingConfig
 from models.cut.seeds import seed_cells
 from models.hardware import resolve_device
 from models.prompts.grammar import Grammar, check_classes
@@ -48,6 +49,7 @@ def preflight(config: BuildConfig, out: Path) -> Plan:
     grammar = Grammar.of(config, facts.taught)
     check_classes(grammar, facts, config.screen.clip)
     image_size, latent = facts.sizes(config.sampling.height, config.sampling.width)
+    check_schedule(config.sampling, facts)
     tokenizer = load_tokenizer(facts.folder)
     for category in config.classes:
         for prompt, phrase in grammar.farthest_prompts(category):
@@ -55,6 +57,14 @@ def preflight(config: BuildConfig, out: Path) -> Plan:
     check_machine(config.run, config.screen.clip)  # late, since it may load torch
     check_purchase(config.prompts, grammar, config.count, out)
     return Plan(config, out, facts, grammar, image_size, facts.attention_grid(latent))
+
+
+def check_schedule(sampling: SamplingConfig, facts: BackboneFacts) -> None:
+    """UserError if the backbone's scheduler does not allow the configured one; imports torch only if necessary."""
+    if (sampling.scheduler, sampling.spacing) != ("ddim", None) or facts.scheduler.get("rescale_betas_zero_snr"):
+        from models.backbone.schedulers.steppers import check_sampling
+
+        check_sampling(facts, sampling)
 
 
 def _pinned(config: BuildConfig, out: Path) -> tuple[BuildConfig, str | None]:

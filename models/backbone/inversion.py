@@ -11,7 +11,8 @@ import torch
 
 from models.backbone.ddim import timesteps
 from models.backbone.protocol import Backbone
-from models.backbone.sampling import OnStep, Sampled, ddim_step, decode, sample_from
+from models.backbone.sampling import OnStep, Sampled, decode, sample_from
+from models.backbone.schedulers.steppers import ddim_step
 from models.config.cut import CutConfig
 from models.config.sampling import CaptureConfig, SamplingConfig
 
@@ -59,8 +60,8 @@ def reconstruct_with_capture(
     cut: CutConfig,
     on_step: OnStep | None = None,
 ) -> list[Sampled]:
-    """The reverse pass from inverted latents, recording attention: `sample_from` without guidance."""
-    unguided = SamplingConfig(**(sampling.model_dump() | {"guidance": 1.0}))
+    """The reverse pass from inverted latents, recording attention: `sample_from` by DDIM, without guidance."""
+    unguided = SamplingConfig(**(sampling.model_dump() | {"guidance": 1.0, "scheduler": "ddim", "spacing": None}))
     return sample_from(backbone, latents, prompts, categories, unguided, cut, on_step)
 
 

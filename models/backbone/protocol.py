@@ -6,9 +6,9 @@ Importing it imports no torch. Knows nothing of sampling, of masks or of files.
 Letters: B samples, C latent channels, h x w latent grid, H x W image, L text tokens, n cells of a layer's grid.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
@@ -43,14 +43,15 @@ class BackboneFacts:
     parts: tuple[str, ...] = ()  # folders of the networks that weights are read for
     upcast: tuple[str, ...] = ()  # those of them that stay in float32 where the others are in float16
     commit: str | None = None  # of the hub's repository; None for a folder
+    scheduler: Mapping[str, Any] = field(default_factory=dict, hash=False)  # its configuration, as diffusers reads it
     taught: Taught | None = None  # the classes and words it was trained on; None if not limited to a list
 
     def sizes(self, height: int | None, width: int | None) -> tuple[tuple[int, int], tuple[int, int]]:
         """Image (H, W) and latent (h, w) size for a height and width; None is the backbone's native one."""
         H, W = height or self.image_size[0], width or self.image_size[1]
-        for field, side in (("height", H), ("width", W)):
+        for name, side in (("height", H), ("width", W)):
             if side % self.multiple:
-                raise UserError(f"sampling.{field}: expected a multiple of {self.multiple}, got {side}; change it")
+                raise UserError(f"sampling.{name}: expected a multiple of {self.multiple}, got {side}; change it")
         return (H, W), (H // self.vae_factor, W // self.vae_factor)
 
     def attention_grid(self, latent: tuple[int, int]) -> tuple[int, int]:
@@ -76,11 +77,11 @@ class Conditioning:
         """Both concatenated into one batch."""
         import torch
 
-        pairs = {field.name: (getattr(self, field.name), getattr(other, field.name)) for field in fields(self)}
+        pairs = {each.name: (getattr(self, each.name), getattr(other, each.name)) for each in fields(self)}
         return type(self)(**{name: torch.cat(pair) for name, pair in pairs.items()})
 
     def _with(self, change: Callable[["torch.Tensor"], "torch.Tensor"]) -> Self:
-        return type(self)(**{field.name: change(getattr(self, field.name)) for field in fields(self)})
+        return type(self)(**{each.name: change(getattr(self, each.name)) for each in fields(self)})
 
 
 @dataclass(frozen=True)
@@ -136,8 +137,11 @@ class Backbone(Protocol):
     def unconditional(self) -> Conditioning:
         """The conditioning of one sample without a prompt, from which guidance leads away."""
 
-    def predict(self, latents: "torch.Tensor", t: int, conditioning: Conditioning) -> "torch.Tensor":
-        """The network's output for noisy latents (B, C, h, w) at noise level t: (B, C, h, w) float32."""
+    def predict(self, latents: "torch.Tensor", t: float, conditioning: Conditioning) -> "torch.Tensor":
+        """The network's output for noisy latents (B, C, h, w) at noise level t: (B, C, h, w) float32.
+
+        t may lie between two levels, as Euler's steps do.
+        """
 
     def encode(self, images: "torch.Tensor") -> "torch.Tensor":
         """Pixels (B, 3, H, W) in [-1, 1] -> clean latents (B, C, h, w) float32."""

@@ -1,4 +1,4 @@
-"""Sample images from a backbone by DDIM with guidance, and return the evidence recorded meanwhile.
+"""Sample images from a backbone with guidance, and return the evidence recorded meanwhile.
 
 A sample's noise depends only on its seed, and the networks treat samples independently, so a sample is the same in any
 batch (up to the last bits of the kernels). Knows nothing of shards, stores or tasks.
@@ -8,18 +8,19 @@ Letters: B samples, C latent channels, h x w latent grid, H x W image.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import torch
 
 from models.backbone.attention import Record, record_attention
-from models.backbone.ddim import noise, noised, predict_x0_eps, timesteps
+from models.backbone.ddim import noise
 from models.backbone.protocol import Backbone, Conditioning
+from models.backbone.schedulers.steppers import ddim_step as ddim_step
+from models.backbone.schedulers.steppers import stepper_of
 from models.backbone.tokens import category_span
 from models.batching import in_batches
 from models.config.cut import CutConfig
-from models.config.sampling import SamplingConfig
+from models.config.sampling import SamplingConfig, Scheduler, Spacing
 from models.cut.attentioncut import Evidence
 from models.cut.seeds import seed_cells
 
@@ -68,13 +69,14 @@ def sample_from(
     cut: CutConfig,
     on_step: OnStep | None = None,
 ) -> list[Sampled]:
-    """Sample one batch from given latents at the first timestep, (B, C, h, w) float32, recording attention."""
+    """Sample one batch from given noise, standard normal (B, C, h, w) float32, recording attention."""
     spans = [category_span(backbone.tokenizer, p, c) for p, c in zip(prompts, categories, strict=True)]
     text = backbone.encode_text(prompts)
-    empty = backbone.unconditional().repeated(len(prompts)) if sampling.guidance != 1 else None
+    empty = backbone.unconditional().repeated(len(prompts)) if sampling.guided else None
     grid = (latents.shape[2], latents.shape[3])
     with record_attention(backbone, grid, spans, text.tokens.shape[1], sampling.capture) as record:
-        latents = denoise(backbone, latents, text, empty, sampling.steps, sampling.guidance, on_step)
+        levels = sampling.scheduler, sampling.spacing
+        latents = denoise(backbone, latents, text, empty, sampling.steps, sampling.guidance, on_step, *levels)
     return [_sampled(backbone, latents[i], record, i, sampling, cut) for i in range(len(prompts))]
 
 
@@ -115,34 +117,27 @@ def denoise(
     steps: int,
     guidance: float,
     on_step: OnStep | None = None,
+    scheduler: Scheduler = "ddim",
+    spacing: Spacing | None = None,
 ) -> torch.Tensor:
-    """DDIM from the first timestep to clean latents, eta 0 (reverse of eq. 7; the last step ends at alpha_bar[0]).
+    """Noise to clean latents, by DDIM as in the paper or by another scheduler (models/backbone/schedulers/steppers.py).
 
     latents: (B, C, h, w) float32; text: conditioning of B prompts; empty: that of B empty prompts, or None for no
     guidance -> (B, C, h, w) float32.
     """
-    latents = latents.to(backbone.device, torch.float32)
+    stepper = stepper_of(backbone, steps, scheduler, spacing)
+    latents = latents.to(backbone.device, torch.float32) * stepper.initial_sigma
     conditioning = text if empty is None else empty.followed_by(text)
-    levels = [*timesteps(steps, len(backbone.alpha_bar)), 0]
-    for i, (t, target) in enumerate(pairwise(levels)):
-        output = backbone.predict(latents if empty is None else latents.repeat(2, 1, 1, 1), t, conditioning)
+    for i, t in enumerate(stepper.timesteps):
+        shown = stepper.scaled(latents, t)
+        output = backbone.predict(shown if empty is None else shown.repeat(2, 1, 1, 1), t, conditioning)
         if empty is not None:
             unguided, guided = output.chunk(2)
             output = unguided + guidance * (guided - unguided)
-        latents = ddim_step(backbone, latents, output, t, target)
+        latents = stepper.step(output, t, latents)
         if on_step:
             on_step(i + 1, steps)
     return latents
-
-
-def ddim_step(backbone: Backbone, latents: torch.Tensor, output: torch.Tensor, t: int, target: int) -> torch.Tensor:
-    """Latents from noise level t to `target`, up or down: sqrt(alpha_bar') f + sqrt(1 - alpha_bar') eps (eq. 7).
-
-    A v-prediction is converted to eps = sqrt(alpha_bar) v + sqrt(1 - alpha_bar) x; f is computed from x and eps.
-    """
-    alpha_bar, alpha_bar_target = (float(backbone.alpha_bar[level]) for level in (t, target))
-    clean, eps = predict_x0_eps(backbone.facts.prediction_type, output, latents, alpha_bar)
-    return noised(clean, eps, alpha_bar_target)
 
 
 @torch.no_grad()

@@ -44,7 +44,8 @@ def facts_of(name: str, folder: Path) -> BackboneFacts:
     refuse_missing(name, folder, (TOKENIZER,))
     refuse_other_networks(name, config["unet"], config["vae"], config["scheduler"], _checks(**config))
     facts = facts_from(name, folder, PIPELINE, config["unet"], config["vae"], config["scheduler"])
-    return replace(facts, parts=PARTS)
+    # StableDiffusionPipeline does not take another offset either.
+    return replace(facts, parts=PARTS, scheduler=config["scheduler"] | {"steps_offset": 1})
 
 
 def _checks(unet: dict, text_encoder: dict, **_: dict) -> Checks:
@@ -76,7 +77,7 @@ class StableDiffusion(UNetBackbone):
     def unconditional(self) -> Conditioning:
         return self.encode_text([""])
 
-    def predict(self, latents: "torch.Tensor", t: int, conditioning: Conditioning) -> "torch.Tensor":
+    def predict(self, latents: "torch.Tensor", t: float, conditioning: Conditioning) -> "torch.Tensor":
         return self.unet(latents.to(self.dtype), t, encoder_hidden_states=conditioning.tokens).sample.float()
 
 

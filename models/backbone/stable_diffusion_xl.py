@@ -128,7 +128,7 @@ class StableDiffusionXL(UNetBackbone):
             return empty
         return SizedConditioning(empty.tokens.new_zeros(empty.tokens.shape), empty.pooled.new_zeros(empty.pooled.shape))
 
-    def predict(self, latents: "torch.Tensor", t: int, conditioning: Conditioning) -> "torch.Tensor":
+    def predict(self, latents: "torch.Tensor", t: float, conditioning: Conditioning) -> "torch.Tensor":
         assert isinstance(conditioning, SizedConditioning)
         height, width = (side * self.facts.vae_factor for side in latents.shape[2:])
         sizes = conditioning.tokens.new_tensor([height, width, 0, 0, height, width])  # uncropped, at its own size
@@ -140,7 +140,7 @@ class StableDiffusionXL(UNetBackbone):
 
 
 def load(facts: BackboneFacts, device: str, dtype: str) -> StableDiffusionXL:
-    """The loaded backbone; UserError if its networks cannot be loaded, or if its tokenizers do not fit together.
+    """The loaded backbone; UserError if its networks cannot be loaded.
 
     The VAE is in float32 where its configuration says that it overflows in float16 (`force_upcast`).
     """

@@ -73,3 +73,9 @@ BACKBONE_PRESETS: dict[str, dict[str, Any]] = {
 STABLE_DIFFUSION_PRESET: dict[str, dict[str, Any]] = {
     "screen": {"min_area": 0.1, "max_area": 0.5, "drop_uncertain": 0.1},
 }
+# Hub ids of models made for a few steps without guidance. Builds alone: photographs are inverted in many steps.
+FEW_STEPS_PRESETS: dict[str, dict[str, Any]] = {
+    "stabilityai/sdxl-turbo": {
+        "sampling": {"steps": 4, "scheduler": "euler", "spacing": "trailing", "guidance": 0.0},
+    },
+}

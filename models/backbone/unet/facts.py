@@ -28,6 +28,7 @@ def facts_from(name: str, folder: Path, family: str, unet: dict, vae: dict, sche
         num_halvings=num_halvings,
         num_middle=num_middle(unet),
         cross_width=unet["cross_attention_dim"],
+        scheduler=scheduler,
     )
 
 

@@ -29,6 +29,8 @@ PIPELINE = "ToyPipeline"
 LIGHT_FILES = ["toy.json"]
 CROSS, SELF = AttentionLayer("cross", 0, is_cross=True), AttentionLayer("self", 1, is_cross=False)
 FEATURES = FeatureLayer("mixed", 0, 3)
+ALPHA_BAR = torch.linspace(0.999, 0.01, 1000)
+BETAS = 1 - ALPHA_BAR / torch.cat([torch.ones(1), ALPHA_BAR[:-1]])
 
 
 def facts_of(name: str, folder: Path) -> BackboneFacts:
@@ -36,15 +38,14 @@ def facts_of(name: str, folder: Path) -> BackboneFacts:
     return BackboneFacts(
         name=name, folder=folder, family=PIPELINE, image_size=(2 * side, 2 * side), latent_channels=3,
         latent_size=(side, side), vae_factor=2, multiple=4, prediction_type="epsilon", num_cross=1, num_halvings=1,
-        num_middle=0, cross_width=3,
+        num_middle=0, cross_width=3, scheduler={"trained_betas": BETAS.tolist()},
     )  # fmt: skip
 
 
 def load(facts: BackboneFacts, device: str, dtype: str) -> "Toy":
     torch.manual_seed(0)
     embedding = torch.nn.Embedding(len(tiny_tokenizer()), 3).requires_grad_(False)
-    alpha_bar = torch.linspace(0.999, 0.01, 1000)
-    return Toy(facts, tiny_tokenizer(), embedding, alpha_bar, torch.device(device), getattr(torch, dtype))
+    return Toy(facts, tiny_tokenizer(), embedding, ALPHA_BAR, torch.device(device), getattr(torch, dtype))
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Toy:
     def unconditional(self) -> Worded:
         return self.encode_text([""])
 
-    def predict(self, latents: torch.Tensor, t: int, conditioning: Worded) -> torch.Tensor:
+    def predict(self, latents: torch.Tensor, t: float, conditioning: Worded) -> torch.Tensor:
         B, C, h, w = latents.shape
         cells, small = latents.flatten(2).transpose(1, 2), F.avg_pool2d(latents, 2).flatten(2).transpose(1, 2)
         self._tell(CROSS, cells, conditioning.tokens)
