@@ -140,7 +140,7 @@ class StableDiffusionXL(UNetBackbone):
 
 
 def load(facts: BackboneFacts, device: str, dtype: str) -> StableDiffusionXL:
-    """The loaded backbone; UserError if its networks cannot be loaded, or if its tokenizers do not fit together.
+    """The loaded backbone; UserError if its networks cannot be loaded.
 
     The VAE is in float32 where its configuration says that it overflows in float16 (`force_upcast`).
     """
