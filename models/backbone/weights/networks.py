@@ -57,7 +57,9 @@ def _half_in_cache(facts: BackboneFacts, part: str, error: UserError) -> Weights
         weights = weights_in(facts.name, facts.folder, part, (True,))
     except Missing:
         raise error from None
-    logger.warning("maskmill: %s: %s/ is read in its variant %s, which the cache has: %s", facts.name, part, HALF, error)
+    logger.warning(
+        "maskmill: %s: %s/ is read in its variant %s, which the cache has: %s", facts.name, part, HALF, error
+    )
     return weights
 
 
@@ -72,7 +74,7 @@ def _at_hub(facts: BackboneFacts, part: str, halves: tuple[bool, ...], lacking: 
         hub.fetch(facts.name, [layout.file], facts.folder.name)
         return shards(facts.name, layout, facts.folder / layout.file)
 
-    return choose(facts.name, part, halves, names.__contains__, read_index)
+    return choose(facts.name, part, halves, names, read_index)
 
 
 def load_network(facts: BackboneFacts, part: str, device: str = "cpu", dtype: str = "float32") -> Any:
@@ -81,9 +83,11 @@ def load_network(facts: BackboneFacts, part: str, device: str = "cpu", dtype: st
     UserError if it cannot be loaded.
     """
     import torch
+    from diffusers.utils import logging as of_diffusers
     from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
     disable_progress_bar()
+    of_diffusers.disable_progress_bar()
     set_verbosity_error()  # transformers' report of missing tensors takes several lines; they are an error below
     weights = weights_of(facts, part, dtype)
     options = {"torch_dtype": getattr(torch, dtype), "local_files_only": True, "output_loading_info": True}
@@ -91,13 +95,14 @@ def load_network(facts: BackboneFacts, part: str, device: str = "cpu", dtype: st
         _link(facts.folder, weights, Path(view))
         try:
             network, info = _class_of(part).from_pretrained(view, use_safetensors=weights.layout.is_safe, **options)
-            if missing_keys := sorted(info["missing_keys"]):
+            unread = (name for name, value in network.named_parameters() if value.is_meta)  # of shards, by their index
+            if missing_keys := sorted({*info["missing_keys"], *unread}):
                 raise UserError(f"{len(missing_keys)} tensors are missing, for example {missing_keys[0]}")
         except Exception as error:  # from diffusers, transformers, safetensors and torch
             why = shorten(f"{type(error).__name__}: {error}".replace(view, part), 160)
             raise UserError(
-                f"backbone {facts.name}: {part}/ could not be loaded: its weights do not match its config.json ({why}); "
-                "download it again"
+                f"backbone {facts.name}: {part}/ could not be loaded: its weights do not match its config.json "
+                f"({why}); download it again"
             ) from error
     return network.to(device).eval().requires_grad_(False)
 
@@ -111,13 +116,11 @@ def _link(folder: Path, weights: Weights, view: Path) -> None:
         (view / name).symlink_to((folder / file).absolute())
 
 
-def count_parameters(facts: BackboneFacts) -> int:
-    """The numbers that all networks hold once they are loaded; fetches no weights."""
-    return sum(_count(facts, part) for part in facts.parts)
+def count_parameters(facts: BackboneFacts, part: str) -> int:
+    """The numbers that a network holds once it is loaded; fetches no weights.
 
-
-def _count(facts: BackboneFacts, part: str) -> int:
-    """A network's numbers, by its files' headers; where these do not tell, by its configuration, on no device."""
+    By the headers of its files; where these do not tell, by its configuration, which imports torch.
+    """
     try:
         weights = weights_in(facts.name, facts.folder, part)
     except Missing:  # of a hub id, not yet fetched

@@ -90,6 +90,16 @@ def test_masks_are_solved_again_without_the_backbone(config, tmp_path):
         np.testing.assert_array_equal(first[name], again[name])
 
 
+def test_few_steps_without_guidance_are_stored_and_resumed(config, tmp_path):
+    """As Turbo and Lightning are sampled."""
+    few = {"steps": 2, "scheduler": "euler", "spacing": "trailing", "guidance": 0.0}
+    out, config = tmp_path / "dataset", changed(config, count=2, sampling=few)
+    build(config, out)
+    dataset = open_dataset(out)
+    assert few.items() <= dataset.config["sampling"].items() and (dataset.frame()["status"] != "failed").all()
+    assert build(config, out).version == "v1" and build(changed(config, count=3), out).version == "v2"
+
+
 def test_photographs_are_masked(config, tmp_path):
     y, x = np.mgrid[:90, :120] / 120
     Image.fromarray((255 * np.stack([x, y, x * y], -1)).astype(np.uint8)).save(tmp_path / "photo.png")

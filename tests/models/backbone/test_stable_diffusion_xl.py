@@ -7,13 +7,13 @@ from contextlib import suppress
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
+from diffusers import DDIMScheduler, EulerDiscreteScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
 
 from benchmarks.fullsize import full_size_xl
 from models.backbone.ddim import noise
 from models.backbone.facts import check_backbone
 from models.backbone.load import load_backbone
-from models.backbone.sampling import decode, denoise, sample
+from models.backbone.sampling import decode, denoise, sample, sample_from
 from models.backbone.stable_diffusion_xl import load
 from models.backbone.tokens import category_span
 from models.backbone.unet.facts import attention_halvings, num_cross, num_middle
@@ -114,6 +114,21 @@ def test_v_prediction_equals_diffusers_pipeline(copy, pipeline, zero_snr):
     ).images
     found = denoise(xl, latents, xl.encode_text(["a cat"]), xl.unconditional(), 5, 5.0)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "steps, guidance, spacing", [(1, 0.0, "trailing"), (4, 0.0, "trailing"), (4, 2.0, "trailing"), (6, 5.0, "leading")]
+)
+def test_euler_equals_diffusers_pipeline(xl, pipeline, steps, guidance, spacing):
+    """The base's own scheduler, and that of Turbo (1 to 4 steps) and Lightning (2 to 8): trailing, without guidance."""
+    latents = torch.stack([noise(i, (4, 16, 16)) for i in range(2)])
+    pipeline.scheduler = EulerDiscreteScheduler(**SCHEDULE, timestep_spacing=spacing)
+    asked = {"num_inference_steps": steps, "guidance_scale": guidance, "output_type": "np"}
+    expected = pipeline(PROMPTS, latents=latents, **asked).images
+    sampling = SamplingConfig(steps=steps, guidance=guidance, scheduler="euler", spacing=spacing, top_k=2)
+    made = sample_from(xl, latents, PROMPTS, ["cat", "red box"], sampling, CutConfig())
+    for i, each in enumerate(made):
+        assert each.finite and np.abs(each.image / 255 - expected[i]).max() <= 0.5 / 255 + 1e-3
 
 
 @torch.no_grad()
