@@ -36,8 +36,8 @@ def locate(name: str, patterns: list[str], revision: str | None = None) -> Path:
     if Path(name).is_dir():
         return Path(name)
     raise UserError(
-        f"backbone: {EXPECTED}, got {name!r}, which is not there; name 'pocket', a folder, a .safetensors or .ckpt file, "
-        "or a hub id"
+        f"backbone: {EXPECTED}, got {name!r}, which is not there; name 'pocket', a folder, a .safetensors or .ckpt "
+        "file, or a hub id"
     )
 
 
