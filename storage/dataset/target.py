@@ -26,6 +26,7 @@ from storage.lock import check_lockable
 from storage.places import check_place
 
 ABSENT = "absent"  # in place of the value of a missing field
+OPTIONAL = {"lora"}  # fields that an identity has only if they are given
 LEFTOVERS = {LOCK_FILE, UNFINISHED}  # files that a build leaves if it is killed before the dataset exists
 
 
@@ -58,7 +59,7 @@ def difference(config: dict[str, Any], identity: dict[str, Any]) -> str:
     """The first field, dotted, in which a stored config differs from an identity, with both values; '' if none."""
     compared, free = _later_fields(config)
     wanted = leaves(identity)
-    stored = {field: value for field, value in compared.items() if field in wanted}
+    stored = {field: value for field, value in compared.items() if field in wanted or field in OPTIONAL}
     stored |= leaves({key: config[key] for key in identity if key in config})
     stored = {field: value for field, value in stored.items() if field not in free}
     for field, values in sorted(differences(stored, wanted, absent=ABSENT).items()):

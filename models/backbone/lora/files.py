@@ -11,9 +11,10 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from models import digests
-from models.backbone.weights.layouts import shapes_in
+from models.backbone.weights.layouts import POINTER, shapes_in
 from models.errors import UserError
 
 FILES = ("pytorch_lora_weights.safetensors", "adapter_model.safetensors")  # in a folder, as diffusers and peft save it
@@ -25,10 +26,17 @@ ENDS = {
     ".lora.up.weight": "up", "_lora.down.weight": "down", "_lora.up.weight": "up",
     ".lora_linear_layer.down.weight": "down", ".lora_linear_layer.up.weight": "up", ".alpha": "alpha",
 }  # fmt: skip
+# A part of a tensor's name -> what a file with it is.
+BACKBONE, FLUX, SD3 = "a whole backbone", "a LoRA of Flux", "a LoRA of Stable Diffusion 3"
 OTHERS = {
-    "hada_": "a LoHa", "lokr_": "a LoKr", "dora_scale": "a DoRA", "lora_mid": "a LoRA of three matrices",
-    "oft_": "an OFT", ".diff_b": "a difference of whole weights", "emb_params": "a textual inversion",
+    "hada_": "a LoHa", "lokr_": "a LoKr", "dora_scale": "a DoRA", "lora_magnitude_vector": "a DoRA",
+    "lora_mid": "a LoRA of three matrices", "oft_": "an OFT", "emb_params": "a textual inversion",
+    "first_stage_model.": BACKBONE, "cond_stage_model.": BACKBONE, "conditioner.": BACKBONE,
+    "model.diffusion_model.": BACKBONE, "control_model.": "a ControlNet", ".diff": "a difference of whole weights",
+    "double_blocks": FLUX, "single_blocks": FLUX, "joint_blocks": SD3,
+    "transformer.": "a LoRA of Flux or Stable Diffusion 3", "lora_transformer_": "a LoRA of Flux or Stable Diffusion 3",
 }  # fmt: skip
+ATTENTION = {"_to_q": "_q_proj", "_to_k": "_k_proj", "_to_v": "_v_proj", "_to_out_0": "_out_proj"}
 # How a layer's name begins -> the part of the backbone.
 PARTS = {
     "lora_unet_": "unet", "lora_te1_": "text_encoder", "lora_te2_": "text_encoder_2", "lora_te_": "text_encoder",
@@ -76,10 +84,13 @@ def read_lora(given: str) -> Lora:
         raise UserError(f"lora {given}: {EXPECTED}, but {file} is not there; check the path")
     if file.suffix != ".safetensors":
         raise UserError(f"lora {given}: {EXPECTED} in a .safetensors file, got {file.name}; choose or convert to that")
+    with open(file, "rb") as opened:
+        if opened.read(len(POINTER)) == POINTER:
+            raise UserError(f"lora {given}: {file.name} is a Git LFS pointer; fetch the weights with git lfs pull")
     shapes = shapes_in(file)
     if shapes is None:
         raise UserError(f"lora {given}: {file.name} is damaged or truncated; download it again")
-    pairs = _pairs(given, {name: tuple(shape) for name, (_, shape) in shapes.items()}, _metadata(file))
+    pairs = _pairs(given, {name: tuple(shape) for name, (_, shape) in shapes.items()}, _settings(given, file))
     return Lora(given, file, weight, digests.of_file(file), pairs)
 
 
@@ -98,18 +109,32 @@ def _place(given: str) -> tuple[Path, float]:
     return given_path(path), value
 
 
-def _metadata(file: Path) -> dict[str, float]:
-    """peft's settings that diffusers keeps in the header, as `unet.lora_alpha`; empty if there are none."""
+def _settings(given: str, file: Path) -> dict[str, Any]:
+    """peft's settings by part, as `unet.lora_alpha`: in diffusers' header, or in a file beside peft's; {} if none."""
     with open(file, "rb") as opened:
         header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
+    beside = file.with_name("adapter_config.json")
     try:
-        values = json.loads((header.get("__metadata__") or {}).get("lora_adapter_metadata", "{}"))
-        return {name: float(value) for name, value in values.items() if name.endswith(("lora_alpha", ".r"))}
-    except (ValueError, TypeError, AttributeError):
-        return {}
+        if file.name == FILES[1] and beside.is_file():
+            return {f"unet.{name}": value for name, value in json.loads(beside.read_text()).items()}
+        return dict(json.loads((header.get("__metadata__") or {}).get("lora_adapter_metadata", "{}")))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"lora {given}: its settings are not valid json; download it again") from error
 
 
-def _pairs(given: str, shapes: dict[str, tuple[int, ...]], metadata: dict[str, float]) -> tuple[Pair, ...]:
+def _scale(given: str, settings: dict[str, Any], part: str, layer: str, rank: int) -> float:
+    """alpha / rank, or alpha / sqrt(rank) where the settings say so; 1 without settings."""
+    alpha = settings.get(f"{part}.lora_alpha", rank)
+    for pattern, value in dict(settings.get(f"{part}.alpha_pattern") or {}).items():
+        if f"_{layer}".endswith("_" + pattern.replace(".", "_")):
+            alpha = value
+            break
+    if not isinstance(alpha, int | float):
+        raise UserError(f"lora {given}: expected a number as alpha of {layer}, got {alpha!r}; download it again")
+    return alpha / (math.sqrt(rank) if settings.get(f"{part}.use_rslora") else rank)
+
+
+def _pairs(given: str, shapes: dict[str, tuple[int, ...]], settings: dict[str, Any]) -> tuple[Pair, ...]:
     found: dict[tuple[str, str], dict[str, str]] = {}
     for name in shapes:
         part, layer, role = _read(given, name)
@@ -122,8 +147,7 @@ def _pairs(given: str, shapes: dict[str, tuple[int, ...]], metadata: dict[str, f
         down, up = shapes[names["down"]], shapes[names["up"]]
         if len(down) not in (2, 4) or len(down) != len(up) or up[1] != down[0] or not down[0]:
             raise UserError(f"lora {given}: the matrices of {layer}, {up} and {down}, do not fit; download it again")
-        rank = down[0]
-        scale = metadata.get(f"{part}.lora_alpha", rank) / rank
+        scale = _scale(given, settings, part, layer, down[0])
         pairs.append(Pair(part, layer, names["down"], names["up"], names.get("alpha"), scale, down, up))
     if not pairs:
         raise UserError(f"lora {given}: {EXPECTED}, got a file without a tensor; choose another")
@@ -143,4 +167,6 @@ def _read(given: str, name: str) -> tuple[str, str, str]:
     layer = layer.replace(".processor.", ".")  # of diffusers' first LoRAs
     layer = re.sub(r"to_out$", "to_out.0", layer) if end.startswith("_lora") else layer
     layer = re.sub(r"[._]+", "_", layer).removeprefix("text_model_")
+    if PARTS[begin] != "unet":  # diffusers' first LoRAs name a text encoder's attention as a UNet's
+        layer = next((layer.removesuffix(a) + b for a, b in ATTENTION.items() if layer.endswith(a)), layer)
     return PARTS[begin], layer, ENDS[end]

@@ -69,6 +69,10 @@ def fuse(network: Any, part: str, loras: Sequence[Lora]) -> None:
                     if pair.part == part:
                         weight = layers[pair.layer].weight
                         change = _change(opened, pair, lora.weight).reshape(weight.shape)
+                        if not change.isfinite().all():
+                            raise UserError(
+                                f"lora {lora.given}: its change of {pair.layer} has NaN; choose another file"
+                            )
                         weight.copy_(weight.float() + change)
 
 

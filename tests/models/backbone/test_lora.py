@@ -149,7 +149,7 @@ def spoil(file: Path, kind: str) -> str:
         "ranks": (pair | {f"{name}.lora_up.weight": torch.zeros(16, 3)}, "do not fit"),
         "lokr": ({f"{name}.lokr_w1": torch.zeros(2, 2)}, "LoKr"),
         "dora": (pair | {f"{name}.dora_scale": torch.zeros(2)}, "DoRA"),
-        "model": ({"model.diffusion_model.input_blocks.0.0.weight": torch.zeros(2)}, "got a tensor model"),
+        "model": ({"model.diffusion_model.input_blocks.0.0.weight": torch.zeros(2)}, "a whole backbone"),
         "second encoder": ({k.replace("lora_unet", "lora_te2"): v for k, v in pair.items()}, "architecture"),
     }  # fmt: skip
     tensors, words = cases[kind]

@@ -18,7 +18,7 @@ from tests import single_files
 pytestmark = pytest.mark.slow
 
 PARTS = ("unet", "vae", "text_encoder")
-LAST = "cond_stage_model.model.transformer.resblocks.23."  # of 2.x: not used, since the last layer but one is the output
+LAST = "cond_stage_model.model.transformer.resblocks.23."  # of 2.x: the layer before it is the output
 
 
 def filled(network: Any, generator: torch.Generator) -> Any:
