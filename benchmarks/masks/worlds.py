@@ -24,18 +24,22 @@ from models.errors import UserError
 
 SIZE = 512
 LAYERS, NOISY_LAYERS = 8, 2
+QUIET = 0.03  # standard deviation of the noise of the other layers
 
 
 @dataclass(frozen=True)
 class World:
-    """ground: A_c's level outside the object, of its top 1; sharpness: of A_s; clutter: A_c's answer to other things
-    that stand out; noise: standard deviation of the noise of NOISY_LAYERS layers, of 8."""
+    """What may differ from backbone to backbone.
+
+    ground: A_c's level outside the object, whose top is 1; sharpness: of A_s; clutter: A_c's answer to other things
+    that stand out; noise: standard deviation of the noise of NOISY_LAYERS of the LAYERS layers.
+    """
 
     ground: float
     sharpness: float
     side: int = 32
     clutter: float = 0.0
-    noise: float = 0.03
+    noise: float = QUIET
 
     @property
     def name(self) -> str:
@@ -123,7 +127,7 @@ def _class_maps(world: World, share: np.ndarray, colour: np.ndarray, rng: np.ran
         value = (
             ground + (1 - world.ground) * thing / thing.max() + world.clutter * strange / strange.max() * (1 - share)
         )
-        noise = world.noise if layer < NOISY_LAYERS else 0.03
+        noise = world.noise if layer < NOISY_LAYERS else QUIET
         maps.append(gaussian_filter(value + noise * rng.standard_normal(share.shape), 0.5))
     return np.clip(maps, 0, None).astype(np.float32)
 

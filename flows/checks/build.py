@@ -1,5 +1,6 @@
 """Checks before a build writes anything, and the lines of a dry run. Importing it imports no torch."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,14 +11,19 @@ from models.backbone.protocol import BackboneFacts
 from models.backbone.tokens import category_span, load_tokenizer
 from models.config.backbone import is_pocket
 from models.config.build import BuildConfig
+from models.config.cut import CutConfig
 from models.config.run import RunConfig
 from models.cut.seeds import seed_cells
 from models.hardware import resolve_device
 from models.prompts.grammar import Grammar, check_classes
 from storage.dataset import target
+from storage.dataset.reader import open_dataset
+from storage.dataset.repository import is_dataset
 from storage.dataset.schema import array_specs
 from storage.dataset.target import check_target
 from storage.dataset.writer import DatasetWriter
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class Plan:
 
 def preflight(config: BuildConfig, out: Path) -> Plan:
     """The plan of a build; UserError if the build is not possible. Writes nothing."""
-    config = config.model_copy(update={"prompts": with_author(config.prompts, out)})
+    config = config.model_copy(update={"prompts": with_author(config.prompts, out), "cut": _begun_cut(config.cut, out)})
     check_target(out, config.identity(), config.count)
     facts = check_backbone(config.backbone)
     grammar = Grammar.of(config, facts.taught)
@@ -52,6 +58,16 @@ def preflight(config: BuildConfig, out: Path) -> Plan:
     check_machine(config.run, config.screen.clip)  # late, since it may load torch
     check_purchase(config.prompts, grammar, config.count, out)
     return Plan(config, out, facts, grammar, image_size, grid)
+
+
+def _begun_cut(cut: CutConfig, out: Path) -> CutConfig:
+    """The cut, which resumes a dataset from before adaptive thresholds with the paper's unless it names its own."""
+    if not is_dataset(out):
+        return cut
+    begun = cut.as_begun(open_dataset(out, "build").config.get("cut", {}))
+    if begun is not cut:
+        logger.warning("maskmill: %s was begun with the paper's thresholds, and resumes with them", out)
+    return begun
 
 
 def check_machine(run: RunConfig, clip: str, field: str = "screen.clip") -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from flows.checks.build import check_machine
 from models.config.build import BuildConfig
-from models.config.cut import SeedSet
+from models.config.cut import FIXED, SeedSet
 from models.errors import UserError
 from models.mappings import differences
 from storage.dataset.reader import Dataset, open_dataset
@@ -21,7 +21,11 @@ def check_recut(config: BuildConfig, out: Path) -> None:
     if len(open_dataset(out, "build")) != len(published):
         raise UserError(f"{out}: a build was started after version {published.version}; finish it first")
     stored = BuildConfig.of_stored(published.config)
-    changed = [name for name in changes(stored, config) if name.split(".")[0] not in MAY_CHANGE or name in FROM_KEPT]
+    changed = changes(stored, config)
+    unused = [name for name in changed if name.removeprefix("cut.") in FIXED]
+    if unused and config.cut.thresholds == stored.cut.thresholds == "adaptive":
+        raise UserError(f"{unused[0]}: adaptive thresholds do not use it; add --set cut.thresholds=paper")
+    changed = [name for name in changed if name.split(".")[0] not in MAY_CHANGE or name in FROM_KEPT]
     if other := [name for name in changed if name not in FROM_KEPT]:
         raise UserError(
             f"{', '.join(other)}: cannot change in a recut, which samples no images; keep the value, or build another "

@@ -71,12 +71,14 @@ def recut(path: PathArgument, assignments: Assignments = []) -> None:  # noqa: B
     If only fields of screen change, the masks stay, and are screened again.
     """
     from models.config.build import BuildConfig
-    from models.config.overrides import resolve
+    from models.config.overrides import parse_overrides, resolve
     from storage.dataset.reader import open_dataset
 
     with checked():
-        stored = BuildConfig.of_stored(open_dataset(path).config).model_dump(mode="json", by_alias=True)
-        resolved = resolve(BuildConfig, None, stored, assignments)
+        stored = BuildConfig.of_stored(open_dataset(path).config)
+        cut = stored.cut.below(parse_overrides(assignments).get("cut"))
+        given = stored.model_dump(mode="json", by_alias=True) | {"cut": cut}
+        resolved = resolve(BuildConfig, None, given, assignments)
         from flows.checks.build import load_screening
         from flows.checks.recut import check_recut
         from flows.recut import recut as run_recut

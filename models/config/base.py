@@ -52,7 +52,7 @@ class Config(BaseModel):
         """Rename older names, lay `given` over the presets, and keep true and false from being read as numbers."""
         if not isinstance(given, dict):
             return given
-        given = cls._with_todays_names(given, warn=not (info.context and info.context.get("stored")))
+        given = cls._by_alias(cls._with_todays_names(given, warn=not (info.context and info.context.get("stored"))))
         below: dict[str, Any] = {}
         for preset in cls.presets(given):
             below = overlaid(below, cls._known(preset))
@@ -68,6 +68,13 @@ class Config(BaseModel):
                 _warned.add(name)
                 logger.warning("maskmill: %s is now called %s; the older name works for one more release", name, new)
         return {old.get(name, name): value for name, value in given.items()}
+
+    @classmethod
+    def _by_alias(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Name fields as presets do: `lambda_` is `lambda`. If both are given, pydantic says so."""
+        fields = cls.model_fields.items()
+        alias = {name: field.alias for name, field in fields if field.alias and field.alias not in given}
+        return {alias.get(name, name): value for name, value in given.items()}
 
     @classmethod
     def _with_booleans_as_text(cls, given: dict[str, Any]) -> dict[str, Any]:

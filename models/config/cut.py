@@ -27,8 +27,8 @@ class CutConfig(Config):
 
     thresholds: Literal["adaptive", "paper"] = Field(
         "adaptive",
-        description="'adaptive' reads tau, alpha and the decision level from each image's maps, with lambda 6 unless it "
-        "is given; 'paper' uses tau, alpha and objectness as they stand here",
+        description="'adaptive' reads tau, alpha and the decision level from each image's maps, with lambda 6 unless "
+        "it is given; 'paper' uses tau, alpha and objectness as they stand here",
     )
     tau: float = Field(
         0.16, ge=0, le=1, description="threshold on the class map (in [0, 1]) whose boundary gives the seeds B"
@@ -67,6 +67,26 @@ class CutConfig(Config):
             return given
         is_stored = bool(info.context and info.context.get("stored"))  # by a version that had no others
         return given | {"thresholds": "paper"} if is_stored or given.keys() & set(FIXED) else given
+
+    def as_begun(self, stored: Mapping[str, Any]) -> Self:
+        """The cut for a dataset begun with `stored`: the paper's, if nobody chose and there was no choice then.
+
+        A lambda that is the adaptive thresholds' own is left to the paper's unless the stored one is the same.
+        """
+        if "thresholds" in self.model_fields_set or "thresholds" in stored:
+            return self
+        given = self.model_dump(by_alias=True, exclude_unset=True)
+        if given.get("lambda") == ADAPTIVE_LAMBDA != stored.get("lambda"):
+            del given["lambda"]
+        return type(self).model_validate(given | {"thresholds": "paper"})
+
+    def below(self, changes: Any) -> dict[str, Any]:
+        """The cut's JSON values to lay `changes` over: other thresholds bring their own lambda, if it was theirs."""
+        values = self.model_dump(mode="json", by_alias=True)
+        brought = type(self)(thresholds=self.thresholds).lambda_
+        if isinstance(changes, dict) and changes.get("thresholds", self.thresholds) != self.thresholds:
+            return {name: value for name, value in values.items() if name != "lambda" or value != brought}
+        return values
 
     @classmethod
     def presets(cls, given: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

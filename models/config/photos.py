@@ -3,7 +3,7 @@
 Imports no torch and knows nothing of how a photo is inverted.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
@@ -32,3 +32,10 @@ class MaskConfig(BackboneConfig):
     sampling: CaptureConfig = Field(default_factory=CaptureConfig, description="inversion, reverse pass and capture")
     cut: CutConfig = Field(default_factory=CutConfig, description="AttentionCut; lambda is for the backbone's size")
     run: Annotated[RunConfig, FREE] = Field(default_factory=RunConfig, description="use of the machine")
+
+    def identity(self) -> dict[str, Any]:
+        """As in `Config`, without thresholds that are the paper's: masks made before there were others stay done."""
+        values = super().identity()
+        if self.cut.thresholds == "paper":
+            del values["cut"]["thresholds"]
+        return values

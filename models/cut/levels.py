@@ -59,7 +59,7 @@ def best_sum(class_map: np.ndarray, refined: np.ndarray) -> tuple[np.ndarray, Le
 
 
 def with_half_at(values: np.ndarray, threshold: float) -> np.ndarray:
-    """The map in [0, 1], float32, its smallest value at 0, its largest at 1 and `threshold` at one half, linear between.
+    """The map in [0, 1], float32: its smallest value at 0, its largest at 1, `threshold` at one half, linear between.
 
     A constant map becomes zeros: it shows no object.
     """

@@ -67,7 +67,7 @@ def _body(plan: Plan, form: Format, notes: list[str]) -> list[str]:
         "",
         f"{len(plan)} images with the mask of one object each, {width} x {height} pixels. {_drawn(plan)} "
         f"maskmill made images and masks with the text-to-image model "
-        f"{escape(plan.config.get('backbone', 'unknown'))} and screened them.",
+        f"{escape(plan.config.get('backbone', 'unknown'))} and screened them. {_cut(plan)}",
         "",
         "| split | samples |",
         "|---|---|",
@@ -101,6 +101,15 @@ def _body(plan: Plan, form: Format, notes: list[str]) -> list[str]:
         "|---|---|",
         *(f"| {label} | {escape(name)} |" for label, name in enumerate(plan.classes)),
     ]
+
+
+def _cut(plan: Plan) -> str:
+    """Which thresholds cut the masks; datasets from before there was a choice have the paper's kind."""
+    cut = plan.config.get("cut", {})
+    if cut.get("thresholds") == "adaptive":
+        return "Thresholds of the cut come from each image's attention (`cut.thresholds: adaptive`, not `paper`)."
+    numbers = (f"{name} {escape(str(cut[name]))}" for name in ("tau", "alpha") if name in cut)
+    return f"Thresholds of the cut are the same for every image ({', '.join(numbers) or 'the defaults'})."
 
 
 def _drawn(plan: Plan) -> str:

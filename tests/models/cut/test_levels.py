@@ -1,5 +1,7 @@
 """Adaptive thresholds: Otsu's division against a slow reference, its invariances, and masks over any ground."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from models.config.cut import ADAPTIVE_LAMBDA, CutConfig
-from models.cut.attentioncut import Evidence, cut, objectness_of
+from models.cut.attentioncut import Evidence, attentioncut, cut, objectness_of
 from models.cut.levels import best_sum, taus_of, two_levels, with_half_at
 from models.cut.seeds import normalise, refined_map, seed_columns
 
@@ -19,7 +21,7 @@ def slow_otsu(values: np.ndarray) -> tuple[float, float]:
     x = values.astype(np.float64).ravel()
     found = [(0.0, float(x.max()))]
     levels = np.unique(x)
-    for low, high in zip(levels, levels[1:], strict=False):
+    for low, high in pairwise(levels):
         one, other = x[x <= low], x[x >= high]
         between = one.size * other.size * (one.mean() - other.mean()) ** 2 / x.size**2
         found.append((between / x.var(), (low + high) / 2))
@@ -28,7 +30,7 @@ def slow_otsu(values: np.ndarray) -> tuple[float, float]:
 
 @given(VALUES)
 def test_the_division_is_otsus(values):
-    explained, threshold = slow_otsu(values)
+    explained, _ = slow_otsu(values)
     got = two_levels(values)
     assert got.explained == pytest.approx(explained, abs=1e-9)
     one, other = values[values <= got.threshold], values[values > got.threshold]
@@ -90,8 +92,6 @@ def scene(ground: float, cell: int = 8) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 @pytest.mark.parametrize("ground", [0.0, 0.1, 0.3, 0.6])
 def test_the_object_is_found_over_any_ground(ground):
-    from models.cut.attentioncut import attentioncut
-
     image, truth, class_map, attention = scene(ground)
     mask = attentioncut(image, class_map, attention, CutConfig())
     assert (mask & truth).sum() / (mask | truth).sum() > 0.95
@@ -131,3 +131,37 @@ def test_a_cut_stored_before_there_was_a_choice_is_the_papers():
 def test_a_cut_survives_being_written_down(thresholds, tau, smoothness):
     config = CutConfig.model_validate({"thresholds": thresholds, "tau": tau, "lambda": smoothness})
     assert CutConfig.model_validate(config.model_dump(mode="json", by_alias=True)) == config
+
+
+@pytest.mark.parametrize("stored_lambda", [0.1, 6.0])
+def test_a_dataset_begun_before_there_was_a_choice_resumes_with_the_papers(stored_lambda):
+    """Whether its lambda was the default or given, and even given as what is adaptive thresholds' own now."""
+    given = {} if stored_lambda == 0.1 else {"lambda": stored_lambda}
+    stored = CutConfig.model_validate(given | {"thresholds": "paper"}).model_dump(mode="json", by_alias=True)
+    del stored["thresholds"]
+    resumed = CutConfig.model_validate(given).as_begun(stored)
+    assert resumed == CutConfig.model_validate(stored, context={"stored": True})
+    assert resumed.as_begun(stored) == resumed
+
+
+def test_a_choice_is_kept_whatever_the_dataset_was_begun_with():
+    older, today = {"lambda": 0.1}, CutConfig().model_dump(mode="json", by_alias=True)
+    assert CutConfig(thresholds="adaptive").as_begun(older) == CutConfig()
+    assert CutConfig().as_begun(today) == CutConfig()
+    assert CutConfig.model_validate({"max_hole": 0.2}).as_begun(older) == CutConfig(max_hole=0.2, thresholds="paper")
+
+
+def test_lambda_is_given_by_either_of_its_names():
+    assert CutConfig(lambda_=2.0) == CutConfig.model_validate({"lambda": 2.0})
+    with pytest.raises(ValueError, match="lambda_"):
+        CutConfig.model_validate({"lambda": 2.0, "lambda_": 3.0})
+
+
+def test_other_thresholds_bring_their_own_lambda_but_keep_one_that_was_given():
+    for one, other in (("paper", "adaptive"), ("adaptive", "paper")):
+        config, changes = CutConfig(thresholds=one), {"thresholds": other}
+        assert CutConfig.model_validate(config.below(changes) | changes) == CutConfig(thresholds=other)
+        given = CutConfig(thresholds=one, lambda_=2.0)
+        assert CutConfig.model_validate(given.below(changes) | changes).lambda_ == 2.0
+        for same in (None, {}, {"thresholds": one}, {"band": 3}, 7):
+            assert CutConfig.model_validate(config.below(same)) == config and "lambda" in config.below(same)

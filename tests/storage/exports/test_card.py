@@ -70,3 +70,22 @@ def test_a_licence_is_a_line_of_text(given):
 def test_text_is_made_harmless():
     assert escape("a|b <i>\n# x") == "a&#124;b &lt;i&gt; # x"
     assert printable("a\x00\x1b\n b\ud800 é🌟") == "a\ufffd\ufffd b\ufffd é🌟"
+
+
+@pytest.mark.parametrize(
+    "cut, said",
+    [
+        ({"thresholds": "adaptive"}, "come from each image's attention (`cut.thresholds: adaptive`"),
+        ({"tau": 0.3}, "the same for every image (tau 0.3, alpha 2.5)"),
+        (None, "the same for every image (tau 0.7, alpha 2.5)"),
+    ],
+    ids=str,
+)
+def test_the_card_says_which_thresholds_cut_the_masks(tmp_path, cut, said):
+    """The last as a version stored it that had no choice of thresholds."""
+    given = {"classes": ["ball"], "count": 10}
+    stored = BuildConfig.model_validate(given | ({"cut": cut} if cut else {})).model_dump(mode="json", by_alias=True)
+    if not cut:
+        del stored["cut"]["thresholds"]
+    out = export(write_dataset(tmp_path / "data", 10, stored), tmp_path / "out", "folders", split="1")
+    assert said in (out / "README.md").read_text(encoding="utf-8")
