@@ -22,8 +22,8 @@ GEODESICS = (5.0, 10.0, 20.0)
 FACTORS = (0.7, 1.4)  # of lambda
 AROUND, FINALISTS = 3, 6  # settings that are varied further, and that are solved at full size at most
 ABOUT = 0.98  # the share of the best setting's score, or step, from which another is about as good
-# On the cells, worlds of attention have a score of 1.0 and more and a step of 2.9 and more; attention that shows no object,
-# or that of another picture, has less than one of these.
+# On the cells, simulated attention scores 1.0 and more, with a step of 2.9 and more; where it shows no object, or that
+# of another picture, one of the two is less than these (docs/decisions/tuning.md).
 MIN_SCORE, MIN_STEP = 0.8, 1.5
 
 OnStep = Callable[[int, int], None]  # settings scored, and how many there are to score

@@ -152,7 +152,6 @@ def test_a_recut_may_go_to_adaptive_thresholds_and_back(out, pocket):
     recut(changed(pocket, cut={"thresholds": "adaptive"}), out)
     sets = open_dataset(out).read("refined_sets")
     np.testing.assert_array_equal(open_dataset(out).read("refined"), sets[:, -1].astype(np.float32))
-    check_recut(changed(pocket, cut={"thresholds": "adaptive", "tau": 0.2}), out)  # it does not use tau
     recut(pocket, out)
     first, last = open_dataset(out, "v1"), open_dataset(out)
     np.testing.assert_allclose(last.read("refined"), first.read("refined"), rtol=1e-3, atol=1e-7)
