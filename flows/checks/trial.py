@@ -43,7 +43,7 @@ def describe_trial(config: BuildConfig, out: Path) -> list[str]:
         return []
     trial = first.trial
     return [
-        f"trial       the first {trial.samples} samples, {100 * trial.samples / config.count:.2g} % of the build; it stops "
-        f"after them if more than {100 * trial.max_share:g} % of their masks cover less than {100 * trial.min_area:g} % "
-        f"or more than {100 * trial.max_area:g} % of the picture"
+        f"trial       the first {trial.samples} samples, {100 * trial.samples / config.count:.2g} % of the build; it "
+        f"stops after them if more than {100 * trial.max_share:g} % of their masks cover less than "
+        f"{100 * trial.min_area:g} % or more than {100 * trial.max_area:g} % of the picture"
     ]

@@ -42,9 +42,9 @@ class Trial:
     def __str__(self) -> str:
         without = f", {self.failed} samples failed" if self.failed else ""
         return (
-            f"{self.too_small + self.too_large} of {self.masks} masks cover less than {100 * self.min_area:g} % or more "
-            f"than {100 * self.max_area:g} % of the picture (at most {100 * self.max_share:g} % may; median area "
-            f"{100 * self.median_area:.0f} %, {100 * self.clamped:.0f} % of the objectness clamped, uncertainty "
+            f"{self.too_small + self.too_large} of {self.masks} masks cover less than {100 * self.min_area:g} % or "
+            f"more than {100 * self.max_area:g} % of the picture (at most {100 * self.max_share:g} % may; median "
+            f"area {100 * self.median_area:.0f} %, {100 * self.clamped:.0f} % of the objectness clamped, uncertainty "
             f"{self.uncertainty:.2g}, {100 * self.border:.0f} % of the border covered{without})"
         )
 
