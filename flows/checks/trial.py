@@ -30,9 +30,12 @@ def trial_of(config: BuildConfig, out: Path) -> BuildConfig | None:
 
 def stop_of(out: Path, trial: Trial) -> TrialStopped:
     """The error of a build that its trial stopped."""
+    remedy = f"run `maskmill tune {shlex.quote(str(out))}`"
+    if trial.cut_fits:
+        remedy = "build into another folder with --set run.dtype=float32"
     return TrialStopped(
-        f"trial: {trial}; the build stopped before the rest: look at {out / 'report' / 'index.html'}, run "
-        f"`maskmill tune {shlex.quote(str(out))}`, or continue with --no-trial"
+        f"trial: {trial}; the build stopped before the rest: look at {out / 'report' / 'index.html'}, {remedy}, or "
+        "continue with --no-trial"
     )
 
 
