@@ -35,8 +35,10 @@ def category_span(tokenizer: "CLIPTokenizer", prompt: str, category: str) -> lis
         return list(range(1, tokenizer.model_max_length))
     words = tokenizer(category.lower(), add_special_tokens=False).input_ids
     tokens = tokenizer(prompt.lower(), add_special_tokens=False, verbose=False).input_ids
-    # Whether a word starts at each token.
-    starts_word = [True, *(piece.endswith("</w>") for piece in tokenizer.convert_ids_to_tokens(tokens))]
+    # Whether a word starts at each token: after a word's end or a special token, as "!" is to Stable Diffusion 2.
+    special, pieces = set(tokenizer.all_special_ids), tokenizer.convert_ids_to_tokens(tokens)
+    ends_word = (piece.endswith("</w>") or token in special for piece, token in zip(pieces, tokens, strict=True))
+    starts_word = [True, *ends_word]
     starts = (i for i in range(len(tokens) - len(words) + 1) if starts_word[i] and tokens[i : i + len(words)] == words)
     start = next(starts, None) if words else None
     if start is None:

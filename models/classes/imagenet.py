@@ -25,6 +25,12 @@ def common_categories() -> tuple[str, ...]:
     return tuple(row["category"] for row in _rows("categories.tsv") if row["common"] == "yes")
 
 
+@cache
+def categories() -> frozenset[str]:
+    """All categories, with those that have no class of ImageNet."""
+    return frozenset(row["category"] for row in _rows("categories.tsv"))
+
+
 def merged() -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
     """Phrases and group of each category that has a class of ImageNet, ordered by its first class's index."""
     rows = {row["category"]: row for row in _rows("categories.tsv")}

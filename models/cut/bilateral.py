@@ -14,6 +14,7 @@ from scipy import sparse
 from scipy.sparse.linalg import cg
 
 RGB_TO_YUV = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])  # BT.601
+YUV_OFFSET = (0, 128, 128)  # of 8-bit YUV, where grey has chroma 128
 
 
 def solve(
@@ -54,11 +55,16 @@ def smoothed(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, bool]:
 
 
 def bilateral_grid(image: np.ndarray, spatial: float, luma: float, chroma: float) -> tuple[np.ndarray, np.ndarray]:
-    """Vertex of each pixel's bin (P,), and the vertices' bins (V, 5) in x, y, luma and two chroma."""
+    """Vertex of each pixel's bin (P,), and the vertices' bins (V, 5) in x, y, luma and two chroma.
+
+    Bins stand at multiples of their width, as TokenCut's do: where they are does not depend on the image's own colours.
+    The numbers of the bins begin at the image's smallest.
+    """
     y, x = np.mgrid[: image.shape[0], : image.shape[1]].reshape(2, -1)
-    colour = image.reshape(-1, 3) @ RGB_TO_YUV.T
+    colour = image.reshape(-1, 3) @ RGB_TO_YUV.T + YUV_OFFSET
     position = np.column_stack([x / spatial, y / spatial, colour / (luma, chroma, chroma)])
-    bins = np.floor(position - position.min(axis=0)).astype(np.int64)
+    bins = np.floor(position).astype(np.int64)
+    bins -= bins.min(axis=0)
     _, first, vertex = np.unique(_codes(bins), return_index=True, return_inverse=True)
     return vertex, bins[first]
 

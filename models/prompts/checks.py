@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from models.backbone.tokens import category_span
-from models.errors import UserError
+from models.prompts.mentions import Names, any_of, phrase_in, plain, plurals
 from models.prompts.typography import plain_form, plain_marks
 
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 SHORTEST, LONGEST = 3, 400  # words; characters
 UNNAMED = "does not name the class"
+PLURAL = "names the class in the plural"
+ANOTHER = "names something else whose name contains the class's"
+MODIFIER = "uses the class's word for something else"
 PUNCTUATION = " ,.;:'’\"“”()!-–—&%/"
 LINK = re.compile(r"https?:|www\.|://|\b[a-z0-9-]+\.(com|org|net|io|ai|dev|gov|edu)\b|\S@\S", re.IGNORECASE)
 ENTITY = re.compile(r"&#?\w+;")
@@ -38,8 +41,6 @@ COUNTED = re.compile(r"\b\d+( \w+)?\s*$")
 BESIDE = re.compile(
     r"\b(and|with|or|versus|holding|riding|chasing|wearing)( (a|an|the|his|her|its|another|one))?( \w+)?$"
 )
-# A hyphen, an underscore or a space between two words of a name: a model may write any of them for another.
-JOINT = re.compile(r"(?<=[^\W_])[-_ ](?=[^\W_])")
 STOP_WORDS = frozenset("a an the of on in at with and to from by for under over its his her as is into".split())
 
 
@@ -60,10 +61,10 @@ class PromptChecker:
         vocabulary: Sequence[str] = (),
     ):
         self._category = category
-        self._owner = {_joined(phrase): name for name, words in phrases.items() for phrase in words}
+        self._names = Names(category, phrases)
         self._phrases = phrases[category]
-        self._mention = _any_of(self._owner)
-        self._class_phrase = _any_of(self._phrases)
+        self._class_phrase = any_of(self._phrases)
+        self._own_words = any_of([form for phrase in self._phrases for form in (phrase, *plurals(phrase))])
         self._tokenizer = tokenizer
         self._max_overlap = max_overlap
         self._vocabulary = frozenset(vocabulary)
@@ -97,23 +98,31 @@ class PromptChecker:
         return latin or ("0" <= c <= "9") or c in PUNCTUATION or c in self._letters
 
     def _subject(self, text: str) -> str:
-        """The class is the first class that is named, in the singular, and no other class is an object beside it."""
-        plain = _plain(text)
-        mentions = list(self._mention.finditer(plain))
-        if not self._class_phrase.search(plain):
+        """The class is the first thing that is named, in the singular, and no other class is an object beside it."""
+        text = plain(text)
+        if not self._own_words.search(text):
             return UNNAMED
-        if self._owner[_joined(mentions[0].group())] != self._category:
+        # Another class's word before a noun, as in "an orange car", is no object.
+        mentions = [m for m in self._names.mentions(text) if m.owner == self._category or not m.modifies]
+        if not mentions or mentions[0].owner == "":
+            return ANOTHER
+        first, *rest = mentions
+        if first.owner != self._category:
             return "names another class first"
-        before = plain[: mentions[0].start()]
+        before = text[: first.start]
         if SEVERAL.search(before) or COUNTED.search(before):
             return "more than one object"
-        others = [m for m in mentions if self._owner[_joined(m.group())] != self._category]
-        if any(BESIDE.search(plain[: m.start()].rstrip()) for m in others):
+        if first.plural:
+            return PLURAL
+        if first.modifies:
+            return MODIFIER
+        others = [m for m in rest if m.owner != self._category]
+        if any(BESIDE.search(text[: m.start].rstrip()) for m in others):
             return "more than one object"
         return ""
 
     def _fit(self, text: str) -> str:
-        words = re.findall(r"\w+", _plain(text))
+        words = re.findall(r"\w+", plain(text))
         if self._vocabulary and not self._vocabulary.issuperset(words):
             return "words that the backbone was not taught"
         tokens = self._tokenizer(text.lower(), add_special_tokens=False, verbose=False).input_ids
@@ -134,46 +143,13 @@ class PromptChecker:
         return ""
 
     def _content_of(self, text: str) -> frozenset[str]:
-        rest = self._class_phrase.sub(" ", _plain(text))
+        rest = self._class_phrase.sub(" ", plain(text))
         return frozenset(re.findall(r"\w+", rest)) - STOP_WORDS
-
-
-def phrase_in(text: str, phrases: Sequence[str]) -> str:
-    """The longest of the phrases that the prompt contains as whole words; UserError if it contains none.
-
-    If the prompt joins the words in another way, "t shirt" for "T-shirt", they are returned as they stand in it.
-    """
-    longest_first, lower = sorted(phrases, key=len, reverse=True), " ".join(text.lower().split())
-    for phrase in longest_first:
-        exact = re.escape(" ".join(phrase.lower().split()))
-        if re.search(rf"(?<!\w){exact}(?!\w)", lower):
-            return phrase
-    for phrase in longest_first:
-        if found := _any_of([phrase]).search(_plain(text)):
-            return found.group()
-    raise UserError(f"prompt: expected one that names {' or '.join(phrases)}, got {text[:100]!r}; add the word")
 
 
 def reasons(checked: Iterable[str]) -> str:
     """Counts of the reasons, the most frequent first, as in '3 too long, 1 markup'."""
     return ", ".join(f"{count} {reason}" for reason, count in Counter(filter(None, checked)).most_common())
-
-
-def _any_of(phrases: Iterable[str]) -> re.Pattern[str]:
-    """A pattern for any of the phrases as whole words, joined in any way, the longest first."""
-    longest_first = sorted(map(_plain, phrases), key=len, reverse=True)
-    patterns = ("[-_ ]".join(map(re.escape, JOINT.split(phrase))) for phrase in longest_first)
-    return re.compile(r"(?<!\w)(?:" + "|".join(patterns) + r")(?!\w)")
-
-
-def _plain(text: str) -> str:
-    """The text in plain form and lower case with single spaces."""
-    return " ".join(plain_form(text).lower().split())
-
-
-def _joined(phrase: str) -> str:
-    """A phrase with spaces between its words, however they are joined."""
-    return JOINT.sub(" ", _plain(phrase))
 
 
 def _overlap(one: frozenset[str], other: frozenset[str]) -> float:

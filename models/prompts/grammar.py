@@ -16,7 +16,7 @@ from models.classes.pocket import Taught
 from models.classes.scenes import GROUPS, LIGHTINGS, LOOKS, SCENES, SUBJECTS, VIEWINGS
 from models.config.build import BuildConfig
 from models.errors import UserError
-from models.prompts.checks import phrase_in
+from models.prompts.mentions import phrase_in
 
 GRAMMAR = "grammar"
 PromptStore = Mapping[str, Sequence[tuple[str, str]]]  # (prompt, its source) in order, by class
@@ -75,7 +75,8 @@ class Grammar:
             prompt, source = prompt_store[category][index // len(self.phrases) % self.per_class]
             return Planned(index, category, phrase_in(prompt, phrases), prompt, seed, source)
         phrase = phrases[0] if len(phrases) == 1 else str(rng.choice(phrases))
-        return Planned(index, category, phrase, self._prompt(category, phrase, rng), seed)
+        prompt = self._prompt(category, phrase, rng)
+        return Planned(index, category, phrase_in(prompt, (phrase,)), prompt, seed)
 
     def category_of(self, index: int) -> str:
         """The class of a sample: classes come in shuffled rounds, each of which has every class once."""
@@ -100,7 +101,8 @@ class Grammar:
         """
         subjects, _ = self._subjects_and_scenes(category)
         texts = self.templates or (max(subjects, key=len),)
-        return [(text.replace("{category}", phrase), phrase) for text in texts for phrase in self.phrases[category]]
+        prompts = [(text.replace("{category}", phrase), phrase) for text in texts for phrase in self.phrases[category]]
+        return [(prompt, phrase_in(prompt, (phrase,))) for prompt, phrase in prompts]
 
     def _prompt(self, category: str, phrase: str, rng: np.random.Generator) -> str:
         if self.templates:

@@ -21,6 +21,35 @@ def test_pixels_of_a_vertex_share_a_bin_and_bins_are_distinct():
     assert len({tuple(b) for b in bins}) == len(bins)
 
 
+def test_bins_stand_at_multiples_of_their_width():
+    """Against the definition, pixel by pixel: floor(YUV / width), with grey at chroma 128."""
+    image = picture(4)
+    vertex, bins = bilateral_grid(image, 8, 16, 8)
+    expected = []
+    for (y, x), (r, g, b) in zip(np.ndindex(24, 30), image.reshape(-1, 3).tolist(), strict=True):
+        luma = 0.299 * r + 0.587 * g + 0.114 * b
+        blue = 128 - 0.168736 * r - 0.331264 * g + 0.5 * b
+        red = 128 + 0.5 * r - 0.418688 * g - 0.081312 * b
+        expected.append([x / 8, y / 8, luma / 16, blue / 8, red / 8])
+    exact = np.floor(expected)
+    colour = np.array(expected)[:, 2:]
+    sure = (np.abs(colour - colour.round()) > 1e-9).all(axis=1)
+    assert sure.mean() > 0.9  # the others' colour lies on a bin's edge, up to rounding
+    np.testing.assert_array_equal(bins[vertex][sure], (exact - exact.min(axis=0))[sure])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_one_black_pixel_moves_no_bin_of_the_others(seed):
+    image, target = picture(seed, 48, 60), (np.random.default_rng(seed).random((48, 60)) < 0.5).astype(float)
+    spoilt = image.copy()
+    spoilt[0, 0] = 0
+    one, _ = bilateral_grid(image, 16, 16, 8)
+    other, _ = bilateral_grid(spoilt, 16, 16, 8)
+    alike = [len({tuple(pair) for pair in zip(a[1:], b[1:], strict=True)}) for a, b in ((one, one), (one, other))]
+    assert alike[0] == alike[1]  # the other pixels are grouped as before
+    np.testing.assert_allclose(solve(image, target)[8:, 8:], solve(spoilt, target)[8:, 8:], atol=0.02)
+
+
 def test_the_blur_joins_bins_one_step_apart():
     _, bins = bilateral_grid(picture(), 8, 16, 8)
     blur = neighbour_blur(bins).toarray()
