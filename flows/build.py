@@ -15,7 +15,7 @@ from tqdm import tqdm
 from analysis.diversity import diversity_of
 from analysis.statistics import summarise
 from flows.base import flow
-from flows.checks.build import Plan, load_screening, open_writer, preflight
+from flows.checks.build import Plan, fetch_networks, open_writer, preflight
 from flows.checks.trial import stop_of, trial_of
 from flows.runners import cut_runner
 from models.clip.embeddings import embedding_width, text_encoder
@@ -78,7 +78,7 @@ def fill(config: BuildConfig, out: GivenPath) -> str:
     If a trial comes first and its masks do not pass, the version has the trial's samples alone.
     """
     plan = preflight(config, out)  # again, for runs that were not started from the command line
-    load_screening(config.screen.clip)
+    fetch_networks(plan)
     if (first := trial_of(plan.config, out)) and (stopped := hold_trial(replace(plan, config=first))):
         return stopped
     with open_writer(plan) as writer:

@@ -23,7 +23,7 @@ def build(config: BuildConfig, out: str | Path) -> "BuildRecord":
     prepare_environment()
     from flows.build import build as run_build
     from flows.build import record_of
-    from flows.checks.build import is_finished, load_screening, preflight
+    from flows.checks.build import fetch_networks, is_finished, preflight
     from flows.server.configured import check_server
     from storage.dataset.reader import open_dataset
 
@@ -31,7 +31,7 @@ def build(config: BuildConfig, out: str | Path) -> "BuildRecord":
     plan = preflight(config, out)
     if is_finished(plan):
         return record_of(out, open_dataset(out).version, out / "report" / "index.html")
-    load_screening(config.screen.clip)
+    fetch_networks(plan)
     with rooms.first_on_path():
         check_server()
         return run_build(plan.config, out)

@@ -16,7 +16,7 @@ settings.load_profile("patient")
 
 @pytest.fixture(scope="session")
 def tiny_folders(tmp_path_factory) -> dict[str, Path]:
-    """Folders in the diffusers layout, by family; not to be changed."""
+    """Folders of Stable Diffusion 1.x and 2.x in the diffusers layout, by family; not to be changed."""
     from tests.tiny import TINY, tiny_networks  # loads torch, which most tests do without
 
     folders = {}
@@ -25,6 +25,14 @@ def tiny_folders(tmp_path_factory) -> dict[str, Path]:
         for part, network in tiny_networks(family).items():
             network.save_pretrained(folders[family] / part)
     return folders
+
+
+@pytest.fixture(scope="session")
+def xl_folder(tmp_path_factory) -> Path:
+    """The folder of a tiny Stable Diffusion XL; not to be changed."""
+    from tests.tiny_xl import tiny_xl
+
+    return tiny_xl(tmp_path_factory.mktemp("sdxl"))
 
 
 @pytest.fixture

@@ -121,9 +121,11 @@ def test_importing_configs_and_the_command_line_does_not_import_torch_or_prefect
 def is_light(module: str) -> bool:
     """Whether a module of models/ is read before anything heavy starts: configurations, names, facts, tokens."""
     return (
-        module.startswith(("models.config", "models.classes"))
+        module.startswith(
+            ("models.config", "models.classes", "models.backbone.stable_diffusion", "models.backbone.unet")
+        )
         or module.endswith(".config")
-        or module in [f"models.backbone.{name}" for name in ("facts", "protocol", "stable_diffusion", "tokens")]
+        or module in [f"models.backbone.{name}" for name in ("facts", "protocol", "tokens")]
         or module == "models.clip.categories"
         or module == "models.segmenters.registry"
     )

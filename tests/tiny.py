@@ -11,13 +11,14 @@ TINY = {
 }
 
 
-def tiny_tokenizer() -> CLIPTokenizer:
-    """Letters are tokens, only `cat` is one token of its own; 32 tokens long."""
+def tiny_tokenizer(first: tuple[str, ...] = (), **changes: str) -> CLIPTokenizer:
+    """Letters are tokens, only `cat` is one token of its own; 32 tokens long. first: tokens before all others."""
     letters = "abcdefghijklmnopqrstuvwxyz"
-    names = [*letters, *(a + "</w>" for a in letters), "ca", "cat</w>", START, STOP]
+    names = [*first, *letters, *(a + "</w>" for a in letters), "ca", "cat</w>", START, STOP]
     return CLIPTokenizer(
-        vocab={name: i for i, name in enumerate(names)}, merges=[("c", "a"), ("ca", "t</w>")], model_max_length=32
-    )
+        vocab={name: i for i, name in enumerate(names)}, merges=[("c", "a"), ("ca", "t</w>")], model_max_length=32,
+        **changes,
+    )  # fmt: skip
 
 
 def tiny_networks(family: str) -> dict:

@@ -17,7 +17,7 @@ from models.atomic import replacing
 from models.backbone.files import POCKET_FOLDER
 from models.backbone.inversion import invert, reconstruct_with_capture
 from models.backbone.load import load_backbone
-from models.backbone.stable_diffusion import CONFIGS, HEAVY_FILES
+from models.backbone.stable_diffusion import CONFIGS
 from models.config.cut import CutConfig
 from models.config.sampling import SamplingConfig
 from models.paths import cache_folder
@@ -74,5 +74,6 @@ def _name(images: np.ndarray, prompts: list[str], categories: list[str], samplin
 @cache
 def _weights() -> str:
     """Digest of pocket's configurations and weights."""
-    files = (*CONFIGS.values(), *HEAVY_FILES)
+    stems = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
+    files = (*CONFIGS.values(), *(f"{part}/{stem}.safetensors" for part, stem in stems.items()))
     return digests.of_all(((POCKET_FOLDER / name).read_bytes() for name in files), length=64)

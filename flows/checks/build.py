@@ -6,6 +6,7 @@ from pathlib import Path
 from flows.checks.prompts import check_purchase, describe_prompts, with_author
 from flows.checks.trial import describe_trial
 from models.backbone.facts import check_backbone
+from models.backbone.load import fetch_weights, weight_bytes
 from models.backbone.protocol import BackboneFacts
 from models.backbone.tokens import category_span, load_tokenizer
 from models.config.backbone import is_pocket
@@ -15,6 +16,8 @@ from models.cut.seeds import seed_cells
 from models.hardware import resolve_device
 from models.prompts.grammar import Grammar, check_classes
 from storage.dataset import target
+from storage.dataset.reader import open_dataset
+from storage.dataset.repository import is_dataset
 from storage.dataset.schema import array_specs
 from storage.dataset.target import check_target
 from storage.dataset.writer import DatasetWriter
@@ -40,18 +43,32 @@ class Plan:
 def preflight(config: BuildConfig, out: Path) -> Plan:
     """The plan of a build; UserError if the build is not possible. Writes nothing."""
     config = config.model_copy(update={"prompts": with_author(config.prompts, out)})
+    config, revision = _pinned(config, out)
     check_target(out, config.identity(), config.count)
-    facts = check_backbone(config.backbone)
+    facts = check_backbone(config.backbone, revision)
     grammar = Grammar.of(config, facts.taught)
     check_classes(grammar, facts, config.screen.clip)
-    image_size, grid = facts.sizes(config.sampling.height, config.sampling.width)
+    image_size, latent = facts.sizes(config.sampling.height, config.sampling.width)
     tokenizer = load_tokenizer(facts.folder)
     for category in config.classes:
         for prompt, phrase in grammar.farthest_prompts(category):
             category_span(tokenizer, prompt, phrase)
     check_machine(config.run, config.screen.clip)  # late, since it may load torch
     check_purchase(config.prompts, grammar, config.count, out)
-    return Plan(config, out, facts, grammar, image_size, grid)
+    return Plan(config, out, facts, grammar, image_size, facts.attention_grid(latent))
+
+
+def _pinned(config: BuildConfig, out: Path) -> tuple[BuildConfig, str | None]:
+    """The config, and the revision of its backbone: the commit that the dataset at `out` has images of, if it has one.
+
+    Neither a resumed build nor an extension takes a newer commit; that commit itself may be named too.
+    """
+    before = open_dataset(out, "build") if is_dataset(out) else None
+    if before is None or before.backbone_commit is None:
+        return config, config.revision
+    if config.revision in (None, before.backbone_commit):
+        config = config.model_copy(update={"revision": before.config.get("revision")})
+    return config, before.backbone_commit
 
 
 def check_machine(run: RunConfig, clip: str, field: str = "screen.clip") -> None:
@@ -62,6 +79,12 @@ def check_machine(run: RunConfig, clip: str, field: str = "screen.clip") -> None
         from models.clip.model import check_clip
 
         check_clip(clip, field)
+
+
+def fetch_networks(plan: Plan) -> None:
+    """Fetch the weights that a build lacks, before it writes anything; UserError if they cannot be had."""
+    fetch_weights(plan.facts, plan.config.run.device, plan.config.run.dtype)
+    load_screening(plan.config.screen.clip)
 
 
 def load_screening(clip: str) -> None:
@@ -80,7 +103,7 @@ def open_writer(plan: Plan) -> DatasetWriter:
     config = plan.config
     stored = config.model_dump(mode="json", by_alias=True)
     sizes = (plan.image_size, plan.grid, config.shard_size, config.count, plan.pooled)
-    return DatasetWriter.open(plan.out, stored, config.identity(), *sizes)
+    return DatasetWriter.open(plan.out, stored, config.identity(), *sizes, commit=plan.facts.commit)
 
 
 def describe(plan: Plan) -> list[str]:
@@ -123,7 +146,7 @@ def _disk(plan: Plan) -> str:
 
 def _memory(plan: Plan) -> str:
     """Memory of the weights, and of a batch's attention: per cell, nine neighbours and the seed cells, or all cells."""
-    weights = sum(file.stat().st_size for file in plan.facts.folder.glob("*/*.safetensors"))
+    weights = weight_bytes(plan.facts, plan.config.run.device, plan.config.run.dtype)
     cells = plan.grid[0] * plan.grid[1]
     keys = cells if plan.config.sampling.capture == "full" else len(seed_cells(*plan.grid)) + 9
     attention = plan.config.run.batch_size * cells * keys * 4

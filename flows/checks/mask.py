@@ -4,6 +4,7 @@ from pathlib import Path
 
 from flows.checks.build import check_machine
 from models.backbone.facts import check_backbone
+from models.backbone.load import fetch_weights
 from models.backbone.protocol import BackboneFacts
 from models.clip.categories import check_category
 from models.config.photos import MaskConfig
@@ -25,13 +26,15 @@ def check_mask(
     files = find_photos(photos, left_out)
     folder = MaskFolder(out)
     folder.check(files)
-    facts = check_backbone(config.backbone)
+    facts = check_backbone(config.backbone, config.revision)
     check_category(config.prior.category, facts)
     clip = "none" if config.prior.category else config.prior.clip
     check_machine(config.run, clip, "prior.clip")
     todo = folder.pending(files, config.identity())
     if len(todo) == len(files):
         refuse_unreadable(files)
+    if todo:
+        fetch_weights(facts, config.run.device, config.run.dtype)
     if todo and clip != "none":
         from models.clip.model import load_clip
 

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from flows.checks.build import check_machine
 from models.backbone.facts import check_backbone
 from models.clip.categories import check_category
+from models.config.backbone import BackboneConfig
 from models.config.training import TrainConfig, TrainingSet
 from models.errors import UserError
 from storage.dataset.reader import Dataset
@@ -148,7 +149,8 @@ def check_segmenter(config: TrainConfig, training: TrainingSet | None, category:
     """
     check_machine(config.run, config.clip_asked(category), "prior.clip")
     backbone = config.uses_backbone()
-    facts = None if backbone is None else check_backbone(backbone)
+    revision = config.revision if isinstance(config, BackboneConfig) else None
+    facts = None if backbone is None else check_backbone(backbone, revision)
     if facts is not None:
         check_category(category, facts)
     config.check(facts, training)

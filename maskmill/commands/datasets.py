@@ -39,13 +39,13 @@ def build(
         options["classes"] = classes
         options["run"] = None if workers is None else {"workers": workers}
         resolved = resolve(BuildConfig, config, options, [*assignments, *(["trial=false"] if no_trial else [])])
-        from flows.checks.build import describe, is_finished, load_screening, preflight
+        from flows.checks.build import describe, fetch_networks, is_finished, preflight
 
         plan = preflight(resolved, out)
         if dry_run or is_finished(plan):
             typer.echo("\n".join(describe(plan)) if dry_run else f"Nothing is left to do: {summary(out)}")
             return
-        load_screening(resolved.screen.clip)
+        fetch_networks(plan)
     with running():
         from flows.build import build as run_build
 

@@ -1,13 +1,14 @@
 """Record a backbone's attention while it samples: A_c, A_s, and the evidence a cut needs (DiffusionSeg, eq. 2 and 3).
 
 Nothing is kept per step. Each layer's head-mean probabilities are computed in blocks of queries, added to sums and
-dropped; of a guided batch [unconditional, conditional] only the last B are used. Layers with coarser grids are brought
-to the latent grid by repeating queries and keys; keys are divided by the cells they fill, so rows of A_s sum to 1.
+dropped; of a guided batch [unconditional, conditional] only the last B are used. The attention grid is that of the
+finest layers: the latent grid, in SDXL half of it (docs/decisions/sdxl.md). Layers with coarser grids are brought to it
+by repeating queries and keys; keys are divided by the cells they fill, so rows of A_s sum to 1.
 Mode evidence keeps the exact values of A_s between nearest neighbours and, symmetrised, in the columns of K seed cells;
 mode full keeps all of A_s. Both draw seeds among the seed cells (docs/decisions/evidence.md). Knows nothing of
 sampling, prompts or images.
 
-Letters: B samples, T text tokens, h x w latent grid, N = h * w cells, n cells of one layer's grid, K seed cells.
+Letters: B samples, T text tokens, h x w attention grid, N = h * w cells, n cells of one layer's grid, K seed cells.
 """
 
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ Grid = tuple[int, int]
 class Record:
     """Running sums of one recorded sampling; read it after the last step.
 
+    grid: attention (h, w), which is the latent grid halved `halvings` times;
     weights: (B, T) float32, 1 / span length at the category's tokens, 0 elsewhere.
     cross: layer -> (B, n), sum over steps of the span's mean probability; steps: layer -> number of steps; grids:
     layer -> its grid; whole: grid -> (B, n, n), mode full only; columns: grid -> (B, n, keys), probabilities to and
@@ -53,6 +55,7 @@ class Record:
     columns: dict[Grid, torch.Tensor] = field(default_factory=dict)
     stencil: dict[Grid, torch.Tensor] = field(default_factory=dict)
     num_self: int = 0
+    halvings: int = 0
 
     def add(self, layer: AttentionLayer, query: torch.Tensor, key: torch.Tensor, scale: float) -> None:
         """Add one layer's attention of one step. query: (B, heads, n, d); key: (B, heads, n or T, d)."""
@@ -62,8 +65,9 @@ class Record:
             self._add_self(layer, query, key, scale)
 
     def _grid_of(self, layer: AttentionLayer, cells: int) -> Grid:
-        h, w = (side >> layer.halvings for side in self.grid)
-        assert h * w == cells, f"{layer.name}: expected {self.grid} halved {layer.halvings} times, got {cells} cells"
+        halvings = layer.halvings - self.halvings
+        h, w = (side >> halvings for side in self.grid)
+        assert h * w == cells, f"{layer.name}: expected {self.grid} halved {halvings} times, got {cells} cells"
         return h, w
 
     def _add_cross(self, layer: AttentionLayer, query: torch.Tensor, key: torch.Tensor, scale: float) -> None:
@@ -152,7 +156,8 @@ def record_attention(
     weights = torch.zeros(len(spans), tokens)
     for row, span in zip(weights, spans, strict=True):
         row[span] = 1 / len(span)
-    record = Record(grid, weights.to(backbone.device), mode)
+    facts, weights = backbone.facts, weights.to(backbone.device)
+    record = Record(facts.attention_grid(grid), weights, mode, halvings=facts.attention_halvings)
     with backbone.watch_attention(len(spans), record.add):
         yield record
 

@@ -3,11 +3,15 @@
 Imports no torch, so that bad input is refused before slow work starts. Loads no network.
 """
 
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
-from models.backbone import stable_diffusion
-from models.backbone.files import EXPECTED, locate, read_json
+from models.backbone import stable_diffusion, stable_diffusion_xl
+from models.backbone.files import EXPECTED, Missing, is_hub_id, locate, read_json
 from models.backbone.protocol import BackboneFacts, Family
+from models.backbone.weights import hub
+from models.backbone.weights.networks import check_weights
 from models.classes import pocket
 from models.classes.pocket import Taught
 from models.config.backbone import is_pocket
@@ -16,14 +20,38 @@ from models.errors import UserError
 # The pipeline's class name in model_index.json -> family: one line each.
 FAMILIES: dict[str, Family] = {
     stable_diffusion.PIPELINE: stable_diffusion,
+    stable_diffusion_xl.PIPELINE: stable_diffusion_xl,
 }
 
+ALWAYS_THERE = ("model_index.json", "tokenizer/tokenizer_config.json")  # in a repository; a folder may do without
 
-def check_backbone(name: str) -> BackboneFacts:
-    """Facts of the named backbone; UserError if it is not valid. Downloads no weights, imports no torch."""
-    folder = locate(name, light_files())
+
+def check_backbone(name: str, revision: str | None = None) -> BackboneFacts:
+    """Facts of the named backbone; UserError if it is not valid. Downloads no weights, imports no torch.
+
+    revision: a hub id's branch, tag or commit; if None, the commit in the user's cache, else the main branch's.
+    """
+    if not is_hub_id(name):
+        return _facts_in(name, locate(name, light_files(), revision))
+    before = hub.cached(name, revision)
+    in_cache = None
+    if before is not None:
+        with suppress(Missing):
+            in_cache = _facts_in(name, before)
+        if in_cache is not None and all((before / file).is_file() for file in ALWAYS_THERE):
+            return in_cache
+    try:
+        return _facts_in(name, locate(name, light_files(), revision))
+    except UserError:
+        if in_cache is not None:
+            return in_cache
+        raise
+
+
+def _facts_in(name: str, folder: Path) -> BackboneFacts:
+    """Facts of the backbone whose files are in that folder, and whose weights are there or at the hub."""
     index = folder / "model_index.json"
-    pipeline = read_json(name, index).get("_class_name", "") if index.is_file() else ""
+    pipeline = str(read_json(name, index).get("_class_name") or "") if index.is_file() else ""
     family = FAMILIES.get(pipeline or stable_diffusion.PIPELINE)  # without an index, facts_of checks the parts
     if family is None:
         raise UserError(f"backbone {name}: {EXPECTED}, got a {pipeline}; choose a {' or '.join(FAMILIES)}")
@@ -36,7 +64,9 @@ def check_backbone(name: str) -> BackboneFacts:
             f"backbone {name}: {EXPECTED}; its json files contain values that such a network cannot have "
             f"({type(error).__name__}: {error}); download it again"
         ) from error
-    return replace(facts, taught=taught(name))
+    facts = replace(facts, taught=taught(name), commit=folder.name if is_hub_id(name) else None)
+    check_weights(facts)
+    return facts
 
 
 def light_files() -> list[str]:

@@ -39,6 +39,10 @@ class BackboneFacts:
     num_halvings: int  # times the UNet halves the latent grid
     num_middle: int  # transformer blocks in the UNet's middle
     cross_width: int  # channels of the text embeddings that cross-attention attends to
+    attention_halvings: int = 0  # times the latent grid is halved for the finest attention; evidence lies on that grid
+    parts: tuple[str, ...] = ()  # folders of the networks that weights are read for
+    upcast: tuple[str, ...] = ()  # those of them that stay in float32 where the others are in float16
+    commit: str | None = None  # of the hub's repository; None for a folder
     taught: Taught | None = None  # the classes and words it was trained on; None if not limited to a list
 
     def sizes(self, height: int | None, width: int | None) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -48,6 +52,11 @@ class BackboneFacts:
             if side % self.multiple:
                 raise UserError(f"sampling.{field}: expected a multiple of {self.multiple}, got {side}; change it")
         return (H, W), (H // self.vae_factor, W // self.vae_factor)
+
+    def attention_grid(self, latent: tuple[int, int]) -> tuple[int, int]:
+        """Grid of the evidence for a latent (h, w): that of the finest attention layers."""
+        h, w = latent
+        return h >> self.attention_halvings, w >> self.attention_halvings
 
 
 @dataclass(frozen=True)
@@ -123,6 +132,9 @@ class Backbone(Protocol):
 
     def encode_text(self, prompts: list[str]) -> Conditioning:
         """The conditioning of B prompts, each padded and truncated to the L tokens of the tokenizer."""
+
+    def unconditional(self) -> Conditioning:
+        """The conditioning of one sample without a prompt, from which guidance leads away."""
 
     def predict(self, latents: "torch.Tensor", t: int, conditioning: Conditioning) -> "torch.Tensor":
         """The network's output for noisy latents (B, C, h, w) at noise level t: (B, C, h, w) float32."""

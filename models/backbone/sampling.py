@@ -71,7 +71,7 @@ def sample_from(
     """Sample one batch from given latents at the first timestep, (B, C, h, w) float32, recording attention."""
     spans = [category_span(backbone.tokenizer, p, c) for p, c in zip(prompts, categories, strict=True)]
     text = backbone.encode_text(prompts)
-    empty = backbone.encode_text([""]).repeated(len(prompts)) if sampling.guidance != 1 else None
+    empty = backbone.unconditional().repeated(len(prompts)) if sampling.guidance != 1 else None
     grid = (latents.shape[2], latents.shape[3])
     with record_attention(backbone, grid, spans, text.tokens.shape[1], sampling.capture) as record:
         latents = denoise(backbone, latents, text, empty, sampling.steps, sampling.guidance, on_step)

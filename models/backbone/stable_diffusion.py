@@ -5,29 +5,22 @@ diffusers layout. Importing it imports no torch. Knows nothing of sampling or of
 models/backbone/protocol.py.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
-from models.backbone.files import EXPECTED, is_local, locate, read_json, refuse_missing
-from models.backbone.protocol import (
-    AttentionLayer,
-    BackboneFacts,
-    Blocks,
-    Conditioning,
-    FeatureLayer,
-    OnAttention,
-    OnFeatures,
-)
+from models.backbone.files import EXPECTED, read_json, refuse_missing
+from models.backbone.protocol import BackboneFacts, Conditioning
 from models.backbone.tokens import load_tokenizer
+from models.backbone.unet.checks import Checks, refuse_other_networks
+from models.backbone.unet.facts import facts_from
+from models.backbone.unet.watched import UNetBackbone
+from models.backbone.weights.networks import load_network
 from models.errors import UserError
 
 if TYPE_CHECKING:
     import torch
-    from transformers import CLIPTokenizer
 
 PIPELINE = "StableDiffusionPipeline"
 CONFIGS = {
@@ -36,18 +29,10 @@ CONFIGS = {
     "text_encoder": "text_encoder/config.json",
     "scheduler": "scheduler/scheduler_config.json",
 }
-# Each part is stored as one of its groups of files.
+# Stored as one of these groups of files.
 TOKENIZER = (("tokenizer/tokenizer.json",), ("tokenizer/vocab.json", "tokenizer/merges.txt"))
-WEIGHTS = tuple(
-    ((f"{part}/{stem}.safetensors",), (f"{part}/{old}.bin",))
-    for part, stem, old in (
-        ("unet", "diffusion_pytorch_model", "diffusion_pytorch_model"),
-        ("vae", "diffusion_pytorch_model", "diffusion_pytorch_model"),
-        ("text_encoder", "model", "pytorch_model"),
-    )
-)
 LIGHT_FILES = ["model_index.json", *CONFIGS.values(), "tokenizer/*"]
-HEAVY_FILES = [group[0][0] for group in WEIGHTS]
+PARTS = ("vae", "unet", "text_encoder")
 
 
 def facts_of(name: str, folder: Path) -> BackboneFacts:
@@ -56,93 +41,26 @@ def facts_of(name: str, folder: Path) -> BackboneFacts:
         if (folder / part).is_dir():
             raise UserError(f"backbone {name}: {EXPECTED}, got an architecture with a {part}; choose another")
     config = {part: read_json(name, folder / file) for part, file in CONFIGS.items()}
-    refuse_missing(name, folder, (TOKENIZER, *WEIGHTS) if is_local(name) else (TOKENIZER,))
-    _refuse_other_networks(name, **config)
-    factor = 2 ** (len(config["vae"]["block_out_channels"]) - 1)
-    size = config["unet"]["sample_size"]
-    h, w = size if isinstance(size, list) else (size, size)
-    num_halvings = len(config["unet"]["block_out_channels"]) - 1
-    return BackboneFacts(
-        name=name,
-        folder=folder,
-        family=PIPELINE,
-        image_size=(h * factor, w * factor),
-        latent_channels=config["vae"]["latent_channels"],
-        latent_size=(h, w),
-        vae_factor=factor,
-        multiple=factor * 2**num_halvings,
-        prediction_type=config["scheduler"].get("prediction_type", "epsilon"),
-        num_cross=_num_cross(config["unet"]),
-        num_halvings=num_halvings,
-        num_middle=_num_middle(config["unet"]),
-        cross_width=config["unet"]["cross_attention_dim"],
-    )
+    refuse_missing(name, folder, (TOKENIZER,))
+    refuse_other_networks(name, config["unet"], config["vae"], config["scheduler"], _checks(**config))
+    facts = facts_from(name, folder, PIPELINE, config["unet"], config["vae"], config["scheduler"])
+    return replace(facts, parts=PARTS)
 
 
-def _num_cross(unet: dict[str, Any]) -> int:
-    """Number of cross-attention layers of a UNet: of the down and up blocks that have them, and of the middle."""
-    down, up, num = unet["down_block_types"], unet["up_block_types"], len(unet["down_block_types"])
-    given = unet.get("layers_per_block", 2), unet.get("transformer_layers_per_block", 1)
-    layers, depth = ([value] * num if isinstance(value, int) else value for value in given)
-    return (
-        _num_middle(unet)
-        + sum(n * d for block, n, d in zip(down, layers, depth, strict=True) if "CrossAttn" in block)
-        + sum((n + 1) * d for block, n, d in zip(up, layers[::-1], depth[::-1], strict=True) if "CrossAttn" in block)
-    )
-
-
-def _num_middle(unet: dict[str, Any]) -> int:
-    """Number of transformer blocks in a UNet's middle."""
-    depth = unet.get("transformer_layers_per_block", 1)
-    has = "CrossAttn" in (unet.get("mid_block_type", "UNetMidBlock2DCrossAttn") or "")
-    return has * (depth if isinstance(depth, int) else depth[-1])
-
-
-def _refuse_other_networks(name: str, unet: dict, vae: dict, text_encoder: dict, scheduler: dict) -> None:
-    checks = {
-        "unet/config.json: _class_name": (unet.get("_class_name"), ("UNet2DConditionModel",)),
-        "unet/config.json: in_channels": (unet.get("in_channels"), (vae.get("latent_channels"),)),
+def _checks(unet: dict, text_encoder: dict, **_: dict) -> Checks:
+    width = text_encoder.get("hidden_size")
+    return {
         "unet/config.json: addition_embed_type": (unet.get("addition_embed_type"), (None,)),
-        "unet/config.json: num_class_embeds": (unet.get("num_class_embeds"), (None,)),
-        "unet/config.json: class_embed_type": (unet.get("class_embed_type"), (None,)),
-        "unet/config.json: cross_attention_dim": (unet.get("cross_attention_dim"), (text_encoder.get("hidden_size"),)),
-        "vae/config.json: _class_name": (vae.get("_class_name"), ("AutoencoderKL",)),
+        "unet/config.json: cross_attention_dim": (unet.get("cross_attention_dim"), (width,)),
         "text_encoder/config.json: model_type": (text_encoder.get("model_type"), ("clip_text_model", "clip")),
-        "scheduler/scheduler_config.json: num_train_timesteps": (scheduler.get("num_train_timesteps", 1000), (1000,)),
-        "scheduler/scheduler_config.json: prediction_type": (
-            scheduler.get("prediction_type", "epsilon"),
-            ("epsilon", "v_prediction"),
-        ),
     }
-    in_unet = ("sample_size", "down_block_types", "up_block_types", "block_out_channels", "cross_attention_dim")
-    needed = [("unet", unet, key) for key in in_unet]
-    needed += [("vae", vae, key) for key in ("block_out_channels", "latent_channels")]
-    for part, config, key in needed:
-        if not config.get(key):
-            raise UserError(f"backbone {name}: {EXPECTED}; {part}/config.json lacks {key}; download it again")
-    if not isinstance(vae.get("scaling_factor", 1.0), (int, float)):
-        checks["vae/config.json: scaling_factor"] = (vae["scaling_factor"], ("a number",))
-    size = unet["sample_size"]
-    if not all(isinstance(side, int) and side > 0 for side in (size if isinstance(size, list) else [size])):
-        checks["unet/config.json: sample_size"] = (size, ("a number of cells",))
-    for field, (got, allowed) in checks.items():
-        if got not in allowed:
-            expected = " or ".join(map(str, allowed))
-            raise UserError(f"backbone {name}: {EXPECTED}; {field}: expected {expected}, got {got}; choose another")
 
 
 @dataclass(frozen=True, eq=False)
-class StableDiffusion:
+class StableDiffusion(UNetBackbone):
     """A loaded backbone, with the interface of models/backbone/protocol.py."""
 
-    facts: BackboneFacts
-    vae: Any
-    unet: Any
     text_encoder: Any
-    tokenizer: "CLIPTokenizer"
-    alpha_bar: "torch.Tensor"
-    device: "torch.device"
-    dtype: "torch.dtype"
 
     @property
     def networks(self) -> tuple[Any, ...]:
@@ -155,92 +73,11 @@ class StableDiffusion:
         with torch.no_grad():
             return Conditioning(self.text_encoder(ids.to(self.device))[0])
 
+    def unconditional(self) -> Conditioning:
+        return self.encode_text([""])
+
     def predict(self, latents: "torch.Tensor", t: int, conditioning: Conditioning) -> "torch.Tensor":
         return self.unet(latents.to(self.dtype), t, encoder_hidden_states=conditioning.tokens).sample.float()
-
-    def encode(self, images: "torch.Tensor") -> "torch.Tensor":
-        from models.backbone.vae import encoded
-
-        return encoded(self.vae, images)
-
-    def decode(self, latents: "torch.Tensor") -> "torch.Tensor":
-        from models.backbone.vae import decoded
-
-        return decoded(self.vae, latents)
-
-    @contextmanager
-    def watch_attention(self, batch: int, watch: OnAttention) -> Iterator[None]:
-        processors = dict(self.unet.attn_processors)
-        self.unet.set_attn_processor(
-            {name: _Watched(self._attention_layer(name), inner, batch, watch) for name, inner in processors.items()}
-        )
-        try:
-            yield
-        finally:
-            self.unet.set_attn_processor(processors)
-
-    def _attention_layer(self, processor: str) -> AttentionLayer:
-        """The layer of a processor's name, as `up_blocks.1.attentions.0.transformer_blocks.0.attn2.processor`."""
-        name, halvings = processor.removesuffix(".processor"), len(self.unet.up_blocks) - 1  # those of the middle
-        group, number, *_ = name.split(".")
-        if group != "mid_block":
-            halvings = int(number) if group == "down_blocks" else halvings - int(number)
-        return AttentionLayer(name, halvings, is_cross=".attn2" in name)
-
-    def feature_layers(self, blocks: Blocks) -> list[FeatureLayer]:
-        return [layer for layer, _ in feature_modules(self.unet, blocks)]
-
-    @contextmanager
-    def watch_features(self, batch: int, blocks: Blocks, watch: OnFeatures) -> Iterator[None]:
-        def hook_of(layer: FeatureLayer) -> Any:
-            return lambda module, args, output: watch(layer, output[0][-batch:])
-
-        hooks = [module.register_forward_hook(hook_of(layer)) for layer, module in feature_modules(self.unet, blocks)]
-        try:
-            yield
-        finally:
-            for hook in hooks:
-                hook.remove()
-
-
-def feature_modules(unet: Any, blocks: Blocks) -> list[tuple[FeatureLayer, Any]]:
-    """The Transformer2DModels whose outputs, after proj_out and the residual, are the features.
-
-    The encoder has as many per resolution as DiffusionSeg names, two in Stable Diffusion. The decoder has one more; its
-    first, the one farthest from the output, is left out.
-    """
-    encoder = blocks == "encoder"
-    prefix, group = ("down_blocks", unet.down_blocks) if encoder else ("up_blocks", unet.up_blocks)
-    layers = []
-    for i, block in enumerate(group):
-        halvings = i if encoder else len(group) - 1 - i
-        for j, module in enumerate(getattr(block, "attentions", [])):
-            if encoder or j > 0:
-                layer = FeatureLayer(f"{prefix}.{i}.attentions.{j}", halvings, module.out_channels)
-                layers.append((layer, module))
-    return layers
-
-
-class _Watched:
-    """A processor that calls `watch` and then the layer's original processor, so the output does not change."""
-
-    def __init__(self, layer: AttentionLayer, inner: Any, batch: int, watch: OnAttention):
-        self.layer, self.inner, self.batch, self.watch = layer, inner, batch, watch
-
-    def __call__(
-        self,
-        attn: Any,
-        hidden_states: "torch.Tensor",
-        encoder_hidden_states: "torch.Tensor | None" = None,
-        attention_mask: "torch.Tensor | None" = None,
-        temb: "torch.Tensor | None" = None,
-    ) -> "torch.Tensor":
-        assert attention_mask is None, "attention masks are not supported while attention is recorded"
-        source = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        query = attn.to_q(hidden_states[-self.batch :]).unflatten(2, (attn.heads, -1)).transpose(1, 2)
-        key = attn.to_k(source[-self.batch :]).unflatten(2, (attn.heads, -1)).transpose(1, 2)
-        self.watch(self.layer, query, key, attn.scale)
-        return self.inner(attn, hidden_states, encoder_hidden_states, attention_mask, temb)
 
 
 def load(facts: BackboneFacts, device: str, dtype: str) -> StableDiffusion:
@@ -257,34 +94,6 @@ def load(facts: BackboneFacts, device: str, dtype: str) -> StableDiffusion:
         device=torch.device(device),
         dtype=getattr(torch, dtype),
     )
-
-
-def load_network(facts: BackboneFacts, part: str, device: str = "cpu", dtype: str = "float32") -> Any:
-    """One network of a checked backbone, frozen and in evaluation mode: 'vae', 'unet' or 'text_encoder'.
-
-    UserError if it cannot be loaded.
-    """
-    import torch
-    from diffusers import AutoencoderKL, UNet2DConditionModel
-    from transformers import CLIPTextModel
-    from transformers.utils.logging import disable_progress_bar, set_verbosity_error
-
-    disable_progress_bar()
-    network_class: Any = {"vae": AutoencoderKL, "unet": UNet2DConditionModel, "text_encoder": CLIPTextModel}[part]
-    folder = facts.folder if is_local(facts.name) else locate(facts.name, LIGHT_FILES + HEAVY_FILES)
-    set_verbosity_error()  # transformers' report of missing tensors takes several lines; they are an error below
-    options = {"torch_dtype": getattr(torch, dtype), "local_files_only": True, "output_loading_info": True}
-    try:
-        network, info = network_class.from_pretrained(folder, subfolder=part, **options)
-        if missing_keys := sorted(info["missing_keys"]):
-            raise UserError(f"{len(missing_keys)} tensors are missing, for example {missing_keys[0]}")
-    except Exception as error:  # from diffusers, transformers, safetensors and torch
-        why = shorten(f"{type(error).__name__}: {error}", 160)
-        raise UserError(
-            f"backbone {facts.name}: {part}/ could not be loaded: its weights do not match its config.json ({why}); "
-            "download it again"
-        ) from error
-    return network.to(device).eval().requires_grad_(False)
 
 
 def load_scheduler(facts: BackboneFacts) -> Any:

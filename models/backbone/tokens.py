@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from transformers import CLIPTokenizer
 
 
-@lru_cache(maxsize=2)
-def load_tokenizer(folder: Path) -> "CLIPTokenizer":
-    """The tokenizer in a checked backbone's folder; UserError if it cannot be read. Imports no torch."""
+@lru_cache(maxsize=4)
+def load_tokenizer(folder: Path, part: str = "tokenizer") -> "CLIPTokenizer":
+    """The tokenizer in a checked backbone's folder, `part` of it; UserError if it cannot be read. Imports no torch."""
     from transformers import CLIPTokenizer
 
     try:
-        return CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+        return CLIPTokenizer.from_pretrained(folder / part, local_files_only=True)
     except Exception as error:  # from json, the file system, and a bare Exception from the tokenizers library
-        raise UserError(f"backbone {folder}: tokenizer/ cannot be read ({error}); download it again") from error
+        raise UserError(f"backbone {folder}: {part}/ cannot be read ({error}); download it again") from error
 
 
 def category_span(tokenizer: "CLIPTokenizer", prompt: str, category: str) -> list[int]:

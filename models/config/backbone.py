@@ -38,8 +38,20 @@ class BackboneConfig(Config):
         POCKET,
         min_length=1,
         max_length=1000,
-        description="'pocket', a diffusers folder, or a hub id of Stable Diffusion 1.x / 2.x",
+        description="'pocket', a diffusers folder, or a hub id of Stable Diffusion 1.x, 2.x or XL",
     )
+
+    revision: str | None = Field(
+        None,
+        pattern=r"^\w[\w\-]*([./]\w[\w\-]*)*$",
+        max_length=200,
+        description="branch, tag or commit of a hub id; absent, the commit in the cache, else that of its main branch",
+    )
+
+    def identity(self) -> dict[str, Any]:
+        """As of every configuration, but without a revision that is not given: digests made before it was stay valid."""
+        identity = super().identity()
+        return {name: value for name, value in identity.items() if name != "revision" or value is not None}
 
     @classmethod
     def presets(cls, given: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -24,6 +24,8 @@ class Facts(Protocol):
     @property
     def name(self) -> str: ...
     @property
+    def family(self) -> str: ...
+    @property
     def vae_factor(self) -> int: ...
     @property
     def multiple(self) -> int: ...
@@ -34,6 +36,15 @@ class Facts(Protocol):
     @property
     def cross_width(self) -> int: ...
     def sizes(self, height: int | None, width: int | None) -> tuple[tuple[int, int], tuple[int, int]]: ...
+
+
+def refuse_other_families(facts: Facts, segmenter: str) -> None:
+    """UserError unless the backbone is of the family whose UNet the three segmenters of the papers are made for."""
+    if facts.family != "StableDiffusionPipeline":
+        raise UserError(
+            f"backbone {facts.name}: {segmenter} trains on Stable Diffusion 1.x or 2.x, got a {facts.family}; choose "
+            "one of those (the dataset may come from any backbone)"
+        )
 
 
 @dataclass(frozen=True)
@@ -220,6 +231,7 @@ class LatentConfig(TrainConfig, BackboneConfig):
 
     def check(self, facts: Facts | None, training: TrainingSet | None) -> None:
         assert facts is not None, "uses_backbone names a backbone, so its facts are given"
+        refuse_other_families(facts, self.segmenter)
         super().check(facts, training)
         if self.size % facts.multiple:
             fits = f"a multiple of {facts.multiple} for backbone {self.backbone}"

@@ -34,7 +34,7 @@ class LatentSegmenter:
 
     def __init__(self, config: LatentConfig):
         self.config, self.size = config, (config.size, config.size)
-        self.facts = check_backbone(config.backbone)
+        self.facts = check_backbone(config.backbone, config.revision)
         self.device = torch.device(resolve_device(config.run.device))
         dtype: str = config.run.dtype
         if dtype == "auto":

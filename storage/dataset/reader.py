@@ -115,6 +115,11 @@ class Dataset:
         return str(attributes_of(self.group).get("maskmill_version", "unknown"))
 
     @property
+    def backbone_commit(self) -> str | None:
+        """The commit of the hub's repository that the backbone was read from; None for a folder and older datasets."""
+        return attributes_of(self.group).get("backbone_commit")
+
+    @property
     def image_size(self) -> tuple[int, int]:
         """(H, W) in pixels."""
         height, width = attributes_of(self.group)["image_size"]

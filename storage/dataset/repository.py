@@ -84,7 +84,7 @@ def group_of(session: icechunk.Session, mode: Literal["r", "r+"] = "r") -> zarr.
 
 
 def attributes_of(group: zarr.Group) -> dict[str, Any]:
-    """The dataset's attributes: config, schema_version, shard_size, image_size, grid, statistics, maskmill_version."""
+    """The dataset's attributes: config, schema_version, shard_size, image_size, grid, statistics, maskmill_version ..."""
     return dict(group.attrs)
 
 

@@ -62,11 +62,13 @@ class DatasetWriter:
         shard_size: int,
         count: int,
         pooled: tuple[int, int] | None = None,
+        commit: str | None = None,
     ) -> Self:
         """Create the dataset, resume its build, or extend it to a larger `count`.
 
         `config` is stored complete; `identity` is the part of it that may not change between runs. `pooled` is (K, L)
-        if A_s's columns at K seed cells and the class maps of L layers are kept, as for `schema.array_specs`.
+        if A_s's columns at K seed cells and the class maps of L layers are kept, as for `schema.array_specs`. `commit`
+        is that of the backbone's repository at the hub, which is stored for good.
         UserError if the path cannot hold this dataset (`check_target`) or another build is writing it.
         """
         path = Path(path)
@@ -84,6 +86,7 @@ class DatasetWriter:
                     "grid": list(grid),
                     "maskmill_version": _maskmill_version(),
                 }
+                attributes |= {} if commit is None else {"backbone_commit": commit}
                 create_repository(path, lambda group: _fill(group, specs, attributes, shard_size, count))
             check_target(path, identity, count)  # again: another build may have ended meanwhile
             writer = cls(path, open_repository(path), lock)

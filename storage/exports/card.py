@@ -67,7 +67,7 @@ def _body(plan: Plan, form: Format, notes: list[str]) -> list[str]:
         "",
         f"{len(plan)} images with the mask of one object each, {width} x {height} pixels. {_drawn(plan)} "
         f"maskmill made images and masks with the text-to-image model "
-        f"{escape(plan.config.get('backbone', 'unknown'))} and screened them.",
+        f"{escape(plan.config.get('backbone', 'unknown'))}{_at_commit(plan)} and screened them.",
         "",
         "| split | samples |",
         "|---|---|",
@@ -101,6 +101,11 @@ def _body(plan: Plan, form: Format, notes: list[str]) -> list[str]:
         "|---|---|",
         *(f"| {label} | {escape(name)} |" for label, name in enumerate(plan.classes)),
     ]
+
+
+def _at_commit(plan: Plan) -> str:
+    revision = plan.config.get("revision")
+    return f" (revision {escape(revision)})" if revision else ""
 
 
 def _drawn(plan: Plan) -> str:

@@ -95,7 +95,7 @@ def plan_export(dataset: Dataset, config: ExportConfig, exported_by: str) -> Pla
         mended=int(is_mended(dataset.group)[indices].sum()),
         maskmill_version=dataset.maskmill_version,
         exported_by=exported_by,
-        config=dataset.config,
+        config=dataset.config | ({"revision": commit} if (commit := dataset.backbone_commit) else {}),
         image_size=dataset.image_size,
         classes=_classes(dataset.config.get("classes"), categories),
         format=config.format,

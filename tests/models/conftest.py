@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 
 from models.backbone.load import load_backbone
-from models.backbone.stable_diffusion import StableDiffusion
+from models.backbone.protocol import Backbone
 from tests.tiny import TINY
 
 
-@pytest.fixture(params=list(TINY))
-def folder(request, tiny_folders) -> Path:
+@pytest.fixture(params=[*TINY, "sdxl"])
+def folder(request, tiny_folders, xl_folder) -> Path:
     """A tiny backbone's folder, of each family in turn; not to be changed."""
-    return tiny_folders[request.param]
+    return (tiny_folders | {"sdxl": xl_folder})[request.param]
 
 
 @pytest.fixture
-def backbone(folder) -> StableDiffusion:
+def backbone(folder) -> Backbone:
     return load_backbone(str(folder), "cpu")

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from models.config.backbone import BackboneConfig
 from models.config.photos import PriorConfig
-from models.config.training import DecoderConfig, Facts, TrainingSet
+from models.config.training import DecoderConfig, Facts, TrainingSet, refuse_other_families
 from models.errors import UserError
 
 
@@ -36,6 +36,7 @@ class DiffusionSegConfig(DecoderConfig, BackboneConfig):
     def check(self, facts: Facts | None, training: TrainingSet | None) -> None:
         """UserError unless the samples are a dataset's, with known classes and a size that the backbone can take."""
         assert facts is not None, "uses_backbone names a backbone, so its facts are given"
+        refuse_other_families(facts, self.segmenter)
         super().check(facts, training)
         if facts.vae_factor != 8:
             raise UserError(

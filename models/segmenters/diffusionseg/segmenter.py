@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from models.backbone.features import feature_shapes, features_of
+from models.backbone.facts import check_backbone
 from models.backbone.load import load_backbone
 from models.backbone.sampling import OnStep
 from models.batching import in_batches
@@ -29,7 +30,9 @@ class Segmenter:
 
     def __init__(self, config: DiffusionSegConfig):
         self.config = config
-        self.backbone = load_backbone(config.backbone, config.run.device, config.run.dtype)
+        self.backbone = load_backbone(
+            check_backbone(config.backbone, config.revision), config.run.device, config.run.dtype
+        )
         config.check(self.backbone.facts, None)
         self.size = self.backbone.facts.image_size
         torch.manual_seed(config.seed)

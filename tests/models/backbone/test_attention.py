@@ -26,16 +26,21 @@ def self_layer(halvings):
     return AttentionLayer("self", halvings, is_cross=False)
 
 
+def latent_grid(backbone, grid):
+    """The latent grid whose attention grid is this one."""
+    return tuple(side << backbone.facts.attention_halvings for side in grid)
+
+
 def start(backbone, grid):
     text = backbone.encode_text(PROMPTS)
     empty = backbone.encode_text([""]).repeated(len(PROMPTS))
-    return torch.stack([noise(30 + i, (4, *grid)) for i in range(2)]), text, empty
+    return torch.stack([noise(30 + i, (4, *latent_grid(backbone, grid))) for i in range(2)]), text, empty
 
 
 def recorded(backbone, grid, mode):
     latents, text, empty = start(backbone, grid)
     spans = [category_span(backbone.tokenizer, p, c) for p, c in zip(PROMPTS, CATEGORIES, strict=True)]
-    with record_attention(backbone, grid, spans, text.tokens.shape[1], mode) as record:
+    with record_attention(backbone, latent_grid(backbone, grid), spans, text.tokens.shape[1], mode) as record:
         denoise(backbone, latents, text, empty, STEPS, 3.0)
     return record
 

@@ -88,7 +88,7 @@ def test_another_architecture_is_refused_by_its_field(copy, file, changes, word)
 
 @pytest.mark.parametrize(
     "pipeline",
-    ["StableDiffusionXLPipeline", "StableDiffusion3Pipeline", "FluxPipeline", "StableDiffusionInpaintPipeline"],
+    ["StableDiffusionXLImg2ImgPipeline", "StableDiffusion3Pipeline", "FluxPipeline", "StableDiffusionInpaintPipeline"],
 )
 def test_another_pipeline_is_called_by_its_name(tmp_path, pipeline):
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": pipeline}))
@@ -159,7 +159,7 @@ def test_a_missing_gpu_is_said(folder, monkeypatch):
 
 def test_prompts_are_padded_to_the_tokenizers_length(backbone):
     text = backbone.encode_text(["a cat", "a flower on a table in a garden by the sea at night"]).tokens
-    assert text.shape == (2, 32, 32) and text.isfinite().all()
+    assert text.shape == (2, 32, backbone.facts.cross_width) and text.isfinite().all()
 
 
 def test_span_of_one_and_of_several_tokens(folder):

@@ -11,7 +11,7 @@ from models.backbone.features import feature_shapes, features_of, record_feature
 from models.backbone.files import POCKET_FOLDER
 from models.backbone.inversion import invert
 from models.backbone.sampling import ddim_step, denoise
-from models.backbone.stable_diffusion import feature_modules
+from models.backbone.unet.watched import feature_modules
 
 PROMPTS = ["a cat", ""]
 
@@ -35,10 +35,13 @@ def outputs(backbone, names, latents, t, text):
 
 @pytest.mark.parametrize("blocks", ["encoder", "decoder"])
 def test_the_mean_over_the_reverse_pass_is_eq_8(backbone, blocks):
-    names = {
-        "encoder": [f"down_blocks.{i}.attentions.0" for i in (0, 1, 2)],
-        "decoder": [f"up_blocks.{i}.attentions.1" for i in (1, 2, 3)],
-    }[blocks]
+    group, layer, numbers = {
+        ("StableDiffusionPipeline", "encoder"): ("down_blocks", 0, (0, 1, 2)),
+        ("StableDiffusionPipeline", "decoder"): ("up_blocks", 1, (1, 2, 3)),
+        ("StableDiffusionXLPipeline", "encoder"): ("down_blocks", 0, (1, 2)),
+        ("StableDiffusionXLPipeline", "decoder"): ("up_blocks", 1, (0, 1)),
+    }[backbone.facts.family, blocks]
+    names = [f"{group}.{i}.attentions.{layer}" for i in numbers]
     found = features_of(backbone, pictures(), PROMPTS, 4, blocks)
     latents, text = invert(backbone, pictures(), PROMPTS, 4), backbone.encode_text(PROMPTS)
     kept = []

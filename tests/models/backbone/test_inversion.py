@@ -70,7 +70,7 @@ def test_the_network_is_asked_at_the_current_level(backbone):
     x = clean.double()
     for t, target in zip([0, 1, 251, 501], [1, 251, 501, 751], strict=True):
         with torch.no_grad():
-            out = backbone.unet(x.float(), t, encoder_hidden_states=text.tokens).sample.double()
+            out = backbone.predict(x.float(), t, text).double()
         v = backbone.facts.prediction_type == "v_prediction"
         f = (
             alpha_bar[t] ** 0.5 * x - (1 - alpha_bar[t]) ** 0.5 * out
@@ -91,14 +91,14 @@ def test_images_are_inverted_and_reconstructed_with_capture(smooth):
     )
     clean = encode(smooth, images)
     for i, s in enumerate(got):
-        assert s.finite and s.evidence.class_map.shape == (16, 16)
+        assert s.finite and s.evidence.class_map.shape == smooth.facts.attention_grid((16, 16))
         assert np.abs(s.image / 255 - decode(smooth, clean[i])).mean() <= 0.03
     unguided = sample_from(smooth, noisy, PROMPTS, CATEGORIES, SamplingConfig(steps=60, guidance=1.0), CutConfig())
     np.testing.assert_array_equal(got[0].evidence.class_map, unguided[0].evidence.class_map)
 
 
 def test_images_of_bad_size_are_refused(backbone):
-    with pytest.raises(ValueError, match="multiple of 64"):
+    with pytest.raises(ValueError, match=f"multiple of {backbone.facts.multiple}"):
         invert(backbone, np.zeros((1, 128, 100, 3), np.uint8), PROMPTS[:1], 2)
 
 

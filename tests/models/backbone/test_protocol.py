@@ -15,6 +15,7 @@ from models.backbone.load import load_backbone
 from models.backbone.protocol import Conditioning
 from models.backbone.sampling import ddim_step, decode, sample
 from models.backbone.stable_diffusion import StableDiffusion
+from models.backbone.stable_diffusion_xl import StableDiffusionXL
 from models.backbone.tokens import category_span
 from models.config.cut import CutConfig
 from models.config.sampling import SamplingConfig
@@ -34,11 +35,16 @@ def toy(tmp_path, monkeypatch):
 
 
 def test_the_table_says_by_the_index_which_family_a_folder_is_of(toy, folder):
-    assert isinstance(toy, toy_family.Toy) and isinstance(load_backbone(str(folder), "cpu"), StableDiffusion)
+    assert isinstance(toy, toy_family.Toy)
+    assert isinstance(
+        load_backbone(str(folder), "cpu"), StableDiffusionXL if "sdxl" in folder.name else StableDiffusion
+    )
     assert toy.facts == check_backbone(str(toy.facts.folder)) and toy.facts.taught is None
     assert load_backbone(toy.facts, "cpu") is toy
     (toy.facts.folder / "model_index.json").write_text(json.dumps({"_class_name": "OtherPipeline"}))
-    with pytest.raises(ValueError, match="got a OtherPipeline; choose a StableDiffusionPipeline or ToyPipeline"):
+    with pytest.raises(
+        ValueError, match="got a OtherPipeline; choose a StableDiffusionPipeline or StableDiffusionXLPipeline or "
+    ):
         check_backbone(str(toy.facts.folder))
 
 

@@ -11,7 +11,6 @@ from benchmarks.fullsize import PUBLISHED, full_size
 from models.backbone.ddim import noise, timesteps
 from models.backbone.facts import check_backbone
 from models.backbone.load import load_backbone
-from models.backbone.protocol import Conditioning
 from models.backbone.sampling import decode, denoise, sample, sample_batched, sample_from
 from models.backbone.stable_diffusion import load_scheduler
 from models.config.cut import CutConfig
@@ -54,7 +53,7 @@ def test_the_loop_equals_diffusers_ddim(backbone):
     expected = latents
     for t in other.timesteps:
         with torch.no_grad():
-            plain, guided = (backbone.unet(expected, t, encoder_hidden_states=c.tokens).sample for c in (empty, text))
+            plain, guided = (backbone.predict(expected, t, each) for each in (empty, text))
         expected = other.step(plain + 3.0 * (guided - plain), t, expected).prev_sample
     torch.testing.assert_close(denoise(backbone, latents, text, empty, 5, 3.0), expected, rtol=1e-4, atol=1e-4)
 
@@ -62,7 +61,7 @@ def test_the_loop_equals_diffusers_ddim(backbone):
 @pytest.mark.parametrize("mode", ["full", "evidence"])
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
 def test_capture_does_not_change_the_image(backbone, mode, guidance):
-    text, empty = backbone.encode_text(PROMPTS[:2]), backbone.encode_text([""] * 2)
+    text, empty = backbone.encode_text(PROMPTS[:2]), backbone.unconditional().repeated(2)
     latents = torch.stack([noise(10 + i, (4, 16, 16)) for i in range(2)])
     uncaptured = denoise(backbone, latents, text, empty if guidance > 1 else None, 4, guidance)
     captured = SAMPLING.model_copy(update={"capture": mode, "guidance": guidance})
@@ -73,13 +72,13 @@ def test_capture_does_not_change_the_image(backbone, mode, guidance):
 
 def test_a_sample_is_the_same_alone_and_in_a_batch_of_8(backbone):
     text = backbone.encode_text(PROMPTS)
-    empty = backbone.encode_text([""] * 8)
+    empty = backbone.unconditional().repeated(8)
     latents = torch.stack([noise(20 + i, (4, 16, 16)) for i in range(8)])
     batch = denoise(backbone, latents, text, empty, 4, 3.0)
     together = sample(backbone, PROMPTS, CATEGORIES, list(range(20, 28)), SAMPLING, CUT)
     for i in (1, 6):
-        own = [Conditioning(each.tokens[i : i + 1]) for each in (text, empty)]
-        alone = denoise(backbone, latents[i : i + 1], *own, 4, 3.0)
+        own = backbone.encode_text(PROMPTS[i : i + 1])
+        alone = denoise(backbone, latents[i : i + 1], own, backbone.unconditional(), 4, 3.0)
         assert float((alone[0] - batch[i]).abs().max()) <= 1e-4
         (single,) = sample(backbone, PROMPTS[i : i + 1], CATEGORIES[i : i + 1], [20 + i], SAMPLING, CUT)
         assert np.abs(single.image.astype(int) - together[i].image).max() <= 1
@@ -104,9 +103,10 @@ def test_full_and_evidence_masks_agree(backbone):
 def test_images_need_not_be_square(backbone):
     wide = SAMPLING.model_copy(update={"height": 128, "width": 192, "keep_pooled": True})
     (s,) = sample(backbone, ["a flower"], ["flower"], [0], wide, CUT)
-    assert s.image.shape == (128, 192, 3) and s.evidence.class_map.shape == s.evidence.refined.shape == (16, 24)
-    assert s.evidence.affinities.shape == (4, 16, 24) and (s.evidence.affinities >= 0).all()
-    assert s.pooled.shape == (384, len(seed_cells(16, 24))) and s.layer_maps.shape == (10, 16, 24)
+    grid, num_cross = backbone.facts.attention_grid((16, 24)), backbone.facts.num_cross
+    assert s.image.shape == (128, 192, 3) and s.evidence.class_map.shape == s.evidence.refined.shape == grid
+    assert s.evidence.affinities.shape == (4, *grid) and (s.evidence.affinities >= 0).all()
+    assert s.pooled.shape == (grid[0] * grid[1], len(seed_cells(*grid))) and s.layer_maps.shape == (num_cross, *grid)
     assert all(getattr(s.evidence, f).dtype == np.float32 for f in ("class_map", "refined", "affinities"))
 
 

@@ -74,6 +74,9 @@ class Toy:
         found = self.tokenizer(prompts, padding="max_length", truncation=True, return_tensors="pt")
         return Worded(self.embedding(found.input_ids), found.attention_mask.sum(1))
 
+    def unconditional(self) -> Worded:
+        return self.encode_text([""])
+
     def predict(self, latents: torch.Tensor, t: int, conditioning: Worded) -> torch.Tensor:
         B, C, h, w = latents.shape
         cells, small = latents.flatten(2).transpose(1, 2), F.avg_pool2d(latents, 2).flatten(2).transpose(1, 2)

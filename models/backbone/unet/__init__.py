@@ -1,0 +1,1 @@
+"""What the families on a UNet2DConditionModel share; each family is a file beside this folder."""
