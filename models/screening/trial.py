@@ -48,8 +48,8 @@ class Trial:
         without = f", and {self.failed} samples are NaN or infinite" if self.failed else ""
         return (
             f"{self.too_small + self.too_large} of {self.masks} masks cover less than {100 * self.min_area:g} % or "
-            f"more than {100 * self.max_area:g} % of the picture{without} (at most {100 * self.max_share:g} % may; median "
-            f"area {100 * self.median_area:.0f} %, {100 * self.clamped:.0f} % of the objectness clamped, uncertainty "
+            f"more than {100 * self.max_area:g} % of the picture{without} (at most {100 * self.max_share:g} % may; "
+            f"median area {100 * self.median_area:.0f} %, {100 * self.clamped:.0f} % of the objectness clamped, uncertainty "
             f"{self.uncertainty:.2g}, {100 * self.border:.0f} % of the border covered)"
         )
 
