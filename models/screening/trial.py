@@ -49,8 +49,8 @@ class Trial:
         return (
             f"{self.too_small + self.too_large} of {self.masks} masks cover less than {100 * self.min_area:g} % or "
             f"more than {100 * self.max_area:g} % of the picture{without} (at most {100 * self.max_share:g} % may; "
-            f"median area {100 * self.median_area:.0f} %, {100 * self.clamped:.0f} % of the objectness clamped, uncertainty "
-            f"{self.uncertainty:.2g}, {100 * self.border:.0f} % of the border covered)"
+            f"median area {100 * self.median_area:.0f} %, {100 * self.clamped:.0f} % of the objectness clamped, "
+            f"uncertainty {self.uncertainty:.2g}, {100 * self.border:.0f} % of the border covered)"
         )
 
 
