@@ -5,7 +5,7 @@ Colours: kept teal, rejected orange, failed grey, everywhere.
 """
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import log
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
@@ -73,10 +73,32 @@ def sheet(dataset: "Dataset", indices: Iterable[int], side: int) -> np.ndarray:
     for index in indices:
         sample = dataset[int(index)]
         drawn = tiles(sample.image, sample.mask, side)
-        columns.append(
-            np.concatenate([np.pad(tile, ((GAP, 0), (GAP, 0), (0, 0)), constant_values=255) for tile in drawn])
-        )
+        columns.append(np.concatenate([_padded(tile) for tile in drawn]))
     return np.pad(np.concatenate(columns, axis=1), ((0, GAP), (0, GAP), (0, 0)), constant_values=255)
+
+
+def compared(
+    images: Sequence[np.ndarray], masks: Sequence[Sequence[np.ndarray]], side: int, columns: int = 8
+) -> np.ndarray:
+    """Images above their overlays with several masks each, on white: (height, width, 3) uint8.
+
+    images: (H, W, 3) uint8; masks: for each image the masks (H, W) bool to lay over it, in the order of the rows. A
+    block of rows has at most `columns` images; the next ones follow below, after a gap.
+    """
+    stacks = []
+    for image, each in zip(images, masks, strict=True):
+        small = tiles(image, each[0], side)[0]
+        stacks.append(np.concatenate([_padded(tile) for tile in (small, *(tiles(image, m, side)[2] for m in each))]))
+    blank = np.full_like(stacks[0], 255)
+    blocks = [stacks[i : i + columns] for i in range(0, len(stacks), columns)]
+    full = min(columns, len(stacks))
+    rows = [np.concatenate([*block, *[blank] * (full - len(block))], axis=1) for block in blocks]
+    return np.concatenate([np.pad(row, ((0, 4 * GAP), (0, GAP), (0, 0)), constant_values=255) for row in rows])
+
+
+def _padded(tile: np.ndarray) -> np.ndarray:
+    """A tile with white above and to its left."""
+    return np.pad(tile, ((GAP, 0), (GAP, 0), (0, 0)), constant_values=255)
 
 
 def contact_sheet(dataset: "Dataset", count: int = 8) -> bytes:

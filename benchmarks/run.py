@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.datasets import exports, report, statistics
-from benchmarks.masks import ablations, cut, pocket, screening
+from benchmarks.masks import ablations, adaptive, cut, pocket, screening, tuning
 from benchmarks.page import page, section
 from benchmarks.training import ladders, latency, memory, photographs, segmenters
 from models.backbone.files import POCKET_FOLDER
@@ -47,6 +47,8 @@ def ladder(name: str, asked: Request) -> dict[str, Any]:
 BENCHMARKS: dict[str, Callable[[Request], dict[str, Any]]] = {
     "pocket": lambda asked: pocket.run(asked.count or 500),
     "cut": lambda asked: cut.run(asked.photos, asked.count or 200),
+    "adaptive": lambda asked: adaptive.run(asked.needed_photos(), asked.count or 60),
+    "tune": lambda asked: tuning.run(asked.needed_photos(), asked.count or 32),
     "ablations": lambda asked: ablations.run(asked.count or 500),
     "diffusionseg": lambda asked: segmenters.run(RUNS / "segmenters", asked.count or 2000, segmenters.FEW),
     "segmenters": lambda asked: segmenters.run(RUNS / "segmenters", asked.count or 2000, tuple(segmenters.RUNS)),

@@ -6,7 +6,7 @@ If only the screening changes, the masks stay; if its CLIP does not change eithe
 from flows.base import flow
 from flows.build import BuildRecord, finish, record_of
 from flows.checks.build import load_screening
-from flows.checks.recut import changes, check_recut, first_stage
+from flows.checks.recut import changes, check_recut, first_stage, new_seed_set
 from flows.runners import cut_runner
 from models.config.build import BuildConfig
 from models.paths import GivenPath
@@ -33,9 +33,11 @@ def solve(config: BuildConfig, out: GivenPath) -> str:
     """Cut and screen again as the changes in `config` require, and publish; returns the version."""
     check_recut(config, out)
     load_screening(config.screen.clip)
+    published = open_dataset(out)
     top_k = config.sampling.top_k if config.sampling.keep_pooled else None
-    stage = first_stage(changes(BuildConfig.of_stored(open_dataset(out).config), config))
+    seed_set = new_seed_set(published, config)
+    stage = first_stage(changes(BuildConfig.of_stored(published.config), config))
     with DatasetWriter.reopen(out) as writer:
         writer.recut(config.model_dump(mode="json", by_alias=True), config.identity(), stage)
-        cuts = [cut_shard.submit(writer.fork(), shard, config.cut, top_k) for shard in writer.pending("cut")]
+        cuts = [cut_shard.submit(writer.fork(), shard, config.cut, top_k, seed_set) for shard in writer.pending("cut")]
         return finish(writer, cuts, config, "Publish masks solved again")

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from maskmill import rooms
-from maskmill.commands import datasets, development, photographs, segmenters
+from maskmill.commands import datasets, development, photographs, segmenters, tuning
 from maskmill.commands.options import with_given_paths
 from maskmill.environment import prepare_environment
 from maskmill.failures import debug, reporting_bugs
@@ -22,6 +22,7 @@ COMMANDS = (
     (DATASETS, datasets.build, "build --backbone pocket --classes ball,star --count 64 --seed 7 --out data/shapes"),
     (DATASETS, datasets.info, "info data/shapes --json"),
     (DATASETS, datasets.recut, "recut data/shapes --set cut.lambda=4 --set cut.neighbourhood=4"),
+    (DATASETS, tuning.tune, "tune data/shapes --dry-run"),
     (DATASETS, datasets.report, "report data/shapes --version v2 --compare v1"),
     (DATASETS, datasets.statistics, "statistics data/shapes --reference DUTS-TR=photos/DUTS-TR --out statistics"),
     (DATASETS, datasets.export, "export data/shapes --format coco --split 0.7,0.2,0.1 --out exports/coco"),

@@ -10,7 +10,7 @@ from models.config.cut import CutConfig
 from models.config.run import RunConfig
 from models.config.sampling import SamplingConfig
 from storage.dataset.schema import FAILED, PLANNED, SAMPLED
-from storage.dataset.shards import Fork, read_shard, write_shard
+from storage.dataset.shards import Fork, holds, read_shard, write_shard
 from tasks.base import task
 
 
@@ -51,6 +51,8 @@ def sample_shard(
         "status": [SAMPLED if s.finite else FAILED for s in samples],
         "reason": ["" if s.finite else "not finite" for s in samples],
     }
+    if holds(fork, "refined_sets"):
+        columns["refined_sets"] = np.stack([s.refined_sets for s in samples])
     if sampling.keep_pooled:
         columns |= {name: np.stack([getattr(s, name) for s in samples]) for name in ("pooled", "layer_maps")}
     write_shard(fork, shard, columns, rows=rows)

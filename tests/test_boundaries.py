@@ -27,7 +27,7 @@ FLOORS = (
     {"classes", "images", "batching", "hardware"},
     {"config"},
     {"cut", "training"},
-    {"metrics", "backbone", "screening"},
+    {"metrics", "backbone", "screening", "tuning"},
     {"pocket"},
     {"clip"},
     {"prompts", "photos"},

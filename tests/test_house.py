@@ -31,6 +31,7 @@ ONLY = {
     },
     "models.classes": {"models.classes", "models.errors", "models.paths"},
     "models.cut": {"models.cut", "models.config", "models.errors", "numpy", "scipy"},
+    "models.tuning": {"models.tuning", "models.cut", "models.config", "models.errors", "numpy"},
 }
 ALSO = {"models.classes.pocket": {"numpy"}, "models.cut.graph": {"maxflow"}, "models.cut.baselines": {"pydensecrf"}}
 

@@ -67,7 +67,7 @@ def run(count: int = 500) -> dict[str, Any]:
 
 def mask_methods(scenes: list[Scene], seen: list[Captured]) -> tuple[Table, str]:
     """Table 5, and whether AttentionCut is the best of it."""
-    paper = CutConfig(), SamplingConfig().top_k
+    paper = CutConfig(thresholds="paper"), SamplingConfig().top_k
     methods: dict[str, Mask] = {
         "k-means": lambda scene, captured: _cleaned(maskbaselines.kmeans(*_maps(captured), scene.mask.shape)),
         "DenseCRF": lambda scene, captured: _cleaned(maskbaselines.dense_crf(_maps(captured)[0], scene.image)),

@@ -55,7 +55,9 @@ def _batch(images: np.ndarray, prompts: list[str], categories: list[str], sampli
     if not file.exists():
         backbone = load_backbone("pocket")
         latents = invert(backbone, images, prompts, sampling.steps)
-        samples = reconstruct_with_capture(backbone, latents, prompts, categories, sampling, CutConfig())
+        samples = reconstruct_with_capture(
+            backbone, latents, prompts, categories, sampling, CutConfig(thresholds="paper")
+        )
         assert all(sample.finite for sample in samples)
         FOLDER.mkdir(parents=True, exist_ok=True)
         maps = [np.asarray(sample.layer_maps) for sample in samples]

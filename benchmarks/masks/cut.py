@@ -21,7 +21,7 @@ from models.pocket.scenes import render
 
 SIZE, GRID = 512, 64
 LAYOUTS = (("ECSSD/images", "ECSSD/ground_truth_mask"), ("DUTS-TR/DUTS-TR-Image", "DUTS-TR/DUTS-TR-Mask"))
-SETTINGS = {"paper": CutConfig(), "smooth": CutConfig.model_validate({"alpha": 0.0, "lambda": 8.0})}
+SETTINGS = {"paper": CutConfig(thresholds="paper"), "smooth": CutConfig.model_validate({"alpha": 0.0, "lambda": 8.0})}
 IOU_BAR, SPEED_BAR = 0.99, 10.0
 
 Pair = tuple[np.ndarray, np.ndarray]  # image (512, 512, 3) uint8, mask (512, 512) bool

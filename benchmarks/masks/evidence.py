@@ -24,9 +24,8 @@ from models.cut.attentioncut import Evidence, affinities_of, cut
 from models.cut.seeds import boundary_cells, normalise, refined_map, seed_columns
 
 SIDE, STEPS = 64, 6
-LAYER = AttentionLayer("self", halvings=0, is_cross=False)
 SETTINGS = {
-    "paper": CutConfig(grid="attention"),
+    "paper": CutConfig(grid="attention", thresholds="paper"),
     "alpha 1, lambda 1": CutConfig(grid="attention", alpha=1.0, lambda_=1.0),
 }
 MEGABYTES = {"whole": 67.1, "pooled 16x16": 4.2, "pooled 32x32": 16.8, "seeds after half": 1.0, "seed cells": 16.8}
@@ -60,7 +59,8 @@ def simulate(image: np.ndarray, mask: np.ndarray, seed: int, sharpness: float) -
             small = sharpness * (small + rng.normal(0, sigma / factor, small.shape))
             f = torch.from_numpy(small.reshape(1, 1, -1, small.shape[-1])).float()
             key = torch.cat([f, -(f**2).sum(-1, keepdim=True) / 2], -1)
-            halves[step * 2 // STEPS].add(LAYER, torch.cat([f, torch.ones_like(f[..., :1])], -1), key, 1.0)
+            layer = AttentionLayer("self", halvings=factor.bit_length() - 1, is_cross=False)
+            halves[step * 2 // STEPS].add(layer, torch.cat([f, torch.ones_like(f[..., :1])], -1), key, 1.0)
     return np.array(maps, np.float32), [half.self_attention(0) for half in halves]
 
 

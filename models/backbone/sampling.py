@@ -18,10 +18,10 @@ from models.backbone.ddim import noise, noised, predict_x0_eps, timesteps
 from models.backbone.protocol import Backbone, Conditioning
 from models.backbone.tokens import category_span
 from models.batching import in_batches
-from models.config.cut import CutConfig
+from models.config.cut import SEED_SETS, CutConfig
 from models.config.sampling import SamplingConfig
 from models.cut.attentioncut import Evidence
-from models.cut.seeds import seed_cells
+from models.cut.seeds import refined_sets, seed_cells
 
 logger = logging.getLogger(__name__)
 OnStep = Callable[[int, int], None]  # (steps done, total steps)
@@ -33,7 +33,8 @@ class Sampled:
 
     image: (H, W, 3) uint8; finite: False if sampling gave NaN or inf, image and evidence are then zeros;
     pooled: (h * w, K) float16, symmetrised A_s at `models.cut.seeds.seed_cells`, and layer_maps: (layers, h, w)
-    float16, the category's map in each cross-attention layer; both only if `keep_pooled` is set.
+    float16, the category's map in each cross-attention layer; both only if `keep_pooled` is set, and without it
+    refined_sets: (T, h, w) float16, r(p) of `models.config.cut.SEED_SETS`.
     """
 
     image: np.ndarray
@@ -41,6 +42,7 @@ class Sampled:
     finite: bool
     pooled: np.ndarray | None = None
     layer_maps: np.ndarray | None = None
+    refined_sets: np.ndarray | None = None
 
 
 def sample(
@@ -159,12 +161,15 @@ def _sampled(
     maps = record.layer_maps(i)
     if not (np.isfinite(image).all() and np.isfinite(maps).all() and bool(latents.isfinite().all())):
         return _failed(image, record, sampling)
+    evidence = record.evidence(i, sampling.top_k, cut, np.float16 if sampling.keep_pooled else np.float32)
+    columns = record.seed_columns(i)
     return Sampled(
         image=np.round(image * 255).astype(np.uint8),
-        evidence=record.evidence(i, sampling.top_k, cut, np.float16 if sampling.keep_pooled else np.float32),
+        evidence=evidence,
         finite=True,
-        pooled=record.seed_columns(i).astype(np.float16) if sampling.keep_pooled else None,
+        pooled=columns.astype(np.float16) if sampling.keep_pooled else None,
         layer_maps=maps.astype(np.float16) if sampling.keep_pooled else None,
+        refined_sets=None if sampling.keep_pooled else refined_sets(columns, evidence.class_map, cut),
     )
 
 
@@ -177,4 +182,5 @@ def _failed(image: np.ndarray, record: Record, sampling: SamplingConfig) -> Samp
         finite=False,
         pooled=np.zeros((h * w, len(seed_cells(h, w))), np.float16) if sampling.keep_pooled else None,
         layer_maps=np.zeros((len(record.cross), h, w), np.float16) if sampling.keep_pooled else None,
+        refined_sets=None if sampling.keep_pooled else np.zeros((len(SEED_SETS), h, w), np.float16),
     )

@@ -63,7 +63,7 @@ BACKBONE_PRESETS: dict[str, dict[str, Any]] = {
     POCKET: {
         "prompts": {"max_overlap": 0.9},
         "sampling": {"guidance": 3.0, "top_k": 8},
-        "cut": {"tau": 0.7, "objectness": "mean", "lambda": 6.0, "affinity_scale": 0.0},
+        "cut": {"thresholds": "paper", "tau": 0.7, "objectness": "mean", "lambda": 6.0, "affinity_scale": 0.0},
         "screen": {"clip": POCKET, "min_area": 0.06, "drop_uncertain": 0.1},
         "prior": {"clip": POCKET},
         "trial": {"samples": 0},  # the cut above is tuned

@@ -147,7 +147,7 @@ class BuildConfig(BackboneConfig):
         types = {name: field.annotation for name, field in cls.model_fields.items()}
         try:
             sections = {
-                name: section.model_validate(stored[name])
+                name: section.model_validate(stored[name], context=STORED)
                 for name, section in types.items()
                 if isinstance(section, type) and issubclass(section, Config) and name in stored
             }

@@ -12,6 +12,10 @@ act as in the paper's ablation. The sum can exceed 1, so O is clamped to [clamp,
 counted; objectness "mean" divides the sum by 1 + alpha, so that it does not saturate. The unary costs are -log O for
 foreground and -log(1 - O) for background.
 
+Adaptive thresholds: where A_c has a ground of some tenths, both tau and one half lie below it. With thresholds
+"adaptive" tau, alpha and the level of the sum that becomes one half are those that suit the image's own maps
+(`models.cut.levels`); with "paper" they are the numbers above.
+
 Inner coherence (eq. 5): Psi(p, q) = A_s(p, q) + exp(-D(p, q)), A_s symmetrised. A row of A_s sums to 1 over all N
 cells, so values between neighbours are of the order 1/N, while exp(-D) <= 1; affinity_scale "range" divides them by
 their largest value in the image, so that both terms lie in [0, 1]. D is the geodesic distance of colour (see
@@ -35,6 +39,7 @@ from models.config.cut import CutConfig
 from models.cut import bilateral
 from models.cut import graph as cutgraph
 from models.cut.graph import OFFSETS
+from models.cut.levels import best_sum, with_half_at
 from models.cut.masks import clean
 from models.cut.seeds import normalise, refined_map, seed_columns
 from models.errors import UserError
@@ -80,7 +85,7 @@ def attentioncut(image: np.ndarray, class_map: np.ndarray, self_attention: np.nd
     image : (H, W, 3) uint8.
     class_map : (h, w) floating, non-negative: cross-attention of the class (A_c); its scale does not matter.
     self_attention : (N, N) floating, non-negative: row p is the attention of cell p (A_s), cells in row-major order.
-    config : the cut; `CutConfig()` has the paper's numbers.
+    config : the cut; `CutConfig(thresholds="paper")` has the paper's numbers.
 
     Returns
     -------
@@ -127,11 +132,18 @@ def affinities_of(self_attention: np.ndarray, height: int, width: int) -> np.nda
 
 def objectness_of(evidence: Evidence, config: CutConfig) -> tuple[np.ndarray, int]:
     """A_c + alpha r (eq. 4) clamped to [clamp, 1 - clamp], (h, w) float32, and how many cells were clamped."""
-    raw = normalise(evidence.class_map) + np.float32(config.alpha) * normalise(evidence.refined)
-    if config.objectness == "mean":
-        raw /= np.float32(1 + config.alpha)
+    raw = _sum_of(normalise(evidence.class_map), normalise(evidence.refined), config)
     objectness = np.clip(raw, np.float32(config.clamp), np.float32(1 - config.clamp))
     return objectness, int((objectness != raw).sum())
+
+
+def _sum_of(class_map: np.ndarray, refined: np.ndarray, config: CutConfig) -> np.ndarray:
+    """A_c + alpha r of normalised maps, on the scale where one half parts object from ground: (h, w) float32."""
+    if config.thresholds == "adaptive":
+        total, levels = best_sum(class_map, refined)
+        return with_half_at(total, levels.threshold)
+    total = class_map + np.float32(config.alpha) * refined
+    return total / np.float32(1 + config.alpha) if config.objectness == "mean" else total
 
 
 def scaled_affinities(affinities: np.ndarray, config: CutConfig) -> np.ndarray:

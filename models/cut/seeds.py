@@ -10,7 +10,8 @@ Letters: h x w latent grid, N = h * w cells, K seed cells.
 import numpy as np
 from scipy import ndimage
 
-from models.config.cut import CutConfig
+from models.config.cut import SEED_SETS, CutConfig
+from models.cut.levels import best_sum, taus_of
 
 MAX_SIDE = 48  # seed cells along a side: all cells up to 48, one in 2x2 up to 96, one in 4x4 up to 192
 
@@ -49,15 +50,31 @@ def seed_columns(self_attention: np.ndarray, height: int, width: int) -> np.ndar
 def refined_map(columns: np.ndarray, class_map: np.ndarray, config: CutConfig) -> np.ndarray:
     """r(p) of eq. 3: mean over the seeds b of the symmetrised A_s(p, b); zeros if the boundary has no seed cell.
 
+    With adaptive thresholds, that of the tau whose sum A_c + alpha r its two levels explain best (`models.cut.levels`).
     columns: (N, K) as from `seed_columns`; class_map: (h, w) -> (h, w) float32.
     """
-    boundary = boundary_cells(normalise(class_map), config.tau)
+    scaled = normalise(class_map)
+    if config.thresholds == "paper":
+        return mean_to_boundary(columns, scaled, config.tau, config.num_seeds)
+    maps = [mean_to_boundary(columns, scaled, tau, config.num_seeds) for tau in taus_of(scaled)]
+    return max(maps, key=lambda refined: best_sum(scaled, normalise(refined))[1].explained)  # of equals, the first
+
+
+def mean_to_boundary(columns: np.ndarray, class_map: np.ndarray, tau: float, num_seeds: int) -> np.ndarray:
+    """r(p) for the seeds on the boundary of [A_c > tau], (h, w) float32; class_map (h, w) in [0, 1]."""
+    boundary = boundary_cells(class_map, tau)
     chosen = np.flatnonzero(np.isin(seed_cells(*class_map.shape), boundary))
-    if len(chosen) > config.num_seeds:
-        chosen = np.sort(np.random.default_rng(0).choice(chosen, config.num_seeds, replace=False))
+    if len(chosen) > num_seeds:
+        chosen = np.sort(np.random.default_rng(0).choice(chosen, num_seeds, replace=False))
     if not len(chosen):
         return np.zeros(class_map.shape, dtype=np.float32)
     return columns[:, chosen].astype(np.float32).mean(axis=1).reshape(class_map.shape)
+
+
+def refined_sets(columns: np.ndarray, class_map: np.ndarray, config: CutConfig) -> np.ndarray:
+    """r(p) for each of SEED_SETS, (T, h, w) float16; columns: (N, K) as from `seed_columns`, class_map: (h, w)."""
+    maps = [refined_map(columns, class_map, config.with_seed_set(seeds)) for seeds in SEED_SETS]
+    return np.stack(maps).astype(np.float16)
 
 
 def boundary_cells(class_map: np.ndarray, tau: float) -> np.ndarray:

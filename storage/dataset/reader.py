@@ -15,6 +15,7 @@ import zarr
 from numpy.typing import NDArray
 
 from models import digests
+from models.config.cut import SeedSet
 from models.errors import UserError
 from models.mappings import differences
 from models.paths import given_path
@@ -108,6 +109,11 @@ class Dataset:
     def mends(self) -> list[dict[str, Any]]:
         """The files that masks were mended by, oldest first: format, base (a version), digest, file, and counts."""
         return attributes_of(self.group).get("mends", [])
+
+    @property
+    def seed_sets(self) -> tuple[SeedSet, ...]:
+        """The seed sets whose r(p) every sample has in `refined_sets`, in its order; empty in older datasets."""
+        return tuple(attributes_of(self.group).get("seed_sets", ()))
 
     @property
     def maskmill_version(self) -> str:

@@ -2,7 +2,7 @@
 
 Knows nothing of how data are stored, written or versioned.
 
-Letters: N samples, H, W image pixels, h, w attention grid, K seed cells, L cross-attention layers.
+Letters: N samples, H, W image pixels, h, w attention grid, K seed cells, L cross-attention layers, T seed sets.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from models.config.cut import SEED_SETS
 from models.errors import UserError
 from models.screening.rules import scores
 
@@ -77,7 +78,10 @@ def mended_spec() -> ArraySpec:
 def array_specs(
     image_size: tuple[int, int], grid: tuple[int, int], pooled: tuple[int, int] | None = None
 ) -> dict[str, ArraySpec]:
-    """Every array of a dataset by name; `pooled` is (K, L) if A_s's columns and the layers' maps are kept."""
+    """Every array of a new dataset by name; `pooled` is (K, L) if A_s's columns and the layers' maps are kept.
+
+    Without them r(p) of SEED_SETS is stored, of which a recut may choose.
+    """
     specs = {
         "image": ArraySpec((*image_size, 3), "u1"),
         "mask": ArraySpec(tuple(image_size), "bool", False),
@@ -86,7 +90,9 @@ def array_specs(
         "refined": ArraySpec(tuple(grid), "f4"),
         "affinities": ArraySpec((4, *grid), "f4"),
     }
-    if pooled is not None:
+    if pooled is None:
+        specs["refined_sets"] = ArraySpec((len(SEED_SETS), *grid), "f2")
+    else:
         specs["pooled"] = ArraySpec((grid[0] * grid[1], pooled[0]), "f2")
         specs["layer_maps"] = ArraySpec((pooled[1], *grid), "f2")
     return specs | table()

@@ -36,6 +36,11 @@ def read_columns(session: icechunk.Session, names: Iterable[str]) -> dict[str, N
         return {name: np.asarray(array_of(group, name)[:]) for name in names}
 
 
+def holds(session: icechunk.Session, name: str) -> bool:
+    """Whether the dataset has an array, which an older one may lack."""
+    return name in group_of(session)
+
+
 def is_mended(group: zarr.Group, kind: str = "") -> NDArray[np.bool_]:
     """Which samples a person mended, (N,) bool: all of them, or those of one kind, as in `schema.MENDED`."""
     if MENDED not in group:

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import zarr
 
+from models.config.cut import SEED_SETS
 from models.config.screening import ScreenConfig
 from models.errors import UserError
 from models.screening.rules import columns_scored
@@ -87,6 +88,8 @@ class DatasetWriter:
                     "maskmill_version": _maskmill_version(),
                 }
                 attributes |= {} if commit is None else {"backbone_commit": commit}
+                if pooled is None:
+                    attributes["seed_sets"] = list(SEED_SETS)
                 create_repository(path, lambda group: _fill(group, specs, attributes, shard_size, count))
             check_target(path, identity, count)  # again: another build may have ended meanwhile
             writer = cls(path, open_repository(path), lock)

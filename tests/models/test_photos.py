@@ -74,7 +74,7 @@ def test_a_photos_resolution_does_not_change_its_mask(side):
 
 def test_lambda_is_stated_at_the_backbones_size():
     assert at_size(CutConfig(), (128, 128), (128, 128)) == CutConfig()
-    assert at_size(CutConfig(), (128, 128), (512, 256)).lambda_ == pytest.approx(0.1 * 8**0.5)
+    assert at_size(CutConfig(), (128, 128), (512, 256)).lambda_ == pytest.approx(CutConfig().lambda_ * 8**0.5)
 
 
 def test_a_photo_above_the_limit_is_cut_below_and_its_mask_enlarged():

@@ -200,7 +200,7 @@ def test_an_object_of_one_cell(grid, cell):
     image = np.full((64, 80, 3), 40, dtype=np.uint8)
     image[8 * cell[0] : 8 * cell[0] + 8, 8 * cell[1] : 8 * cell[1] + 8] = 220
     attention = np.eye(80) + 0.01
-    mask = ac.attentioncut(image, class_map, attention, CutConfig.model_validate({"grid": grid}))
+    mask = ac.attentioncut(image, class_map, attention, CutConfig(grid=grid, thresholds="paper"))
     truth = image[..., 0] > 100
     assert iou(mask, truth) > 0.6
 
