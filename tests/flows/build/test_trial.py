@@ -12,6 +12,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 from typer.testing import CliRunner
 
 from flows.build import build, extend
+from flows.checks.trial import trial_of
 from flows.recut import recut
 from maskmill.cli import app
 from models import pocket
@@ -46,7 +47,7 @@ def test_a_trial_that_passes_leaves_no_trace(config, built, tmp_path, capfd):
 
 
 @pytest.mark.slow
-def test_a_trial_with_worker_processes_and_batches_leaves_no_trace(config, built, tmp_path):
+def test_a_trial_with_worker_processes_leaves_no_trace(config, built, tmp_path):
     build(changed(config, trial=PASSES, run={"workers": 2}), tmp_path / "dataset")
     assert_equal(tmp_path / "dataset", built)
 
@@ -106,8 +107,10 @@ def test_a_stopped_build_continues_with_a_tuned_cut(config, again, tmp_path):
     assert (record.version, record.planned) == ("v3", 8)
     build(changed(tuned, trial=NONE), tmp_path / "at once")
     assert_equal(again, tmp_path / "at once")
-    extended = extend(again, 1)  # by the stored config, which says that it is tuned
-    assert extended.planned == 9
+    longer = changed(config, count=20, trial=TrialConfig(samples=10), cut={"alpha": 0.1})
+    assert (
+        trial_of(longer, again) is None and trial_of(longer, tmp_path / "new") is not None
+    )  # the store says it is tuned
 
 
 def test_a_longer_trial_samples_only_what_it_lacks(config, again, tmp_path):
