@@ -98,12 +98,12 @@ def advice_on(dataset: "Dataset", summary: dict[str, Any]) -> list[str]:
     trial, command = dataset.trial, f"maskmill tune {shlex.quote(str(dataset.path))}"
     lines = [] if trial is None else [f"The first masks: {trial}."]
     reason, count = next(iter(summary["rejected"].items()), ("", 0))
-    if trial is not None and not trial.passes:
+    if trial is not None and not trial.cut_fits:
         lines.append(f"The cut does not fit this backbone. To choose one from these samples, run: {command}")
     elif reason in OF_SIZE and count > 0.5 * summary["planned"]:
         lines.append(
-            f"{count} of {summary['planned']} masks are {reason}: the cut or screen.min_area and screen.max_area do not "
-            f"fit. To choose a cut from these samples, run: {command}"
+            f"{count} of {summary['planned']} masks are {reason}: the cut, or screen.min_area and screen.max_area, do "
+            f"not fit. To choose a cut from these samples, run: {command}"
         )
     return lines
 

@@ -17,8 +17,8 @@ def build(config: BuildConfig, out: str | Path) -> "BuildRecord":
 
     Returns a record of the published version: path, version, planned, kept, rejected (a count for each reason),
     failed, and report, the path of its page. UserError, before anything is written, if the build is not possible. A
-    stopped build keeps its committed shards, and the same call resumes it. If the trial that a build with another
-    backbone than pocket begins with (docs/gpu.md) stops it, the UserError says so, and the trial's samples are published.
+    stopped build keeps its committed shards, and the same call resumes it. UserError also if its trial stops the build
+    (docs/gpu.md); the trial's samples are then published.
     """
     prepare_environment()
     from flows.build import build as run_build

@@ -1,4 +1,4 @@
-"""The error class that is meant for users, with a build's stop; any other exception is a bug and keeps its traceback."""
+"""The error class that is meant for users; any exception that is not one is a bug and keeps its traceback."""
 
 
 class UserError(ValueError):

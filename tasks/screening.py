@@ -9,7 +9,16 @@ from prefect.artifacts import create_markdown_artifact
 from models.config.build import BuildConfig, TrialConfig
 from storage.dataset.repository import group_of
 from storage.dataset.schema import BY_HAND, CUT, KEPT, REJECTED
-from storage.dataset.shards import Fork, array_of, is_mended, read_columns, read_shard, rows_of, write_changes, write_shard
+from storage.dataset.shards import (
+    Fork,
+    array_of,
+    is_mended,
+    read_columns,
+    read_shard,
+    rows_of,
+    write_changes,
+    write_shard,
+)
 from tasks.api.tracking import attempt
 from tasks.base import task
 

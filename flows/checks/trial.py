@@ -30,9 +30,12 @@ def trial_of(config: BuildConfig, out: Path) -> BuildConfig | None:
 
 def stop_of(out: Path, trial: Trial) -> TrialStopped:
     """The error of a build that its trial stopped."""
+    remedy = f"run `maskmill tune {shlex.quote(str(out))}`"
+    if trial.cut_fits:
+        remedy = "build into another folder with --set run.dtype=float32"
     return TrialStopped(
-        f"trial: {trial}; the build stopped before the rest: look at {out / 'report' / 'index.html'}, run "
-        f"`maskmill tune {shlex.quote(str(out))}`, or continue with --no-trial"
+        f"trial: {trial}; the build stopped before the rest: look at {out / 'report' / 'index.html'}, {remedy}, or "
+        "continue with --no-trial"
     )
 
 
@@ -43,7 +46,7 @@ def describe_trial(config: BuildConfig, out: Path) -> list[str]:
         return []
     trial = first.trial
     return [
-        f"trial       the first {trial.samples} samples, {100 * trial.samples / config.count:.2g} % of the build; it stops "
-        f"after them if more than {100 * trial.max_share:g} % of their masks cover less than {100 * trial.min_area:g} % "
-        f"or more than {100 * trial.max_area:g} % of the picture"
+        f"trial       the first {trial.samples} samples, {100 * trial.samples / config.count:.2g} % of the build; it "
+        f"stops after them if more than {100 * trial.max_share:g} % of their masks cover less than "
+        f"{100 * trial.min_area:g} % or more than {100 * trial.max_area:g} % of the picture"
     ]

@@ -36,16 +36,21 @@ class Trial:
 
     @property
     def passes(self) -> bool:
-        """Whether at most the allowed share of the masks is too small or too large."""
+        """Whether at most the allowed share of the samples failed or has a mask that is too small or too large."""
+        return self.too_small + self.too_large + self.failed <= self.max_share * (self.masks + self.failed)
+
+    @property
+    def cut_fits(self) -> bool:
+        """The same of the masks alone: if it holds and the trial does not pass, sampling is at fault, not the cut."""
         return self.too_small + self.too_large <= self.max_share * self.masks
 
     def __str__(self) -> str:
-        without = f", {self.failed} samples failed" if self.failed else ""
+        without = f", and {self.failed} samples are NaN or infinite" if self.failed else ""
         return (
-            f"{self.too_small + self.too_large} of {self.masks} masks cover less than {100 * self.min_area:g} % or more "
-            f"than {100 * self.max_area:g} % of the picture (at most {100 * self.max_share:g} % may; median area "
-            f"{100 * self.median_area:.0f} %, {100 * self.clamped:.0f} % of the objectness clamped, uncertainty "
-            f"{self.uncertainty:.2g}, {100 * self.border:.0f} % of the border covered{without})"
+            f"{self.too_small + self.too_large} of {self.masks} masks cover less than {100 * self.min_area:g} % or "
+            f"more than {100 * self.max_area:g} % of the picture{without} (at most {100 * self.max_share:g} % may; "
+            f"median area {100 * self.median_area:.0f} %, {100 * self.clamped:.0f} % of the objectness clamped, "
+            f"uncertainty {self.uncertainty:.2g}, {100 * self.border:.0f} % of the border covered)"
         )
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.report import MARKDOWN_LIMIT, escape, script, thumbnails_markdown, write_report
+from analysis.report import MARKDOWN_LIMIT, advice_on, escape, script, thumbnails_markdown, write_report
 from storage.dataset.reader import open_dataset
 from storage.dataset.shards import write_shard
 from storage.dataset.writer import DatasetWriter
@@ -145,3 +145,13 @@ def test_report_on_a_stored_dataset(tmp_path: Path) -> None:
     assert samples["prompt"] == list(frame["prompt"])
     assert samples["tiles"] == ["image", "mask", "overlay", "A_c", "r"]
     assert "2 kept of 6 planned" in thumbnails_markdown(dataset)
+
+
+def test_the_page_says_what_to_do_if_most_masks_have_an_unlikely_size(tmp_path):
+    summary = {"planned": 10, "rejected": {"too large": 6, "uncertain": 1}}
+    dataset = InMemoryDataset(tmp_path / "my data", 3)
+    (line,) = advice_on(dataset, summary)
+    assert line.startswith("6 of 10 masks are too large") and line.endswith(f"maskmill tune '{dataset.path}'")
+    assert not advice_on(dataset, {"planned": 10, "rejected": {"too large": 5}})
+    assert not advice_on(dataset, {"planned": 10, "rejected": {"wrong class": 9}})
+    assert not advice_on(dataset, {"planned": 0, "rejected": {}})

@@ -29,7 +29,14 @@ def test_the_command_line_takes_a_printed_command(words):
 
 
 def test_the_first_day_is_there_as_a_whole():
-    steps = ["build --config configs/sd14.yaml", "info", "tune", "build --config data/sd14/tuned.yaml", "train", "evaluate"]
+    steps = [
+        "build --config configs/sd14.yaml",
+        "info",
+        "tune",
+        "build --config data/sd14/tuned.yaml",
+        "train",
+        "evaluate",
+    ]
     told = [" ".join(words[1:]) for words in LINES]
     places = [next(i for i, line in enumerate(told) if line.startswith(step)) for step in steps]
     assert places == sorted(places)

@@ -12,12 +12,12 @@ from prefect.client.schemas.sorting import FlowRunSort
 from typer.testing import CliRunner
 
 from flows.build import build, extend
+from flows.checks.trial import trial_of
 from flows.recut import recut
 from maskmill.cli import app
 from models import pocket
 from models.backbone import sampling
 from models.config.build import BuildConfig, TrialConfig
-from models.config.cut import CutConfig
 from models.errors import TrialStopped, UserError
 from storage.dataset.reader import open_dataset
 from tasks.sampling import sample_shard
@@ -47,7 +47,7 @@ def test_a_trial_that_passes_leaves_no_trace(config, built, tmp_path, capfd):
 
 
 @pytest.mark.slow
-def test_a_trial_with_worker_processes_and_batches_leaves_no_trace(config, built, tmp_path):
+def test_a_trial_with_worker_processes_leaves_no_trace(config, built, tmp_path):
     build(changed(config, trial=PASSES, run={"workers": 2}), tmp_path / "dataset")
     assert_equal(tmp_path / "dataset", built)
 
@@ -107,8 +107,10 @@ def test_a_stopped_build_continues_with_a_tuned_cut(config, again, tmp_path):
     assert (record.version, record.planned) == ("v3", 8)
     build(changed(tuned, trial=NONE), tmp_path / "at once")
     assert_equal(again, tmp_path / "at once")
-    extended = extend(again, 1)  # by the stored config, which says that it is tuned
-    assert extended.planned == 9
+    longer = changed(config, count=20, trial=TrialConfig(samples=10), cut={"alpha": 0.1})
+    assert (
+        trial_of(longer, again) is None and trial_of(longer, tmp_path / "new") is not None
+    )  # the store says it is tuned
 
 
 def test_a_longer_trial_samples_only_what_it_lacks(config, again, tmp_path):
@@ -187,8 +189,8 @@ def test_the_command_says_what_to_do(config, tmp_path):
     file, out = tmp_path / "config.yaml", tmp_path / "dataset"
     file.write_text(yaml.safe_dump(config.model_dump(mode="json", by_alias=True)))
     options = ["--config", str(file), "--out", str(out), "--set", "trial={samples: 3, min_area: 0, max_area: 0.05}"]
-    dry = CliRunner().invoke(app, ["build", *options, "--dry-run"])
-    assert dry.exit_code == 0 and "trial       the first 3 samples, 38 % of the build; it stops after them" in dry.output
+    dry = CliRunner().invoke(app, ["build", *options, "--dry-run"]).output
+    assert "\ntrial       the first 3 samples, 38 % of the build; it stops after them if" in dry
     assert "trial" not in CliRunner().invoke(app, ["build", *options, "--dry-run", "--no-trial"]).output
     done = CliRunner().invoke(app, ["build", *options])
     assert done.exit_code == 1 and not done.stdout
@@ -216,8 +218,8 @@ def toy(tmp_path) -> BuildConfig:
     shutil.copytree(Path(pocket.__file__).parent / "weights", tmp_path / "toy")
     sections = {"sampling": {"steps": 6, "guidance": 3.0, "top_k": 8}, "screen": {"clip": "none"}}
     given = {"backbone": str(tmp_path / "toy"), "classes": ["ball", "star"], "count": 6, "shard_size": 4}
-    config = BuildConfig.model_validate(given | sections | {"trial": {"samples": 4}})
-    return config.model_copy(update={"cut": CutConfig()})  # the paper's numbers
+    papers = {"cut": {"tau": 0.16, "alpha": 2.5, "objectness": "sum", "lambda": 0.1}}
+    return BuildConfig.model_validate(given | sections | papers | {"trial": {"samples": 4}})
 
 
 def test_the_papers_numbers_stop_where_pockets_are_missing_and_its_own_continue(toy, tmp_path):
