@@ -97,6 +97,10 @@ OTHERS = {
     "without a text encoder": {contents.FIRST: (320, 4, 3, 3), "first_stage_model.x": (1,)},
     "without a VAE": {contents.FIRST: (320, 4, 3, 3), "cond_stage_model.transformer.x": (1,)},
     "refiner": {contents.FIRST: (384, 4, 3, 3), "conditioner.embedders.0.model.x": (1,), "first_stage_model.x": (1,)},
+    "an image-editing model": {contents.FIRST: (320, 8, 3, 3)},
+    "a depth model": {contents.FIRST: (320, 5, 3, 3)},
+    "an upscaler": {contents.FIRST: (320, 7, 3, 3)},
+    "a UNet alone": {"down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q.weight": (4, 4)},
     "an EDM model": {contents.FIRST: (320, 4, 3, 3), "edm_mean": (4,)},
     "got 192": {contents.FIRST: (192, 4, 3, 3), "cond_stage_model.transformer.x": (1,), "first_stage_model.x": (1,)},
 }
