@@ -65,16 +65,19 @@ SCHEDULER: dict[str, Any] = {
     "steps_offset": 1,
 }  # fmt: skip
 
+VELOCITY = SCHEDULER | {"prediction_type": "v_prediction"}
+
 ONE = {"unet": UNET_1, "vae": VAE, "text_encoder": TEXT_L, "scheduler": SCHEDULER}
 TWO = {"unet": UNET_2 | {"sample_size": 96}, "vae": VAE, "text_encoder": TEXT_H}
+XL = {"unet": UNET_XL, "vae": VAE_XL, "text_encoder": TEXT_L, "text_encoder_2": TEXT_G}
 # Kind -> the configuration of each part. Files of 2.x do not tell their image size or what they predict.
 KINDS: dict[str, dict[str, dict[str, Any]]] = {
     "1.x": ONE,
     "2.x base": TWO | {"unet": UNET_2 | {"sample_size": 64}, "scheduler": SCHEDULER},
-    "2.x": TWO | {"scheduler": SCHEDULER | {"prediction_type": "v_prediction"}},
-    "XL": {
-        "unet": UNET_XL, "vae": VAE_XL, "text_encoder": TEXT_L, "text_encoder_2": TEXT_G, "scheduler": SCHEDULER,
-    },
+    "2.x": TWO | {"scheduler": VELOCITY},
+    "XL": XL | {"scheduler": SCHEDULER},
+    "XL v": XL | {"scheduler": VELOCITY},
+    "XL v ztsnr": XL | {"scheduler": VELOCITY | {"rescale_betas_zero_snr": True}},
 }  # fmt: skip
 
 
@@ -89,7 +92,7 @@ def folder_of(kind: str) -> Path:
 
 
 def _write(kind: str, folder: Path) -> None:
-    is_xl = kind == "XL"
+    is_xl = kind.startswith("XL")
     pipeline = {"_class_name": "StableDiffusionXLPipeline" if is_xl else "StableDiffusionPipeline"}
     for part, config in KINDS[kind].items():
         name = "scheduler_config.json" if part == "scheduler" else "config.json"

@@ -55,8 +55,16 @@ def folder_for(file: Path) -> Path:
             f"backbone {file}: {EXPECTED}, whose UNet has 320 channels at first, got {width}; put a folder "
             f"{beside.name} with its configurations in the diffusers layout beside it"
         )
-    is_base = kind == "2.x" and "512" in file.name  # as the published files of the two sizes are named
-    return folder_of("2.x base" if is_base else kind)
+    return folder_of(_variant(file, kind, shapes))
+
+
+def _variant(file: Path, kind: str, shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """The kind of the configuration; what a network predicts is not among its weights."""
+    if kind == "2.x" and "512" in file.name:  # as the published files of the two sizes are named
+        return "2.x base"
+    if kind == "XL" and "v_pred" in shapes:  # empty tensors, by which fine-tunes say so
+        return "XL v ztsnr" if "ztsnr" in shapes else "XL v"
+    return kind
 
 
 def part_prefixes(file: Path) -> dict[str, tuple[str, ...]]:
@@ -75,6 +83,9 @@ def _kind(file: Path, shapes: Mapping[str, tuple[int, ...]]) -> str:
         raise UserError(f"backbone {file}: {EXPECTED}, got {what}; choose one that makes images from text alone")
     if any(name.startswith("conditioner.embedders.0.model.") for name in shapes):
         raise UserError(f"backbone {file}: {EXPECTED}, got SDXL's refiner; choose the base")
+    if any(name.startswith("edm_") for name in shapes):
+        what = "an EDM model such as Playground 2.5 or CosXL"
+        raise UserError(f"backbone {file}: {EXPECTED}, got {what}, whose noise levels are other ones; choose another")
     kinds = (kind for kind, texts in TEXTS.items() if all(any(n.startswith(p) for n in shapes) for p in texts.values()))
     found = next(kinds, "")
     if not found:

@@ -18,6 +18,7 @@ from models.backbone.load import load_backbone, weight_bytes
 from models.backbone.sampling import denoise
 from models.backbone.single_file import contents
 from models.backbone.single_file.configs import folder_of
+from models.backbone.stable_diffusion import load_scheduler
 from models.backbone.tokens import category_span, load_tokenizer
 from models.errors import UserError
 from tests.single_files import as_single_file
@@ -96,8 +97,27 @@ OTHERS = {
     "without a text encoder": {contents.FIRST: (320, 4, 3, 3), "first_stage_model.x": (1,)},
     "without a VAE": {contents.FIRST: (320, 4, 3, 3), "cond_stage_model.transformer.x": (1,)},
     "refiner": {contents.FIRST: (384, 4, 3, 3), "conditioner.embedders.0.model.x": (1,), "first_stage_model.x": (1,)},
+    "an image-editing model": {contents.FIRST: (320, 8, 3, 3)},
+    "a depth model": {contents.FIRST: (320, 5, 3, 3)},
+    "an upscaler": {contents.FIRST: (320, 7, 3, 3)},
+    "a UNet alone": {"down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q.weight": (4, 4)},
+    "an EDM model": {contents.FIRST: (320, 4, 3, 3), "edm_mean": (4,)},
     "got 192": {contents.FIRST: (192, 4, 3, 3), "cond_stage_model.transformer.x": (1,), "first_stage_model.x": (1,)},
 }
+
+
+@pytest.mark.parametrize(
+    "names, prediction, last", [((), "epsilon", 0.0047), (("v_pred",), "v_prediction", 0.0047),
+                                (("v_pred", "ztsnr"), "v_prediction", 0.0)],
+)  # fmt: skip
+def test_fine_tunes_of_xl_that_predict_v_are_known_by_their_empty_tensors(tmp_path, names, prediction, last):
+    parts = [contents.FIRST, "first_stage_model.x", *(prefix + "x" for prefix in contents.TEXTS["XL"].values())]
+    file = tmp_path / "model.safetensors"
+    save_file({n: torch.zeros((320, 4, 0, 0) if n == contents.FIRST else 1) for n in parts}
+              | {name: torch.zeros(0) for name in names}, file)  # fmt: skip
+    facts = check_backbone(str(file))
+    assert facts.prediction_type == prediction
+    assert float(load_scheduler(facts).alphas_cumprod[-1]) == pytest.approx(last, abs=1e-4)
 
 
 @pytest.mark.parametrize("what, shapes", OTHERS.items(), ids=list(OTHERS))
