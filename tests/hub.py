@@ -148,7 +148,7 @@ def ask(monkeypatch: pytest.MonkeyPatch, url: str, cache: Path, offline: bool = 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
 
 
-def environment(url: str, home: Path, offline: bool = False) -> dict[str, str]:
+def environment(url: str, home: Path) -> dict[str, str]:
     """The environment of another process that asks that hub and keeps files below `home`."""
     own = {"HF_ENDPOINT": url, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "*"}
-    return os.environ | own | ({"HF_HUB_OFFLINE": "1"} if offline else {})
+    return os.environ | own

@@ -1,6 +1,8 @@
 """Hub ids against a hub on loopback: what is fetched and when, half-filled caches, revisions, refusals."""
 
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from models.backbone.weights import hub as hub_module
 from models.backbone.weights.hub import WITHDRAWN
 from models.backbone.weights.networks import load_network
 from models.errors import UserError
-from tests.hub import Repository, ask, commit_hash, files_in, serving
+from tests.hub import Repository, ask, commit_hash, environment, files_in, serving
 from tests.models.backbone.weights import layouts as laid
 from tests.models.backbone.weights.layouts import FULL, HALF, PARTS, file_of, laid_out
 
@@ -71,6 +73,19 @@ def test_every_layout_is_checked_without_its_weights_and_then_fetched(hub, sourc
     assert sent and len(sent) == len(set(sent))
     equal(facts, there)
     assert hub.weights_sent() == sent and check_backbone(NAME) == facts
+
+
+def test_a_check_of_a_hub_id_imports_no_torch(hub, source, tmp_path):
+    hub.repositories[NAME] = Repository([source])
+    code = (
+        "import sys; from models.backbone.facts import check_backbone; check_backbone(sys.argv[1]); "
+        "assert 'torch' not in sys.modules"
+    )
+    env = environment(hub.url, tmp_path / "home") | {"PYTHONPATH": ":".join(sys.path)}
+    for offline in ({}, {"HF_ENDPOINT": "http://127.0.0.1:9"}):
+        done = subprocess.run([sys.executable, "-c", code, NAME], env=env | offline, capture_output=True, timeout=120)
+        assert done.returncode == (1 if offline else 0), done.stderr
+    assert b"network" in done.stderr and not hub.weights_sent()
 
 
 @pytest.mark.parametrize(
