@@ -111,8 +111,8 @@ def test_an_incomplete_backbone_is_refused(build, tiny_folders, tmp_path, file):
 
 
 def test_another_architecture_is_refused(build, tmp_path):
-    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionXLPipeline"}))
-    refused(build(backbone=tmp_path), "backbone", "StableDiffusionXLPipeline")
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusion3Pipeline"}))
+    refused(build(backbone=tmp_path), "backbone", "StableDiffusion3Pipeline")
 
 
 def test_a_hub_id_without_network_is_refused(tmp_path):

@@ -4,6 +4,7 @@ Needs no truth and no backbone. The choice is written beside the data as a confi
 """
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import BaseModel
@@ -84,7 +85,7 @@ def tune(out: GivenPath, samples: int = SAMPLES, dry_run: bool = False) -> TuneR
         return record
     settings = (Setting(stored.cut, stored.sampling.top_k), found.setting)
     draw_masks(out, dataset.version, samples, settings, out / PICTURE)
-    written = {"picture": out / PICTURE, "config": write_config(config, out / TUNED)}
+    written: dict[str, Any] = {"picture": out / PICTURE, "config": write_config(config, out / TUNED)}
     if record.changed:
         built = recut(config, out)
         written |= {"version": built.version, "report": built.report}

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from models import digests
 from models.config.cut import SeedSet
+from models.config.sampling import steps_line
 from models.errors import UserError
 from models.mappings import differences
 from models.paths import given_path
@@ -124,6 +125,11 @@ class Dataset:
     def backbone_commit(self) -> str | None:
         """The commit of the hub's repository that the backbone was read from; None for a folder and older datasets."""
         return attributes_of(self.group).get("backbone_commit")
+
+    @property
+    def sampled_in(self) -> str:
+        """The steps and the scheduler in words; '' for the default ones."""
+        return steps_line(self.config.get("sampling", {}))
 
     @property
     def loras(self) -> list[dict[str, Any]]:

@@ -55,7 +55,7 @@ def test_defaults_are_shown_beside_what_presets_make_of_them() -> None:
     assert row(table, "screen.min_area")[1] == (
         f"`0.02`<br>pocket: `{pocket.screen.min_area}`<br>Stable Diffusion: `{other.screen.min_area}`"
     )
-    assert row(table, "cut.lambda")[1] == f"`0.1`<br>pocket: `{pocket.cut.lambda_:g}`"
+    assert row(table, "cut.lambda")[1] == f"`0.1`<br>pocket: `{pocket.cut.lambda_:g}`<br>Stable Diffusion: `6`"
     assert row(fields.tables("sod-diffusion"), "steps")[1] == "`10`<br>pocket: `4`<br>preset released: `50`"
 
 
