@@ -161,11 +161,22 @@ def describe(plan: Plan) -> list[str]:
         f"samples     {config.count} of {len(config.classes)} classes in {-(-config.count // config.shard_size)} "
         f"shards of {config.shard_size}, {steps} each, guidance {config.sampling.guidance:g}",
         *describe_trial(config, plan.out),
+        *_few_steps(plan),
         f"first       {plan_line(plan, 0)}",
         f"prompts     {describe_prompts(config.prompts, plan.grammar, config.count, plan.out)}",
         f"disk        {_disk(plan)}",
         f"memory      {_memory(plan)}",
         f"dataset     {plan.out}",
+    ]
+
+
+def _few_steps(plan: Plan) -> list[str]:
+    """A line for backbones distilled to few steps, whose levels the paper's DDIM does not begin at."""
+    sampling, own = plan.config.sampling, plan.facts.scheduler.get("timestep_spacing")
+    if own != "trailing" or (sampling.scheduler, sampling.spacing) != ("ddim", None):
+        return []
+    return [
+        "steps       the backbone has trailing steps, as models made for 1 to 8 have; --set sampling.spacing=trailing"
     ]
 
 

@@ -69,7 +69,7 @@ def test_report_and_card_name_it_but_not_the_papers(made, built, tmp_path):
     assert "3 steps of euler, trailing" in (made / "report" / "index.html").read_text()
     assert "steps of" not in (built / "report" / "index.html").read_text()
     for name, dataset, told in (("euler", made, True), ("paper", built, False)):
-        export(dataset, ExportConfig(format="folders"), tmp_path / name)
+        export(ExportConfig(format="folders"), dataset, tmp_path / name)
         assert ("in 3 steps of euler, trailing, and screened" in (tmp_path / name / "README.md").read_text()) is told
 
 
@@ -125,6 +125,16 @@ def test_what_is_no_scheduler_is_refused_by_its_field(tmp_path, assignment):
         "build", "--classes", "ball", "--count", "2", "--out", tmp_path / "x", "--set", f"sampling.{assignment}"
     )
     assert result.exit_code == 2 and f"sampling.{assignment.partition('=')[0]}" in result.stderr
+
+
+def test_a_dry_run_says_where_a_model_of_few_steps_is_sampled_as_if_it_were_none(config, tmp_path):
+    folder = shutil.copytree(config.backbone, tmp_path / "folder")
+    edit(folder / "scheduler" / "scheduler_config.json", timestep_spacing="trailing")
+    dry = "build", "--classes", "cat", "--count", "2", "--backbone", folder, "--out", tmp_path / "x", "--dry-run"
+    note, named = "has trailing steps", ("--set", "screen.clip=none")
+    assert note in run(*dry, *named).output
+    for chosen in ("spacing=trailing", "spacing=leading", "scheduler=euler"):
+        assert note not in run(*dry, *named, "--set", f"sampling.{chosen}").output
 
 
 def test_a_dry_run_says_how_it_samples(tmp_path):
