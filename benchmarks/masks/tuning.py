@@ -6,6 +6,7 @@ begins with the paper's numbers. The best setting with truth is the best of thos
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ FINALISTS = 8  # settings that are best on the cells with truth, of which the be
 def run(folder: Path, count: int) -> dict[str, Any]:
     """IoU before and after tuning and with the best setting, of the odd ones of `count` photographs and renders."""
     sources: dict[str, Callable[[], Any]] = {POCKET: lambda: renders(count)}
-    sources |= {world.name: lambda world=world: simulated(world, folder, count) for world in COLUMNS}
+    sources |= {world.name: partial(simulated, world, folder, count) for world in COLUMNS}
     rows: list[list[Any]] = []
     for name, pictures in tqdm(sources.items(), desc="worlds"):
         rows.append(
