@@ -52,7 +52,7 @@ def sample_shard(
         "reason": ["" if s.finite else "not finite" for s in samples],
     }
     if holds(fork, "refined_sets"):
-        columns["refined_sets"] = np.stack([s.refined_sets for s in samples if s.refined_sets is not None])
+        columns["refined_sets"] = np.stack([np.asarray(s.refined_sets) for s in samples])
     if sampling.keep_pooled:
         columns |= {name: np.stack([getattr(s, name) for s in samples]) for name in ("pooled", "layer_maps")}
     write_shard(fork, shard, columns, rows=rows)

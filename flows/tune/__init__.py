@@ -85,7 +85,7 @@ def tune(out: GivenPath, samples: int = SAMPLES, dry_run: bool = False) -> TuneR
         return record
     settings = (Setting(stored.cut, stored.sampling.top_k), found.setting)
     draw_masks(out, dataset.version, samples, settings, out / PICTURE)
-    written: dict[str, Any] = {"picture": out / PICTURE, "config": write_config(config, out / TUNED)}
+    written: dict[str, Path | str] = {"picture": out / PICTURE, "config": write_config(config, out / TUNED)}
     if record.changed:
         built = recut(config, out)
         written |= {"version": built.version, "report": built.report}

@@ -21,6 +21,7 @@ AFFINITIES: tuple[Any, ...] = ("range", 0.0)
 GEODESICS = (5.0, 10.0, 20.0)
 FACTORS = (0.7, 1.4)  # of lambda
 AROUND, FINALISTS = 3, 6  # settings that are varied further, and that are solved at full size at most
+PREFERENCE = 1.05  # fixed thresholds have to score better by this factor to be chosen before adaptive ones
 ABOUT = 0.98  # the share of the best setting's score, or step, from which another is about as good
 # On the cells, simulated attention scores 1.0 and more, with a step of 2.9 and more; where it shows no object, or that
 # of another picture, one of the two is less than these (docs/decisions/tuning.md).
@@ -64,9 +65,9 @@ def search(trials: Sequence[Trial], start: Setting, on_step: OnStep | None = Non
 def finalists(scores: dict[Setting, Score], start: Setting) -> list[Setting]:
     """The settings whose masks on the cells are about as good as the best one's; `start` first if it is among them."""
     top = best(scores, FINALISTS)
-    bar = ABOUT * scores[top[0]].value
-    close = [setting for setting in top if scores[setting].value >= bar]
-    return list(dict.fromkeys([start, *close])) if scores[start].value >= bar else close
+    bar = ABOUT * weighed(scores, top[0])
+    close = [setting for setting in top if weighed(scores, setting) >= bar]
+    return list(dict.fromkeys([start, *close])) if weighed(scores, start) >= bar else close
 
 
 def _of_the_finalists(trials: Sequence[Trial], start: Setting, close: list[Setting]) -> Found:
@@ -104,8 +105,13 @@ def changed(setting: Setting, **fields: Any) -> Setting:
 
 
 def best(scores: dict[Setting, Score], count: int) -> list[Setting]:
-    """The settings of the largest scores, best first; of equals, the one that was scored first."""
-    return sorted(scores, key=lambda setting: -scores[setting].value)[:count]
+    """The settings of the largest `weighed` scores, best first; of equals, the one that was scored first."""
+    return sorted(scores, key=lambda setting: -weighed(scores, setting))[:count]
+
+
+def weighed(scores: dict[Setting, Score], setting: Setting) -> float:
+    """The score of a setting; adaptive thresholds, which suit images that are not judged too, have PREFERENCE more."""
+    return scores[setting].value * (PREFERENCE if setting.cut.thresholds == "adaptive" else 1)
 
 
 def check(score: Score, count: int) -> None:
