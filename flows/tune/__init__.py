@@ -4,7 +4,6 @@ Needs no truth and no backbone. The choice is written beside the data as a confi
 """
 
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import BaseModel
