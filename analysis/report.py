@@ -21,7 +21,6 @@ from analysis import figures, gallery, plots
 from analysis.changes import Changes, changes, draw_changed
 from analysis.prompts import prompt_line
 from analysis.statistics import DIVERSITY, sample_statistics, statistics_summary, summarise
-from models.config.sampling import steps_line
 from models.errors import UserError
 from storage.atomic import replacing_folder
 from storage.places import check_place
@@ -83,7 +82,7 @@ def provenance_of(dataset: "Dataset") -> dict[str, str]:
     return {
         "version": dataset.version,
         "backbone": str(config.get("backbone", "unknown")),
-        **({"sampled in": steps} if (steps := steps_line(config.get("sampling", {}))) else {}),
+        **({"sampled in": dataset.steps_line} if dataset.steps_line else {}),
         "prompts by": prompt_line(dataset),
         "dataset seed": str(config.get("seed", "unknown")),
         "maskmill": dataset.maskmill_version,
