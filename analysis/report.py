@@ -24,7 +24,7 @@ from analysis.statistics import DIVERSITY, sample_statistics, statistics_summary
 from models.errors import UserError
 from storage.atomic import replacing_folder
 from storage.places import check_place
-from storage.text import escape
+from storage.text import escape, steps_line
 
 if TYPE_CHECKING:
     from storage.dataset.reader import Dataset
@@ -82,7 +82,7 @@ def provenance_of(dataset: "Dataset") -> dict[str, str]:
     return {
         "version": dataset.version,
         "backbone": str(config.get("backbone", "unknown")),
-        **({"sampled in": dataset.steps_line} if dataset.steps_line else {}),
+        **({"sampled in": steps} if (steps := steps_line(config.get("sampling", {}))) else {}),
         "prompts by": prompt_line(dataset),
         "dataset seed": str(config.get("seed", "unknown")),
         "maskmill": dataset.maskmill_version,

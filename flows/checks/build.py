@@ -11,7 +11,7 @@ from models.backbone.tokens import category_span, load_tokenizer
 from models.config.backbone import is_pocket
 from models.config.build import BuildConfig
 from models.config.run import RunConfig
-from models.config.sampling import SamplingConfig, steps_line
+from models.config.sampling import SamplingConfig
 from models.cut.seeds import seed_cells
 from models.hardware import resolve_device
 from models.prompts.grammar import Grammar, check_classes
@@ -21,6 +21,7 @@ from storage.dataset.repository import is_dataset
 from storage.dataset.schema import array_specs
 from storage.dataset.target import check_target
 from storage.dataset.writer import DatasetWriter
+from storage.text import steps_line
 
 
 @dataclass(frozen=True)

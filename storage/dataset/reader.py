@@ -15,7 +15,6 @@ import zarr
 from numpy.typing import NDArray
 
 from models import digests
-from models.config.sampling import steps_line
 from models.errors import UserError
 from models.mappings import differences
 from models.paths import given_path
@@ -107,11 +106,6 @@ class Dataset:
     def maskmill_version(self) -> str:
         """The version of maskmill that created the dataset."""
         return str(attributes_of(self.group).get("maskmill_version", "unknown"))
-
-    @property
-    def steps_line(self) -> str:
-        """How its samples were stepped from noise, as in '20 steps of dpm++'; '' if by DDIM as in the paper."""
-        return steps_line(dict(self.config).get("sampling", {}))
 
     @property
     def backbone_commit(self) -> str | None:
