@@ -1,6 +1,8 @@
-"""Escaping of untrusted text (classes, prompts, reasons) for formats that give some characters a meaning."""
+"""Text for reports, cards and other formats: untrusted text escaped, and how a stored configuration samples."""
 
 import html
+from collections.abc import Mapping
+from typing import Any
 
 
 def escape(text: object) -> str:
@@ -12,3 +14,11 @@ def escape(text: object) -> str:
 def printable(text: str) -> str:
     """Text on one line; unprintable characters, which XML forbids, become the replacement character."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
+
+
+def steps_line(sampling: Mapping[str, Any]) -> str:
+    """Steps of a stored section that are not all the paper's, as in '20 steps of dpm++, trailing'; '' for DDIM's."""
+    scheduler, spacing = sampling.get("scheduler", "ddim"), sampling.get("spacing")
+    if scheduler == "ddim" and spacing in (None, "leading"):
+        return ""
+    return f"{sampling.get('steps', '?')} steps of {scheduler}" + (f", {spacing}" if spacing else "")

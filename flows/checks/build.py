@@ -15,7 +15,7 @@ from models.config.backbone import is_pocket
 from models.config.build import BuildConfig
 from models.config.cut import CutConfig
 from models.config.run import RunConfig
-from models.config.sampling import SamplingConfig, steps_line
+from models.config.sampling import SamplingConfig
 from models.cut.seeds import seed_cells
 from models.errors import UserError
 from models.hardware import resolve_device
@@ -26,6 +26,7 @@ from storage.dataset.repository import is_dataset
 from storage.dataset.schema import array_specs
 from storage.dataset.target import check_target
 from storage.dataset.writer import DatasetWriter
+from storage.text import steps_line
 
 logger = logging.getLogger(__name__)
 

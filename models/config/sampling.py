@@ -3,8 +3,7 @@
 Imports no torch and knows nothing of how images are sampled.
 """
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -54,11 +53,3 @@ class SamplingConfig(CaptureConfig):
     def guided(self) -> bool:
         """Whether each step also predicts without a prompt; a scale of at most 1 is no guidance, as in diffusers."""
         return self.guidance > 1
-
-
-def steps_line(sampling: Mapping[str, Any]) -> str:
-    """Steps of a stored section that are not all the paper's, as in '20 steps of dpm++, trailing'; '' for DDIM's."""
-    scheduler, spacing = sampling.get("scheduler", "ddim"), sampling.get("spacing")
-    if scheduler == "ddim" and spacing in (None, "leading"):
-        return ""
-    return f"{sampling.get('steps', '?')} steps of {scheduler}" + (f", {spacing}" if spacing else "")

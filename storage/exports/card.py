@@ -11,11 +11,10 @@ from typing import Any
 
 import yaml
 
-from models.config.sampling import steps_line
 from storage.exports.formats.base import Format
 from storage.exports.plan import Plan
 from storage.exports.tables import CSV, PARQUET
-from storage.text import escape
+from storage.text import escape, steps_line
 
 CONFIG, CARD = "config.yaml", "README.md"
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
