@@ -108,9 +108,9 @@ async function showScore(chosen, signal) {
   if (signal.aborted || next()) return;
   const score = await ask("score", chosen, signal);
   if (signal.aborted) return;
-  firstScore ??= score.value;
+  if (fields.every(field => chosen[field.name] === field.value)) firstScore = score.value;
   byId("score").textContent = score.value.toFixed(2);
-  byId("before").textContent = `(${firstScore.toFixed(2)} at first)`;
+  byId("before").textContent = firstScore === null ? "" : `(${firstScore.toFixed(2)} as stored)`;
   byId("figures").textContent = `colour step ${score.step.toFixed(1)} · explains ${percent(score.explained)} · mean area `
     + `${percent(score.area)} · ${percent(score.outside)} of the masks outside 5 to 70 %`;
 }

@@ -29,7 +29,8 @@ def tune(
     dataset's folder, and publishes a version. docs/tuning.md says how settings are judged.
     """
     if page:
-        return serve(path, samples, dry_run, port)
+        serve(path, samples, dry_run, port)
+        return
     with checked():
         if port:
             raise UserError(f"--port {port}: expected with --page; add --page, or leave it out")
