@@ -143,7 +143,7 @@ def test_nothing_else_is_served(server: Server, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "headers", "match"),
+    "body, headers, match",
     [
         (b"x" * (MAX_BODY + 1), JSON, "at most"),
         (b"{}", JSON | {"Content-Length": "99999999999"}, "at most"),

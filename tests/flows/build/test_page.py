@@ -177,7 +177,7 @@ def test_the_page_fits_a_phone_and_shows_the_overlay(page: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "match"),
+    "values, match",
     [
         ({"lambda": -1}, "lambda: "),
         ({"lambda": float("nan")}, "lambda: "),
