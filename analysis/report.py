@@ -25,7 +25,7 @@ from analysis.statistics import DIVERSITY, sample_statistics, statistics_summary
 from models.errors import UserError
 from storage.atomic import replacing_folder
 from storage.places import check_place
-from storage.text import escape, steps_line
+from storage.text import escape
 
 if TYPE_CHECKING:
     from storage.dataset.reader import Dataset
