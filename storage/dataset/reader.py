@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from models import digests
 from models.config.cut import SeedSet
-from models.config.sampling import steps_line
 from models.errors import UserError
 from models.mappings import differences
 from models.paths import given_path
@@ -34,6 +33,7 @@ from storage.dataset.repository import (
     versions,
 )
 from storage.dataset.shards import array_of
+from storage.text import steps_line
 
 
 @dataclass(frozen=True, eq=False)
