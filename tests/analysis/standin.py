@@ -31,7 +31,7 @@ class InMemoryDataset:
         scenes = [render(3, i) for i in range(count)]
         rng = np.random.default_rng(0)
         self.path, self.version, self.image_size, self.maskmill_version = path, "v1", (128, 128), "0.1.0"
-        self.config_digest = "0123456789abcdef"
+        self.config_digest, self.sampled_in = "0123456789abcdef", ""
         self.config = {"backbone": "pocket", "seed": 3, "count": count, "classes": sorted({s.category for s in scenes})}
         maps = [gaussian_filter(s.mask.astype(np.float32), 8)[4::8, 4::8] for s in scenes]
         self.group = {

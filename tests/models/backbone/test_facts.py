@@ -120,7 +120,7 @@ def test_damaged_weights_are_named_before_loading(copy, length):
 
 
 def test_a_name_that_is_nothing_is_refused():
-    with pytest.raises(ValueError, match="is not a folder"):
+    with pytest.raises(ValueError, match="is not there"):
         check_backbone("./nowhere")
 
 
