@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.datasets import exports, report, statistics
-from benchmarks.masks import ablations, adaptive, cut, pocket, schedulers, screening, tuning
+from benchmarks.masks import ablations, adaptive, cut, live, pocket, schedulers, screening, tuning
 from benchmarks.page import page, section
 from benchmarks.training import ladders, latency, memory, photographs, segmenters
 from models.backbone.files import POCKET_FOLDER
@@ -50,6 +50,7 @@ BENCHMARKS: dict[str, Callable[[Request], dict[str, Any]]] = {
     "schedulers": lambda asked: schedulers.run(asked.count or 100),
     "adaptive": lambda asked: adaptive.run(asked.needed_photos(), asked.count or 60),
     "tune": lambda asked: tuning.run(asked.needed_photos(), asked.count or 32),
+    "page": lambda asked: live.run(asked.photos, asked.count or 32),
     "ablations": lambda asked: ablations.run(asked.count or 500),
     "diffusionseg": lambda asked: segmenters.run(RUNS / "segmenters", asked.count or 2000, segmenters.FEW),
     "segmenters": lambda asked: segmenters.run(RUNS / "segmenters", asked.count or 2000, tuple(segmenters.RUNS)),

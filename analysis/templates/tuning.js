@@ -56,13 +56,14 @@ function showFields() {
   }
 }
 
-// Masks: those in view, one after the other; a change cancels what is under way
+// Masks: those in view, one after the other, all on the attention's cells before any in full; a change cancels what is
+// under way
 
 async function changed() {
   showFields();
   round.abort();
   round = new AbortController();
-  for (const card of cards.values()) card.stale = true;
+  for (const card of cards.values()) card.stale = card.coarse = true;
   byId("score").textContent = "…";
   byId("figures").textContent = "";
   await solve(round.signal);
@@ -71,20 +72,21 @@ async function changed() {
 async function solve(signal) {
   const chosen = values();
   try {
-    for (let card; (card = next()); ) await solveOne(card, chosen, signal);
+    for (let card; (card = next("coarse") || next("stale")); ) await solveOne(card, chosen, signal);
     await showScore(chosen, signal);
   } catch (error) {
     if (!signal.aborted) say(error.message, true);
   }
 }
 
-const next = () => [...cards.values()].find(card => card.stale && card.inView);
+const next = what => [...cards.values()].find(card => card[what] && card.inView);
 
 async function solveOne(card, chosen, signal) {
-  card.stale = false;
+  const name = card.coarse ? "coarse" : "mask";
+  card[card.coarse ? "coarse" : "stale"] = false;
   card.element.classList.add("waiting");
   try {
-    const answer = await ask(`mask/${card.sample}`, chosen, signal);
+    const answer = await ask(`${name}/${card.sample}`, chosen, signal);
     const mask = await loaded(`data:image/png;base64,${answer.mask}`);
     if (signal.aborted) return;
     card.mask = mask;
@@ -100,12 +102,12 @@ async function solveOne(card, chosen, signal) {
     card.line.textContent = error.message;
     draw(card);
   } finally {
-    if (!signal.aborted) card.element.classList.remove("waiting");
+    if (!signal.aborted && !card.stale) card.element.classList.remove("waiting");
   }
 }
 
 async function showScore(chosen, signal) {
-  if (signal.aborted || next()) return;
+  if (signal.aborted || next("stale")) return;
   const score = await ask("score", chosen, signal);
   if (signal.aborted) return;
   if (fields.every(field => chosen[field.name] === field.value)) firstScore = score.value;
@@ -127,7 +129,10 @@ function loaded(source) {
 }
 
 function draw(card) {
-  const canvas = card.canvas, pen = canvas.getContext("2d", { willReadFrequently: true }), box = [0, 0, canvas.width, canvas.height];
+  const canvas = card.canvas;
+  const pen = canvas.getContext("2d", { willReadFrequently: true });
+  const box = [0, 0, canvas.width, canvas.height];
+  pen.imageSmoothingEnabled = false;
   if (view === "mask" ? card.mask : card.image) pen.drawImage(view === "mask" ? card.mask : card.image, ...box);
   if (view !== "overlay" || !card.mask || !card.image) return;
   const picture = pen.getImageData(...box);
@@ -147,7 +152,7 @@ function draw(card) {
 // Samples
 
 function addCard(sample, size) {
-  const element = byId("card").content.firstElementChild.cloneNode(true), card = { ...sample, element, maps: {}, stale: true };
+  const element = byId("card").content.firstElementChild.cloneNode(true), card = { ...sample, element, maps: {}, stale: true, coarse: true };
   [card.canvas, card.line] = ["canvas", ".line"].map(each => element.querySelector(each));
   [card.canvas.height, card.canvas.width] = size;
   element.style.setProperty("--ratio", `${size[1]} / ${size[0]}`);
@@ -178,7 +183,7 @@ async function seen(entries) {
       loaded(`image/${card.sample}`).then(image => { card.image = image; draw(card); }, () => {});
     }
   }
-  if (!next()) return;
+  if (!next("stale")) return;
   round.abort();
   round = new AbortController();
   for (const card of cards.values()) if (card.element.classList.contains("waiting")) card.stale = true;

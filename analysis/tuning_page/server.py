@@ -52,8 +52,11 @@ class Bench(Protocol):
     def image(self, sample: int) -> bytes:
         """A JPEG of a sample's image."""
 
-    def mask(self, sample: int, values: Values, wanted: Wanted) -> dict[str, Any]:
-        """A sample's mask and maps under the values; Unwanted if nobody waits when its turn comes."""
+    def mask(self, sample: int, values: Values, wanted: Wanted, coarse: bool = False) -> dict[str, Any]:
+        """A sample's mask and maps under the values; Unwanted if nobody waits when its turn comes.
+
+        coarse: the attention cells' mask, which takes a few milliseconds.
+        """
 
     def score(self, values: Values, wanted: Wanted) -> dict[str, Any]:
         """The score of the values over all samples; Unwanted as above."""
@@ -158,8 +161,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _post(self, path: str) -> None:
         bench, name, number = self.server.bench, *path.partition("/")[::2]
-        if name == "mask" and number.isascii() and number.isdecimal() and len(number) < 10:
-            self._json(bench.mask(int(number), self._values(), self._is_waiting))
+        if name in ("mask", "coarse") and number.isascii() and number.isdecimal() and len(number) < 10:
+            self._json(bench.mask(int(number), self._values(), self._is_waiting, name == "coarse"))
         elif path == "score":
             self._json(bench.score(self._values(), self._is_waiting))
         elif path == "write":

@@ -32,21 +32,21 @@ def run(folder: Path | None, count: int) -> dict[str, Any]:
 
     Post-processing is off: it costs both grids the same and would hide differences.
     """
-    pictures = _pictures(folder, count)
+    pairs = pictures(folder, count)
     source = "pocket scenes" if folder is None else "photographs"
-    evidence = [simulate(truth, np.random.default_rng([0, i])) for i, (_, truth) in enumerate(pictures)]
+    evidence = [simulate(truth, np.random.default_rng([0, i])) for i, (_, truth) in enumerate(pairs)]
     settings = {}
-    with tqdm(total=2 * len(SETTINGS) * len(pictures), desc=f"cutting {source}", unit="cut") as bar:
+    with tqdm(total=2 * len(SETTINGS) * len(pairs), desc=f"cutting {source}", unit="cut") as bar:
         for name, config in SETTINGS.items():
             bare = config.model_copy(update={"min_component": 0.0, "max_hole": 0.0})
             cuts, seconds = {}, {}
             for grid in ("banded", "full"):
-                cuts[grid], seconds[grid] = _cut_all(pictures, evidence, bare.model_copy(update={"grid": grid}), bar)
-            settings[name] = _summary(cuts, seconds, [truth for _, truth in pictures])
-    _print_table(settings, source, len(pictures))
+                cuts[grid], seconds[grid] = _cut_all(pairs, evidence, bare.model_copy(update={"grid": grid}), bar)
+            settings[name] = _summary(cuts, seconds, [truth for _, truth in pairs])
+    _print_table(settings, source, len(pairs))
     figures = {f"{s}: {k}": v for s, values in settings.items() for k, v in values.items() if k != "reached"}
     bars = {f"{s}: {k}": bar for s in settings for k, bar in (("iou_mean", IOU_BAR), ("speed_ratio", SPEED_BAR))}
-    return {"count": len(pictures), "source": source, "figures": figures, "bars": bars}
+    return {"count": len(pairs), "source": source, "figures": figures, "bars": bars}
 
 
 def _cut_all(pictures: list[Pair], evidence: list[Evidence], config: CutConfig, bar: tqdm) -> tuple[list[Cut], float]:
@@ -89,7 +89,7 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
     return float((a & b).sum() / union) if union else 1.0
 
 
-def _pictures(folder: Path | None, count: int) -> list[Pair]:
+def pictures(folder: Path | None, count: int) -> list[Pair]:
     """At most `count` pictures, a fixed random choice from the folder."""
     if folder is None:
         return [_scene(i) for i in range(count)]

@@ -42,6 +42,7 @@ class TuningBench:
         self.start = setting_of(self.dataset)
         self.job, self._busy = Job(), Lock()
         self._trial = lru_cache(maxsize=None)(self._read)
+        self._cells = lru_cache(maxsize=None)(self._read_cells)
         self._cut = lru_cache(maxsize=CUTS)(self._solve)
         self._base = self._trial(self.rows[0])
 
@@ -63,10 +64,13 @@ class TuningBench:
         """A JPEG of a sample's image."""
         return encode(self._of(sample).image, "JPEG", quality=92)
 
-    def mask(self, sample: int, values: Values, wanted: Wanted) -> dict[str, Any]:
-        """A sample's mask and maps, PNGs in base64, under the values; Unwanted if nobody waits when it could start."""
+    def mask(self, sample: int, values: Values, wanted: Wanted, coarse: bool = False) -> dict[str, Any]:
+        """A sample's mask and maps, PNGs in base64, under the values; Unwanted if nobody waits when it could start.
+
+        coarse: the mask of the attention cells, which the page shows until the other is solved.
+        """
         setting, trial = self._setting(values), self._of(sample)
-        solved, seconds = self._solved(sample, setting, wanted)
+        solved, seconds = self._solved(sample, setting, wanted, coarse)
         evidence = trial.evidence(setting)
         maps = {"A_c": evidence.class_map, "r": evidence.refined, "objectness": solved.objectness}
         return {
@@ -115,16 +119,20 @@ class TuningBench:
     def _read(self, sample: int) -> Trial:
         return trial_of(self.dataset, sample)
 
-    def _solve(self, sample: int, setting: Setting) -> Cut:
-        return solve(self._trial(sample), setting)
+    def _read_cells(self, sample: int) -> Trial:
+        return self._trial(sample).on_cells()
 
-    def _solved(self, sample: int, setting: Setting, wanted: Wanted) -> tuple[Cut, float]:
+    def _solve(self, sample: int, setting: Setting, coarse: bool) -> Cut:
+        trial = self._trial(sample)
+        return solve(self._cells(sample), setting.on_cells(trial)) if coarse else solve(trial, setting)
+
+    def _solved(self, sample: int, setting: Setting, wanted: Wanted, coarse: bool = False) -> tuple[Cut, float]:
         """The cut, and the seconds that it took."""
         with self._busy:
             if not wanted():
                 raise Unwanted
             start = perf_counter()
-            return self._cut(sample, setting), perf_counter() - start
+            return self._cut(sample, setting, coarse), perf_counter() - start
 
 
 def recut_command(out: Path, setting: Setting) -> list[str]:

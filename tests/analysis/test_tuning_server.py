@@ -27,13 +27,13 @@ class EchoBench:
     def image(self, sample: int) -> bytes:
         return b"jpeg %d" % sample
 
-    def mask(self, sample: int, values: dict[str, Any], wanted: Any) -> dict[str, Any]:
+    def mask(self, sample: int, values: dict[str, Any], wanted: Any, coarse: bool = False) -> dict[str, Any]:
         if values.get("wait"):
             self.may_start.wait(20)
             if not wanted():
                 self.was_unwanted.set()
                 raise Unwanted
-        return {"sample": sample, "values": values}
+        return {"sample": sample, "values": values, "coarse": coarse}
 
     def score(self, values: dict[str, Any], wanted: Any) -> dict[str, Any]:
         raise UserError("lambda: expected\na number")
@@ -75,8 +75,9 @@ def test_whoever_knows_the_token_gets_the_page_and_its_answers(server: Server) -
         )
     assert asked(server, f"/{server.token}/state")[1] == b'{"state": true}'
     assert asked(server, f"/{server.token}/image/7")[1] == b"jpeg 7"
-    answer = asked(server, f"/{server.token}/mask/3", "POST", b'{"lambda": 2}', JSON)[1]
-    assert json.loads(answer) == {"sample": 3, "values": {"lambda": 2}}
+    for name in ("mask", "coarse"):
+        answer = asked(server, f"/{server.token}/{name}/3", "POST", b'{"lambda": 2}', JSON)[1]
+        assert json.loads(answer) == {"sample": 3, "values": {"lambda": 2}, "coarse": name == "coarse"}
 
 
 def test_it_listens_on_loopback_only(server: Server) -> None:
