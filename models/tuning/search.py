@@ -2,8 +2,8 @@
 
 Settings are solved on the attention grid, where a cut takes milliseconds: first every combination of thresholds, tau,
 alpha, objectness and a few lambda, then, around the best few, affinity_scale, geodesic_scale, k and lambda between.
-Those that score about as well as the best one are solved as the build solves them, at full size, and the one whose
-outlines follow the colours best is chosen. Nothing is random.
+Those that score about as well as the best one are solved as the build solves them, at full size, and the best of
+these is chosen. Nothing is random.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,8 +21,8 @@ AFFINITIES: tuple[Any, ...] = ("range", 0.0)
 GEODESICS = (5.0, 10.0, 20.0)
 FACTORS = (0.7, 1.4)  # of lambda
 AROUND, FINALISTS = 3, 6  # settings that are varied further, and that are solved at full size at most
-PREFERENCE = 1.05  # fixed thresholds have to score better by this factor to be chosen before adaptive ones
-ABOUT = 0.98  # the share of the best setting's score, or step, from which another is about as good
+PREFERENCE = 1.25  # fixed thresholds have to score better by this factor to be chosen before adaptive ones
+ABOUT = 0.98  # the share of the best setting's score from which another is about as good
 # On the cells, simulated attention scores 1.0 and more, with a step of 2.9 and more; where it shows no object, or that
 # of another picture, one of the two is less than these (docs/decisions/tuning.md).
 MIN_SCORE, MIN_STEP = 0.8, 1.5
@@ -71,10 +71,10 @@ def finalists(scores: dict[Setting, Score], start: Setting) -> list[Setting]:
 
 
 def _of_the_finalists(trials: Sequence[Trial], start: Setting, close: list[Setting]) -> Found:
-    """That whose outlines follow the colours best at full size, where the attention says no more; or `start`."""
+    """That with the best score at full size; or `start`, if it is about as good."""
     full = {setting: score_of(trials, setting) for setting in dict.fromkeys([start, *close])}
-    found = max(close, key=lambda setting: full[setting].step)  # of equals, the better one on the cells
-    if start in close and full[start].step >= ABOUT * full[found].step:
+    found = max(close, key=lambda setting: weighed(full, setting))  # of equals, the better one on the cells
+    if start in close and weighed(full, start) >= ABOUT * weighed(full, found):
         found = start
     return Found(found, full[found], full[start])
 
