@@ -136,12 +136,15 @@ class Record:
         total = sum(_neighbour_affinities(sums[sample], grid, self.grid) for grid, sums in self.stencil.items())
         return (total / self.num_self).numpy()
 
-    def evidence(
-        self, sample: int, top_k: int, config: CutConfig, rounded_to: type[np.floating] = np.float32
+    def evidence(self, sample: int, top_k: int, config: CutConfig) -> Evidence:
+        """The evidence of one sample."""
+        return self.evidence_from(sample, self.layer_maps(sample), self.seed_columns(sample), top_k, config)
+
+    def evidence_from(
+        self, sample: int, layer_maps: np.ndarray, columns: np.ndarray, top_k: int, config: CutConfig
     ) -> Evidence:
-        """The evidence of one sample; `rounded_to` float16 gives the same evidence as the stored float16 arrays."""
-        recorded = (self.layer_maps(sample).astype(rounded_to), self.seed_columns(sample).astype(rounded_to))
-        class_map, refined = class_and_refined(*recorded, top_k, config)
+        """The same from the sample's `layer_maps` and `seed_columns`, which may be rounded as a dataset stores them."""
+        class_map, refined = class_and_refined(layer_maps, columns, top_k, config)
         return Evidence(class_map=class_map, refined=refined, affinities=self.affinities(sample))
 
 

@@ -156,14 +156,15 @@ def _sampled(
     maps = record.layer_maps(i)
     if not (np.isfinite(image).all() and np.isfinite(maps).all() and bool(latents.isfinite().all())):
         return _failed(image, record, sampling)
-    evidence = record.evidence(i, sampling.top_k, cut, np.float16 if sampling.keep_pooled else np.float32)
-    columns = record.seed_columns(i)
+    kept = np.float16 if sampling.keep_pooled else np.float32  # so that a recut from the stored arrays gives the same
+    maps, columns = maps.astype(kept), record.seed_columns(i).astype(kept)
+    evidence = record.evidence_from(i, maps, columns, sampling.top_k, cut)
     return Sampled(
         image=np.round(image * 255).astype(np.uint8),
         evidence=evidence,
         finite=True,
-        pooled=columns.astype(np.float16) if sampling.keep_pooled else None,
-        layer_maps=maps.astype(np.float16) if sampling.keep_pooled else None,
+        pooled=columns if sampling.keep_pooled else None,
+        layer_maps=maps if sampling.keep_pooled else None,
         refined_sets=None if sampling.keep_pooled else refined_sets(columns, evidence.class_map, cut),
     )
 
