@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from models.backbone import stable_diffusion, stable_diffusion_xl
-from models.backbone.files import EXPECTED, Missing, is_hub_id, locate, read_json
+from models.backbone.files import EXPECTED, SUFFIXES, Missing, is_hub_id, is_single_file, locate, read_json
 from models.backbone.lora.files import read_lora
 from models.backbone.lora.fusing import check_fit
 from models.backbone.protocol import BackboneFacts, Family
-from models.backbone.single_file.contents import SUFFIXES, folder_for, is_single_file
+from models.backbone.single_file.contents import folder_for
 from models.backbone.weights import hub
 from models.backbone.weights.networks import check_weights, outline
 from models.classes import pocket

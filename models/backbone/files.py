@@ -9,6 +9,7 @@ from models.config.backbone import is_pocket
 from models.errors import UserError
 
 POCKET_FOLDER = Path(__file__).parents[1] / "pocket" / "weights"
+SUFFIXES = (".safetensors", ".ckpt")  # of single files
 EXPECTED = "expected Stable Diffusion 1.x, 2.x or XL in the diffusers layout"
 
 
@@ -19,8 +20,13 @@ def is_local(name: str) -> bool:
 
 def is_hub_id(name: str) -> bool:
     """Whether a backbone's name can be a hub id, OWNER/NAME, and is not that of a local folder."""
-    is_file = name.endswith((".safetensors", ".ckpt"))  # a single file that is not there
-    return not is_local(name) and name.count("/") == 1 and not name.startswith((".", "/", "~")) and not is_file
+    has_form = name.count("/") == 1 and not name.startswith((".", "/", "~")) and not is_single_file(name)
+    return has_form and not is_local(name)
+
+
+def is_single_file(name: str) -> bool:
+    """Whether a backbone's name is that of a single file, there or not."""
+    return name.endswith(SUFFIXES)
 
 
 def locate(name: str, patterns: list[str], revision: str | None = None) -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from models import digests
-from models.backbone.weights.layouts import POINTER, shapes_in
+from models.backbone.weights.layouts import damage_of, shapes_in
 from models.errors import UserError
 
 FILES = ("pytorch_lora_weights.safetensors", "adapter_model.safetensors")  # in a folder, as diffusers and peft save it
@@ -84,13 +84,10 @@ def read_lora(given: str) -> Lora:
         raise UserError(f"lora {given}: {EXPECTED}, but {file} is not there; check the path")
     if file.suffix != ".safetensors":
         raise UserError(f"lora {given}: {EXPECTED} in a .safetensors file, got {file.name}; choose or convert to that")
-    with open(file, "rb") as opened:
-        if opened.read(len(POINTER)) == POINTER:
-            raise UserError(f"lora {given}: {file.name} is a Git LFS pointer; fetch the weights with git lfs pull")
-    shapes = shapes_in(file)
-    if shapes is None:
-        raise UserError(f"lora {given}: {file.name} is damaged or truncated; download it again")
-    pairs = _pairs(given, {name: tuple(shape) for name, (_, shape) in shapes.items()}, _settings(given, file))
+    if why := damage_of(file):
+        raise UserError(f"lora {given}: {file.name} {why}")
+    shapes = {name: tuple(shape) for name, (_, shape) in (shapes_in(file) or {}).items()}
+    pairs = _pairs(given, shapes, _settings(given, file))
     return Lora(given, file, weight, digests.of_file(file), pairs)
 
 

@@ -4,18 +4,16 @@ Importing it imports no torch; reading a .ckpt does. Loads no network.
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from models.backbone.single_file.configs import folder_of
-from models.backbone.weights.layouts import POINTER, shapes_in
+from models.backbone.weights.layouts import damage_of, pointer_in, shapes_in
 from models.errors import UserError
 
-SUFFIXES = (".safetensors", ".ckpt")
 EXPECTED = "expected all of Stable Diffusion 1.x, 2.x or XL in one file"
 FIRST = "model.diffusion_model.input_blocks.0.0.weight"  # the UNet's first convolution
-PREFIXES: dict[str, tuple[str, ...]] = {"unet": ("model.diffusion_model.",), "vae": ("first_stage_model.",)}
+PREFIXES = {"unet": "model.diffusion_model.", "vae": "first_stage_model."}
 TEXTS = {
     "1.x": {"text_encoder": "cond_stage_model.transformer."},
     "2.x": {"text_encoder": "cond_stage_model.model."},
@@ -35,11 +33,6 @@ OTHERS = {
     "emb_params": "a textual inversion",
 }
 CHANNELS = {9: "an inpainting model", 8: "an image-editing model", 5: "a depth model", 7: "an upscaler"}
-
-
-def is_single_file(name: str) -> bool:
-    """Whether a backbone's name is that of a single file, there or not."""
-    return name.endswith(SUFFIXES)
 
 
 def folder_for(file: Path) -> Path:
@@ -67,10 +60,9 @@ def _variant(file: Path, kind: str, shapes: Mapping[str, tuple[int, ...]]) -> st
     return kind
 
 
-def part_prefixes(file: Path) -> dict[str, tuple[str, ...]]:
+def part_prefixes(file: Path) -> dict[str, str]:
     """What the names of each part's tensors begin with."""
-    kind = _kind(file, tensor_shapes(file))
-    return PREFIXES | {part: (prefix,) for part, prefix in TEXTS[kind].items()}
+    return PREFIXES | TEXTS[_kind(file, tensor_shapes(file))]
 
 
 def _kind(file: Path, shapes: Mapping[str, tuple[int, ...]]) -> str:
@@ -95,19 +87,13 @@ def _kind(file: Path, shapes: Mapping[str, tuple[int, ...]]) -> str:
     return found
 
 
-@lru_cache(maxsize=4)
 def tensor_shapes(file: Path) -> dict[str, tuple[int, ...]]:
     """The shape of each tensor; UserError if the file is not whole, or if it may hold code."""
-    with open(file, "rb") as opened:
-        if opened.read(len(POINTER)) == POINTER:
-            raise UserError(
-                f"backbone {file}: is a Git LFS pointer in place of the weights; fetch them with git lfs pull"
-            )
-    if file.suffix == ".safetensors":
-        found = shapes_in(file)
-        if found is None:
-            raise UserError(f"backbone {file}: is damaged or truncated; download it again")
-        return {name: tuple(sizes) for name, (_, sizes) in found.items()}
+    is_safe = file.suffix == ".safetensors"
+    if why := (damage_of if is_safe else pointer_in)(file):
+        raise UserError(f"backbone {file}: {why}")
+    if is_safe:
+        return {name: tuple(sizes) for name, (_, sizes) in (shapes_in(file) or {}).items()}
     return {name: tuple(tensor.shape) for name, tensor in unpickled(file).items()}
 
 

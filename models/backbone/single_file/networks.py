@@ -34,11 +34,11 @@ def load_part(file: Path, folder: Path, part: str, network_class: Any, dtype: An
     return network
 
 
-def _tensors(file: Path, prefixes: tuple[str, ...]) -> dict[str, Any]:
+def _tensors(file: Path, prefix: str) -> dict[str, Any]:
     """The tensors whose names begin so."""
     if file.suffix != ".safetensors":
-        return {name: tensor for name, tensor in unpickled(file).items() if name.startswith(prefixes)}
+        return {name: tensor for name, tensor in unpickled(file).items() if name.startswith(prefix)}
     from safetensors import safe_open
 
     with safe_open(file, framework="pt") as opened:
-        return {name: opened.get_tensor(name) for name in opened.keys() if name.startswith(prefixes)}  # noqa: SIM118
+        return {name: opened.get_tensor(name) for name in opened.keys() if name.startswith(prefix)}  # noqa: SIM118

@@ -97,7 +97,7 @@ def weights_in(name: str, folder: Path, part: str, halves: tuple[bool, ...] = (F
     there = {f"{part}/{file.name}" for file in (folder / part).glob("*") if file.is_file()}
     weights = choose(name, part, halves, there, lambda layout: shards(name, layout, folder / layout.file))
     for file in weights.files:
-        if why := _damage(folder / file):
+        if why := damage_of(folder / file):
             raise UserError(f"backbone {name}: {file} {why}")
     return weights
 
@@ -132,12 +132,19 @@ def shapes_in(file: Path) -> dict[str, tuple[str, list[int]]] | None:
     return shapes if file.stat().st_size == 8 + length + end else None
 
 
-def _damage(file: Path) -> str:
-    """Why a file cannot hold weights, and what to do; '' if it may. Reads headers only."""
+def pointer_in(file: Path) -> str:
+    """That git left a pointer in place of the file, and what to do; '' if it did not."""
     with open(file, "rb") as opened:
-        start = opened.read(len(POINTER))
-    if start == POINTER:
-        return "is a Git LFS pointer in place of the weights; fetch them with git lfs pull"
+        is_pointer = opened.read(len(POINTER)) == POINTER
+    return "is a Git LFS pointer in place of the weights; fetch them with git lfs pull" if is_pointer else ""
+
+
+def damage_of(file: Path) -> str:
+    """Why a file cannot hold weights, and what to do; '' if it may. Reads headers only."""
+    if why := pointer_in(file):
+        return why
+    with open(file, "rb") as opened:
+        start = opened.read(2)
     if not start and not file.name.endswith(".safetensors"):
         return "is empty; download it again"
     if file.name.endswith(".safetensors"):
