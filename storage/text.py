@@ -4,6 +4,8 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
+from models.config.sampling import is_papers
+
 
 def escape(text: object) -> str:
     """Untrusted text as escaped markdown on one line, cut to 120 characters before escaping."""
@@ -19,6 +21,6 @@ def printable(text: str) -> str:
 def steps_line(sampling: Mapping[str, Any]) -> str:
     """Steps of a stored section that are not all the paper's, as in '20 steps of dpm++, trailing'; '' for DDIM's."""
     scheduler, spacing = sampling.get("scheduler", "ddim"), sampling.get("spacing")
-    if scheduler == "ddim" and spacing in (None, "leading"):
+    if is_papers(scheduler, spacing):
         return ""
     return f"{sampling.get('steps', '?')} steps of {scheduler}" + (f", {spacing}" if spacing else "")

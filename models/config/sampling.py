@@ -13,6 +13,11 @@ Scheduler = Literal["ddim", "dpm++", "euler"]
 Spacing = Literal["leading", "trailing", "linspace"]
 
 
+def is_papers(scheduler: Scheduler, spacing: Spacing | None) -> bool:
+    """Whether these are the paper's DDIM steps, whatever the backbone's own scheduler says."""
+    return scheduler == "ddim" and spacing in (None, "leading")
+
+
 class CaptureConfig(Config):
     """The DDIM steps through the backbone's noise levels, and the attention that is captured during them."""
 

@@ -14,7 +14,7 @@ import torch
 
 from models.backbone.ddim import noised, predict_x0_eps, timesteps
 from models.backbone.protocol import Backbone, BackboneFacts
-from models.config.sampling import SamplingConfig, Scheduler, Spacing
+from models.config.sampling import SamplingConfig, Scheduler, Spacing, is_papers
 from models.errors import UserError
 
 # Fields that make a scheduler what its name says, whatever kind of scheduler the backbone comes with.
@@ -72,11 +72,6 @@ def check_sampling(facts: BackboneFacts, sampling: SamplingConfig) -> None:
             f"{facts.name} has no signal (rescale_betas_zero_snr) and divides by it, since {facts.prediction_type} is "
             "predicted; use leading or sampling.scheduler=euler"
         )
-
-
-def is_papers(scheduler: Scheduler, spacing: Spacing | None) -> bool:
-    """Whether these are the paper's DDIM steps, whatever the backbone's own scheduler says."""
-    return scheduler == "ddim" and spacing in (None, "leading")
 
 
 class PaperDdim:
