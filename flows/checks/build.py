@@ -21,7 +21,7 @@ from models.errors import UserError
 from models.hardware import resolve_device
 from models.prompts.grammar import Grammar, check_classes
 from storage.dataset import target
-from storage.dataset.reader import open_dataset
+from storage.dataset.reader import Dataset, open_dataset
 from storage.dataset.repository import is_dataset
 from storage.dataset.schema import array_specs
 from storage.dataset.target import check_target
@@ -50,11 +50,12 @@ class Plan:
 
 def preflight(config: BuildConfig, out: Path) -> Plan:
     """The plan of a build; UserError if the build is not possible. Writes nothing."""
-    changes = {"prompts": with_author(config.prompts, out), "cut": _begun_cut(config.cut, out)}
-    config, revision = _pinned(config.model_copy(update=changes), out)
+    begun = open_dataset(out, "build") if is_dataset(out) else None
+    changes = {"prompts": with_author(config.prompts, out), "cut": _begun_cut(config.cut, begun)}
+    config, revision = _pinned(config.model_copy(update=changes), begun)
     check_target(out, config.identity(), config.count)
     facts = check_backbone(config.backbone, revision, config.lora)
-    _refuse_other_loras(facts, out)
+    _refuse_other_loras(facts, begun)
     grammar = Grammar.of(config, facts.taught)
     check_classes(grammar, facts, config.screen.clip)
     image_size, latent = facts.sizes(config.sampling.height, config.sampling.width)
@@ -76,38 +77,38 @@ def check_schedule(sampling: SamplingConfig, facts: BackboneFacts) -> None:
         check_sampling(facts, sampling)
 
 
-def _pinned(config: BuildConfig, out: Path) -> tuple[BuildConfig, str | None]:
-    """The config, and the revision of its backbone: the commit that the dataset at `out` has images of, if it has one.
+def _pinned(config: BuildConfig, begun: Dataset | None) -> tuple[BuildConfig, str | None]:
+    """The config, and the revision of its backbone: the commit that the begun dataset has images of, if it has one.
 
     Neither a resumed build nor an extension takes a newer commit; that commit itself may be named too.
     """
-    before = open_dataset(out, "build") if is_dataset(out) else None
-    if before is None or before.backbone_commit is None:
+    if begun is None or begun.backbone_commit is None:
         return config, config.revision
-    if config.revision in (None, before.backbone_commit):
-        config = config.model_copy(update={"revision": before.config.get("revision")})
-    return config, before.backbone_commit
+    if config.revision in (None, begun.backbone_commit):
+        config = config.model_copy(update={"revision": begun.config.get("revision")})
+    return config, begun.backbone_commit
 
 
-def _refuse_other_loras(facts: BackboneFacts, out: Path) -> None:
-    """UserError if a LoRA's file is another than the one that the dataset at `out` was begun with."""
-    before = open_dataset(out, "build").loras if is_dataset(out) else []
-    for lora, stored in zip(facts.lora, before, strict=False):
+def _refuse_other_loras(facts: BackboneFacts, begun: Dataset | None) -> None:
+    """UserError if a LoRA's file is another than the one that the dataset was begun with."""
+    if begun is None:
+        return
+    for lora, stored in zip(facts.lora, begun.loras, strict=False):
         if lora.sha256 != stored["sha256"]:
             raise UserError(
-                f"lora {lora.given}: {out} was begun with a file of sha256 {stored['sha256'][:16]}..., this one has "
-                f"{lora.sha256[:16]}...; bring that one back, or build another dataset"
+                f"lora {lora.given}: {begun.path} was begun with a file of sha256 {stored['sha256'][:16]}..., this one "
+                f"has {lora.sha256[:16]}...; bring that one back, or build another dataset"
             )
 
 
-def _begun_cut(cut: CutConfig, out: Path) -> CutConfig:
+def _begun_cut(cut: CutConfig, begun: Dataset | None) -> CutConfig:
     """The cut, which resumes a dataset from before adaptive thresholds with the paper's unless it names its own."""
-    if not is_dataset(out):
+    if begun is None:
         return cut
-    begun = cut.as_begun(open_dataset(out, "build").config.get("cut", {}))
-    if begun is not cut:
-        logger.warning("maskmill: %s was begun with the paper's thresholds, and resumes with them", out)
-    return begun
+    resumed = cut.as_begun(begun.config.get("cut", {}))
+    if resumed is not cut:
+        logger.warning("maskmill: %s was begun with the paper's thresholds, and resumes with them", begun.path)
+    return resumed
 
 
 def check_machine(run: RunConfig, clip: str, field: str = "screen.clip") -> None:
