@@ -10,62 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from models.backbone.files import POCKET_FOLDER
+from models.backbone.single_file.configs import KINDS
 
-PUBLISHED: dict[str, dict[str, Any]] = {
-    "sd14": {
-        "unet": {"sample_size": 64, "cross_attention_dim": 768, "attention_head_dim": 8},
-        "text": {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12},
-        "prediction_type": "epsilon",
-    },
-    "sd21": {
-        "unet": {
-            "sample_size": 96,
-            "cross_attention_dim": 1024,
-            "attention_head_dim": [5, 10, 20, 20],
-            "use_linear_projection": True,
-        },
-        "text": {
-            "hidden_size": 1024,
-            "intermediate_size": 4096,
-            "num_hidden_layers": 23,
-            "num_attention_heads": 16,
-            "hidden_act": "gelu",
-        },
-        "prediction_type": "v_prediction",
-    },
-}
+NOT_SIZES = ("_class_name", "architectures", "model_type")  # what is no argument of a network's class
 
 
-VAE: dict[str, Any] = {
-    "down_block_types": ("DownEncoderBlock2D",) * 4,
-    "up_block_types": ("UpDecoderBlock2D",) * 4,
-    "block_out_channels": (128, 256, 512, 512),
-    "layers_per_block": 2,
-}
-SDXL: dict[str, dict[str, Any]] = {
-    "unet": {
-        "sample_size": 128,
-        "block_out_channels": (320, 640, 1280),
-        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        "transformer_layers_per_block": [1, 2, 10],
-        "attention_head_dim": [5, 10, 20],
-        "cross_attention_dim": 2048,
-        "use_linear_projection": True,
-        "addition_embed_type": "text_time",
-        "addition_time_embed_dim": 256,
-        "projection_class_embeddings_input_dim": 2816,
-    },
-    "text": PUBLISHED["sd14"]["text"],
-    "text_2": {
-        "hidden_size": 1280,
-        "intermediate_size": 5120,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 20,
-        "hidden_act": "gelu",
-        "projection_dim": 1280,
-    },
-}
+def _parts(kind: str) -> dict[str, dict[str, Any]]:
+    """Arguments of each part's class, by the configurations that maskmill has for single files."""
+    return {
+        part: {name: value for name, value in config.items() if name not in NOT_SIZES}
+        for part, config in KINDS[kind].items()
+    }
+
+
+PUBLISHED = {"sd14": _parts("1.x"), "sd21": _parts("2.x")}
+SDXL = _parts("XL")
 
 
 def full_size(name: str, folder: Path) -> Path:
@@ -77,10 +36,11 @@ def full_size(name: str, folder: Path) -> Path:
     tokenizer = _tokenizer()
     tokenizer.save_pretrained(folder / "tokenizer")
     UNet2DConditionModel(**config["unet"]).half().save_pretrained(folder / "unet")
-    AutoencoderKL(**VAE).half().save_pretrained(folder / "vae")
-    CLIPTextModel(_text(config["text"], tokenizer)).half().save_pretrained(folder / "text_encoder")
+    AutoencoderKL(**config["vae"]).half().save_pretrained(folder / "vae")
+    CLIPTextModel(_text(config["text_encoder"], tokenizer)).half().save_pretrained(folder / "text_encoder")
+    prediction = config["scheduler"]["prediction_type"]
     DDIMScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type=config["prediction_type"]
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type=prediction
     ).save_pretrained(folder / "scheduler")
     return folder
 
@@ -116,9 +76,9 @@ def _networks_xl(tokenizer: Any) -> dict[str, Callable[[], Any]]:
 
     return {
         "unet": lambda: UNet2DConditionModel(**SDXL["unet"]),
-        "vae": lambda: AutoencoderKL(**VAE, scaling_factor=0.13025),
-        "text_encoder": lambda: CLIPTextModel(_text(SDXL["text"], tokenizer)),
-        "text_encoder_2": lambda: CLIPTextModelWithProjection(_text(SDXL["text_2"], tokenizer)),
+        "vae": lambda: AutoencoderKL(**SDXL["vae"]),
+        "text_encoder": lambda: CLIPTextModel(_text(SDXL["text_encoder"], tokenizer)),
+        "text_encoder_2": lambda: CLIPTextModelWithProjection(_text(SDXL["text_encoder_2"], tokenizer)),
     }
 
 
@@ -132,7 +92,7 @@ def _text(config: dict[str, Any], tokenizer: Any) -> Any:
     from transformers import CLIPTextConfig
 
     ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
-    return CLIPTextConfig(**config, **ends, vocab_size=49408, max_position_embeddings=77)
+    return CLIPTextConfig(**config | ends)
 
 
 def _print_parameters() -> None:

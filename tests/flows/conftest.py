@@ -5,7 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
+from maskmill.cli import app
 from models.config.build import BuildConfig
 from storage.dataset.reader import Dataset, open_dataset
 
@@ -19,6 +22,11 @@ def prefect_server(tmp_path_factory):
 
     with prefect_test_harness(server_startup_timeout=180):
         yield
+
+
+def run(*arguments: object) -> Result:
+    """The command line with these arguments, in this process."""
+    return CliRunner().invoke(app, list(map(str, arguments)))
 
 
 @pytest.fixture(scope="session")

@@ -6,18 +6,16 @@ import shutil
 import numpy as np
 import pytest
 import yaml
-from typer.testing import CliRunner
 
 from flows.build import build
 from flows.export import export
-from maskmill.cli import app
 from models.backbone.load import load_backbone
 from models.backbone.sampling import sample
 from models.config.build import BuildConfig
 from models.config.export import ExportConfig
 from models.errors import UserError
 from storage.dataset.reader import open_dataset
-from tests.flows.conftest import arrays, assert_equal, changed
+from tests.flows.conftest import arrays, assert_equal, changed, run
 from tests.tiny_xl import edit
 
 EULER = {"scheduler": "euler", "spacing": "trailing", "guidance": 0.0, "steps": 3}
@@ -33,10 +31,6 @@ def made(euler, tmp_path_factory):
     out = tmp_path_factory.mktemp("euler") / "dataset"
     build(euler, out)
     return out
-
-
-def run(*arguments: object):
-    return CliRunner().invoke(app, list(map(str, arguments)))
 
 
 def test_the_scheduler_is_stored_and_a_sample_can_be_made_alone(euler, made):

@@ -5,15 +5,13 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from typer.testing import CliRunner
 
 from flows.build import build
 from flows.recut import recut
-from maskmill.cli import app
 from models.backbone.load import load_backbone
 from models.backbone.sampling import sample
 from storage.dataset.reader import open_dataset
-from tests.flows.conftest import arrays, assert_equal, changed
+from tests.flows.conftest import arrays, assert_equal, changed, run
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +25,6 @@ def built(config, tmp_path_factory):
     out = tmp_path_factory.mktemp("sdxl") / "dataset"
     build(config, out)
     return out
-
-
-def run(*arguments: object):
-    return CliRunner().invoke(app, list(map(str, arguments)))
 
 
 def test_a_dry_run_names_the_grid_of_the_attention_and_writes_nothing(config, tmp_path):

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import torch
@@ -188,12 +189,17 @@ def test_a_category_behind_the_truncation_is_refused(folder):
 @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder", "scheduler"])
 def test_json_of_any_content_gives_facts_or_one_line(copy, part):
     file = copy / part / ("scheduler_config.json" if part == "scheduler" else "config.json")
+    check_with_odd_values(copy, file)
+
+
+def check_with_odd_values(folder: Path, file: Path) -> None:
+    """Check the backbone in a folder with each value of a json file replaced by what json can hold."""
     whole = json.loads(file.read_text())
     for key in whole:
         for value in ODD:
             file.write_text(json.dumps(whole | {key: value}))
             with suppress(UserError):
-                check_backbone(str(copy))
+                check_backbone(str(folder))
 
 
 def test_a_schedule_that_cannot_be_is_named(copy):

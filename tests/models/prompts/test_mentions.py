@@ -1,14 +1,9 @@
 """A class's word in a prompt is the object's word or is refused, over ImageNet's names and CLIP's vocabulary."""
 
-import gzip
-import json
-from pathlib import Path
-
-import open_clip
 import pytest
-from open_clip.tokenizer import bytes_to_unicode
 from transformers import CLIPTokenizer
 
+from models.backbone.single_file.configs import folder_of
 from models.backbone.tokens import category_span, load_tokenizer
 from models.classes.compounds import known_names
 from models.classes.imagenet import merged
@@ -23,21 +18,10 @@ FRAMES = (
 )
 
 
-@pytest.fixture(scope="module", params=["<|endoftext|>", "!"], ids=["SD 1.x", "SD 2.x"])
-def tokenizer(request, tmp_path_factory) -> CLIPTokenizer:
+@pytest.fixture(scope="module", params=["1.x", "2.x"])
+def tokenizer(request) -> CLIPTokenizer:
     """CLIP's tokenizer as Stable Diffusion 1.x and 2.x have it: the second pads with "!"."""
-    folder = tmp_path_factory.mktemp("clip") / "tokenizer"
-    folder.mkdir()
-    with gzip.open(Path(open_clip.__file__).parent / "bpe_simple_vocab_16e6.txt.gz", "rt", encoding="utf-8") as lines:
-        merges = lines.read().split("\n")[1 : 49152 - 256 - 2 + 1]
-    units = list(bytes_to_unicode().values())
-    words = [*units, *(unit + "</w>" for unit in units), *("".join(merge.split()) for merge in merges)]
-    words += ["<|startoftext|>", "<|endoftext|>"]
-    (folder / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
-    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n")
-    config = {"model_max_length": 77, "pad_token": request.param, "bos_token": words[-2], "eos_token": words[-1]}
-    (folder / "tokenizer_config.json").write_text(json.dumps(config | {"unk_token": words[-1]}))
-    return load_tokenizer(folder.parent)
+    return load_tokenizer(folder_of(request.param))
 
 
 def names() -> list[str]:
